@@ -1,1 +1,31 @@
-//! Placeholder while the module is being written.
+//! Test support for all crates: a private PostgreSQL and a body that runs on each backend. Only behind feature `testing`, which
+//! no product build turns on.
+
+#[cfg(feature = "db")]
+mod databases;
+#[cfg(feature = "db")]
+mod postgres;
+
+#[cfg(feature = "db")]
+pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
+#[cfg(feature = "db")]
+pub use self::postgres::postgres_url;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Asks until `condition` gives Some, at most `for_at_most`; the only way a test waits. Panics with `what` when time is over.
+pub async fn eventually<T, F, Fut>(what: &str, for_at_most: Duration, mut condition: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(started.elapsed() < for_at_most, "after {for_at_most:?} still not: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,1 +1,3 @@
 //! Integration tests of common.
+
+mod db;

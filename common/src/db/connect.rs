@@ -1,0 +1,148 @@
+//! Opening one connection and telling whether an old one is still good.
+
+use super::{AnyConn, DatabaseUrl, DbError, DbOptions};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::r2d2::{ManageConnection, R2D2Connection};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// What a connection is for. PostgreSQL makes no difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// May write. SQLite has one.
+    Writer,
+    /// SQLite refuses every change on it (`query_only`).
+    Reader,
+}
+
+/// A PostgreSQL connection unused for longer is asked before it is given out. Shorter means a round trip before every
+/// statement, longer means more requests that meet a dead connection after the server was restarted.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// Tries while other processes switch the file to WAL: SQLite does not wait for that lock by itself.
+const WAL_TRIES: u32 = 100;
+const WAL_PAUSE: Duration = Duration::from_millis(50);
+
+/// The largest WAL file kept after a checkpoint, bytes. A burst may grow it; the disk gets the rest back.
+const WAL_KEPT_BYTES: u64 = 64 << 20;
+
+/// What the pool holds: a connection and what is known about it.
+pub(super) struct Slot {
+    pub conn: AnyConn,
+    /// Must be thrown away (a panic or a cut connection).
+    pub broken: bool,
+    /// Must be asked before it is used again (a closure failed, for whatever reason).
+    pub suspect: bool,
+    last_used: Instant,
+}
+
+pub(super) struct Manager {
+    pub url: DatabaseUrl,
+    pub role: Role,
+    pub options: DbOptions,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = DbError;
+
+    fn connect(&self) -> Result<Slot, DbError> {
+        let conn = establish(&self.url, self.role, &self.options)?;
+        Ok(Slot { conn, broken: false, suspect: false, last_used: Instant::now() })
+    }
+
+    fn is_valid(&self, slot: &mut Slot) -> Result<(), DbError> {
+        let ask = matches!(slot.conn, AnyConn::Postgres(_)) && (slot.suspect || slot.last_used.elapsed() > TRUSTED_IDLE);
+        if ask {
+            slot.conn.batch_execute("SELECT 1")?;
+            slot.suspect = false;
+        }
+        Ok(())
+    }
+
+    fn has_broken(&self, slot: &mut Slot) -> bool {
+        slot.last_used = Instant::now();
+        slot.broken || std::thread::panicking() || slot.conn.is_broken()
+    }
+}
+
+pub(super) fn establish(url: &DatabaseUrl, role: Role, options: &DbOptions) -> Result<AnyConn, DbError> {
+    match url {
+        DatabaseUrl::Sqlite { path } => sqlite(path, role, options).map(AnyConn::Sqlite),
+        DatabaseUrl::Postgres { url: target, schema } => postgres(url, target, schema.as_deref(), options)
+            .map(AnyConn::Postgres)
+            .map_err(|text| DbError::Unavailable(url.redact(&text))),
+    }
+}
+
+fn sqlite(path: &Path, role: Role, options: &DbOptions) -> Result<SqliteConnection, DbError> {
+    let unavailable = |e: &dyn std::fmt::Display| DbError::Unavailable(format!("{}: {e}", path.display()));
+    if role == Role::Writer {
+        // Ours alone: the file holds password hashes. SQLite gives -wal and -shm the same mode.
+        let mut open = OpenOptions::new();
+        open.create(true).read(true).append(true).mode(0o600).open(path).map_err(|e| unavailable(&e))?;
+    }
+    // A leading "./" or "/" keeps SQLite from reading a name like file:x as a URI.
+    let name = std::path::absolute(path).map_err(|e| unavailable(&e))?;
+    let name = name.to_str().ok_or_else(|| unavailable(&"the path is not UTF-8"))?;
+    let mut conn = SqliteConnection::establish(name).map_err(|e| unavailable(&e))?;
+    let busy_ms = options.lock_timeout.as_millis();
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {busy_ms}"))?;
+    if role == Role::Writer {
+        write_ahead_log(&mut conn)?;
+        conn.batch_execute(&format!("PRAGMA journal_size_limit = {WAL_KEPT_BYTES}"))?;
+    }
+    // FULL: a commit is on the disk when it returns (promise 1). NORMAL may lose the last ones in a power cut.
+    conn.batch_execute("PRAGMA synchronous = FULL")?;
+    conn.batch_execute("PRAGMA foreign_keys = ON")?;
+    if role == Role::Reader {
+        conn.batch_execute("PRAGMA query_only = ON")?;
+    }
+    Ok(conn)
+}
+
+fn write_ahead_log(conn: &mut SqliteConnection) -> Result<(), DbError> {
+    for _ in 0..WAL_TRIES {
+        match conn.batch_execute("PRAGMA journal_mode = WAL").map_err(DbError::from) {
+            Err(DbError::Overloaded) => std::thread::sleep(WAL_PAUSE),
+            other => return other,
+        }
+    }
+    Err(DbError::Overloaded)
+}
+
+/// The error is libpq's text, still with whatever it quotes.
+fn postgres(url: &DatabaseUrl, target: &str, schema: Option<&str>, options: &DbOptions) -> Result<PgConnection, String> {
+    let mut target = target.to_owned();
+    let connect_seconds = options.connect_timeout.as_secs().max(2).to_string();
+    // keepalives and tcp_user_timeout find a server that vanished without a word within about a minute.
+    let ours = [
+        ("connect_timeout", connect_seconds.as_str()),
+        ("application_name", options.application_name.as_str()),
+        ("keepalives_idle", "30"),
+        ("keepalives_interval", "10"),
+        ("keepalives_count", "3"),
+        ("tcp_user_timeout", "30000"),
+    ];
+    for (name, value) in ours {
+        if !target.contains(&format!("?{name}=")) && !target.contains(&format!("&{name}=")) {
+            target.push(if target.contains('?') { '&' } else { '?' });
+            target.push_str(&format!("{name}={value}"));
+        }
+    }
+    let mut conn = PgConnection::establish(&target).map_err(|e| e.to_string().replace(&target, &url.to_string()))?;
+    let mut setup = format!(
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = '60s'; \
+         SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on;",
+        options.statement_timeout.as_millis(),
+        options.lock_timeout.as_millis(),
+    );
+    if let Some(schema) = schema {
+        setup.push_str(&format!("SET search_path TO \"{schema}\";"));
+    }
+    conn.batch_execute(&setup).map_err(|e| e.to_string())?;
+    Ok(conn)
+}

@@ -1,0 +1,163 @@
+//! One private PostgreSQL server for each test binary: made in a temporary directory, reached through a Unix socket there (no
+//! port to collide on), without fsync, and gone with the test process, also when that is killed: a shell that owns the server
+//! waits for the end of a pipe that only the test process holds open.
+
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+struct Server {
+    /// Socket, data and log.
+    dir: PathBuf,
+    /// The shell; dropping its stdin ends the server. Never dropped: the end of the process closes the pipe.
+    _watchdog: Child,
+}
+
+static SERVER: OnceLock<Server> = OnceLock::new();
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// How long the server may take to answer. It takes half a second alone and much longer while four suites compile.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// Ends the server when stdin ends. $1 is the directory, the rest the command.
+const WATCHDOG: &str = r#"dir=$1; shift
+"$@" >"$dir/log" 2>&1 &
+pid=$!
+cat >/dev/null
+kill -INT "$pid" 2>/dev/null
+wait "$pid"
+rm -rf "$dir""#;
+
+/// The URL of the database of this name in the private server; it is created when missing and lives as long as the process.
+pub fn postgres_url(dbname: &str) -> String {
+    let mut admin = admin();
+    let made = admin.batch_execute(&format!("CREATE DATABASE \"{dbname}\""));
+    if let Err(e) = made {
+        assert!(e.to_string().contains("already exists"), "create database {dbname}: {e}");
+    }
+    url(&server().dir, dbname)
+}
+
+pub(super) fn fresh_database() -> String {
+    postgres_url(&format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub(super) fn drop_database(url: &str) {
+    let name = url.rsplit('/').next().unwrap_or_default();
+    if let Err(e) = admin().batch_execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)"))
+        && !std::thread::panicking()
+    {
+        panic!("drop database {name}: {e}");
+    }
+}
+
+fn admin() -> PgConnection {
+    PgConnection::establish(&url(&server().dir, "postgres")).expect("the private PostgreSQL answers")
+}
+
+fn url(dir: &Path, dbname: &str) -> String {
+    let host = dir.to_str().expect("the temporary directory is UTF-8").replace('/', "%2F");
+    format!("postgres://postgres@{host}/{dbname}")
+}
+
+fn server() -> &'static Server {
+    SERVER.get_or_init(start)
+}
+
+fn start() -> Server {
+    let bin = binaries();
+    let owner = owner();
+    let dir = tempfile::Builder::new().prefix("sluice-pg-").tempdir().expect("a temporary directory").keep();
+    if let Some((uid, gid)) = owner {
+        chown(&dir, Some(uid), Some(gid)).expect("root may give the directory away");
+    }
+    std::fs::set_permissions(&dir, Permissions::from_mode(0o700)).expect("own directory");
+    let data = dir.join("data");
+    let log = File::create(dir.join("initdb.log")).expect("own directory");
+    let made = as_owner(Command::new(bin.join("initdb")), owner, &dir)
+        .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(&data)
+        .stdout(log.try_clone().expect("a file handle"))
+        .stderr(log)
+        .status()
+        .expect("initdb starts");
+    assert!(made.success(), "initdb failed: {}", read(&dir.join("initdb.log")));
+    let mut watchdog = as_owner(Command::new("sh"), owner, &dir);
+    watchdog.args(["-c", WATCHDOG, "sh"]).arg(&dir).arg(bin.join("postgres"));
+    watchdog.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-h", ""]);
+    for setting in SETTINGS {
+        watchdog.args(["-c", setting]);
+    }
+    // Its own process group: Ctrl-C in the terminal must reach the test, not the server before it.
+    watchdog.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = watchdog.spawn().expect("sh starts");
+    let started = Instant::now();
+    while let Err(e) = PgConnection::establish(&url(&dir, "postgres")) {
+        let gone = child.try_wait().expect("own child").is_some();
+        let log = || read(&dir.join("log"));
+        assert!(!gone && started.elapsed() < START_WITHIN, "the private PostgreSQL did not start: {e}\n{}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Server { dir, _watchdog: child }
+}
+
+/// Durability off (the data is thrown away), room for many pools, little memory.
+const SETTINGS: [&str; 6] = [
+    "fsync=off",
+    "full_page_writes=off",
+    "max_connections=300",
+    "shared_buffers=64MB",
+    "autovacuum_naptime=10s",
+    "lc_messages=C",
+];
+
+fn as_owner(mut command: Command, owner: Option<(u32, u32)>, dir: &Path) -> Command {
+    if let Some((uid, gid)) = owner {
+        command.uid(uid).gid(gid);
+    }
+    command.current_dir(dir).stdin(Stdio::null()).env("LC_ALL", "C").env_remove("PGDATA");
+    command
+}
+
+/// Where `initdb` and `postgres` are: in PATH, else the newest of Debian's.
+fn binaries() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut debian: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())
+        .unwrap_or_default();
+    debian.sort_by_key(|bin| version(bin));
+    let found = std::env::split_paths(&path)
+        .chain(debian.into_iter().rev())
+        .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file());
+    found.expect("PostgreSQL is not installed, and no test is skipped for that: run `make setup`")
+}
+
+/// 15 of /usr/lib/postgresql/15/bin.
+fn version(bin: &Path) -> u32 {
+    let name = bin.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.and_then(|name| name.parse().ok()).unwrap_or(0)
+}
+
+/// PostgreSQL refuses to run as root: then it runs as the user `postgres` that its package made.
+fn owner() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = read(Path::new("/etc/passwd"));
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut fields = line.expect("root needs the user postgres to run PostgreSQL: run `make setup`").split(':').skip(2);
+    let mut number = || fields.next().and_then(|field| field.parse().ok()).expect("a well-formed /etc/passwd");
+    Some((number(), number()))
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}

@@ -1,0 +1,10 @@
+CREATE TABLE things (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    note TEXT,
+    size BIGINT NOT NULL DEFAULT 0,
+    live BOOLEAN NOT NULL DEFAULT TRUE,
+    score DOUBLE PRECISION,
+    hash BYTEA,
+    parent TEXT REFERENCES things (id)
+);

@@ -1,0 +1,1 @@
+CREATE TABLE half (id BIGINT); INSERT INTO nowhere VALUES (1);
