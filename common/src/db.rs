@@ -10,7 +10,7 @@
 //! without one of them is a bug on both. A deadlock is reported ([`DbError::Overloaded`], nothing was done) and never
 //! silently repeated: the closure may have had effects outside of the database.
 //!
-//! **Statements written once.** What works through `AnyConn` on both backends (held by `tests/it/db_statements.rs`):
+//! **Statements written once.** What works through `AnyConn` on both backends (held by `tests/it/db/statements.rs`):
 //! - the query language: `load`, `first`, `count`, `filter`, `order`, `limit`, joins, `update().set()`, `delete()`,
 //!   `insert_into().values()` of one row, `returning`, `#[derive(Queryable, Selectable, Insertable, AsChangeset)]`, boxed queries;
 //! - `sql_query("… $1 … $2 …").bind::<Type, _>(v)` with `execute`, `load` and `get_result` into `#[derive(QueryableByName)]`:
@@ -27,6 +27,7 @@ mod connect;
 mod error;
 mod migrate;
 mod pool;
+mod transaction;
 mod url;
 
 pub use self::error::DbError;

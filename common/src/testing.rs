@@ -25,7 +25,10 @@ where
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(started.elapsed() < for_at_most, "after {for_at_most:?} still not: {what}");
+        assert!(
+            started.elapsed() < for_at_most,
+            "after {for_at_most:?} still not: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

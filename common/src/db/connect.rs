@@ -7,6 +7,8 @@ use diesel::r2d2::{ManageConnection, R2D2Connection};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a connection is for. PostgreSQL makes no difference.
@@ -32,17 +34,32 @@ const WAL_KEPT_BYTES: u64 = 64 << 20;
 /// What the pool holds: a connection and what is known about it.
 pub(super) struct Slot {
     pub conn: AnyConn,
-    /// Must be thrown away (a panic or a cut connection).
+    /// Must be thrown away (a panic, or no rollback).
     pub broken: bool,
     /// Must be asked before it is used again (a closure failed, for whatever reason).
     pub suspect: bool,
     last_used: Instant,
+    /// `cuts` when it last answered.
+    seen_cuts: u64,
+    /// How often a connection of this pool was found dead. A server that restarts kills all of them: after one is found,
+    /// every other is asked before it is given out.
+    cuts: Arc<AtomicU64>,
+}
+
+impl Slot {
+    /// The server has ended this connection.
+    pub(super) fn cut(&mut self) {
+        self.broken = true;
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+    }
 }
 
 pub(super) struct Manager {
     pub url: DatabaseUrl,
     pub role: Role,
     pub options: DbOptions,
+    /// See [`Slot::cuts`].
+    pub cuts: Arc<AtomicU64>,
 }
 
 impl ManageConnection for Manager {
@@ -51,21 +68,34 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Slot, DbError> {
         let conn = establish(&self.url, self.role, &self.options)?;
-        Ok(Slot { conn, broken: false, suspect: false, last_used: Instant::now() })
+        let seen_cuts = self.cuts.load(Ordering::SeqCst);
+        Ok(Slot {
+            conn,
+            broken: false,
+            suspect: false,
+            last_used: Instant::now(),
+            seen_cuts,
+            cuts: self.cuts.clone(),
+        })
     }
 
     fn is_valid(&self, slot: &mut Slot) -> Result<(), DbError> {
-        let ask = matches!(slot.conn, AnyConn::Postgres(_)) && (slot.suspect || slot.last_used.elapsed() > TRUSTED_IDLE);
-        if ask {
-            slot.conn.batch_execute("SELECT 1")?;
-            slot.suspect = false;
+        let cuts = self.cuts.load(Ordering::SeqCst);
+        let doubtful = slot.suspect || slot.seen_cuts != cuts || slot.last_used.elapsed() > TRUSTED_IDLE;
+        if doubtful && matches!(slot.conn, AnyConn::Postgres(_)) {
+            slot.conn.batch_execute("SELECT 1").inspect_err(|_| slot.cut())?;
         }
+        slot.suspect = false;
+        slot.seen_cuts = cuts;
         Ok(())
     }
 
     fn has_broken(&self, slot: &mut Slot) -> bool {
         slot.last_used = Instant::now();
-        slot.broken || std::thread::panicking() || slot.conn.is_broken()
+        if slot.conn.is_broken() && !slot.broken {
+            slot.cut();
+        }
+        slot.broken || std::thread::panicking()
     }
 }
 
@@ -83,7 +113,12 @@ fn sqlite(path: &Path, role: Role, options: &DbOptions) -> Result<SqliteConnecti
     if role == Role::Writer {
         // Ours alone: the file holds password hashes. SQLite gives -wal and -shm the same mode.
         let mut open = OpenOptions::new();
-        open.create(true).read(true).append(true).mode(0o600).open(path).map_err(|e| unavailable(&e))?;
+        open.create(true)
+            .read(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| unavailable(&e))?;
     }
     // A leading "./" or "/" keeps SQLite from reading a name like file:x as a URI.
     let name = std::path::absolute(path).map_err(|e| unavailable(&e))?;
@@ -115,7 +150,12 @@ fn write_ahead_log(conn: &mut SqliteConnection) -> Result<(), DbError> {
 }
 
 /// The error is libpq's text, still with whatever it quotes.
-fn postgres(url: &DatabaseUrl, target: &str, schema: Option<&str>, options: &DbOptions) -> Result<PgConnection, String> {
+fn postgres(
+    url: &DatabaseUrl,
+    target: &str,
+    schema: Option<&str>,
+    options: &DbOptions,
+) -> Result<PgConnection, String> {
     let mut target = target.to_owned();
     let connect_seconds = options.connect_timeout.as_secs().max(2).to_string();
     // keepalives and tcp_user_timeout find a server that vanished without a word within about a minute.

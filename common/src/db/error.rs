@@ -29,7 +29,9 @@ pub enum DbError {
 impl DbError {
     /// True for a conflict on a constraint that covers this column (`users.username`, `users_username_key`).
     pub fn conflicts_on(&self, column: &str) -> bool {
-        let DbError::Conflict { constraint } = self else { return false };
+        let DbError::Conflict { constraint } = self else {
+            return false;
+        };
         constraint.match_indices(column).any(|(at, _)| {
             let edge = |c: Option<char>| c.is_none_or(|c| !c.is_ascii_alphanumeric());
             edge(constraint[..at].chars().next_back()) && edge(constraint[at + column.len()..].chars().next())
@@ -57,9 +59,9 @@ impl From<Error> for DbError {
 fn from_database(kind: DatabaseErrorKind, info: &(dyn DatabaseErrorInformation + Send + Sync)) -> DbError {
     let message = info.message();
     match kind {
-        DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation => {
-            DbError::Conflict { constraint: constraint(info) }
-        }
+        DatabaseErrorKind::UniqueViolation | DatabaseErrorKind::ForeignKeyViolation => DbError::Conflict {
+            constraint: constraint(info),
+        },
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
             DbError::Unavailable(message.trim().to_owned())
         }
@@ -87,8 +89,12 @@ fn any(message: &str, texts: &[&str]) -> bool {
 }
 
 /// SQLITE_FULL; ENOSPC as PostgreSQL (53100) reports it in the C locale that Sluice's deployments use; a quota.
-const FULL: [&str; 4] =
-    ["database or disk is full", "No space left on device", "could not extend file", "Disk quota exceeded"];
+const FULL: [&str; 4] = [
+    "database or disk is full",
+    "No space left on device",
+    "could not extend file",
+    "Disk quota exceeded",
+];
 
 /// SQLITE_BUSY, SQLITE_LOCKED; statement_timeout, lock_timeout, deadlock (40P01), too many connections (53300).
 const BUSY: [&str; 7] = [
@@ -131,7 +137,10 @@ mod tests {
             DbError::Full
         ));
         assert!(matches!(unknown("database is locked"), DbError::Overloaded));
-        assert!(matches!(unknown("canceling statement due to statement timeout"), DbError::Overloaded));
+        assert!(matches!(
+            unknown("canceling statement due to statement timeout"),
+            DbError::Overloaded
+        ));
         assert!(matches!(
             unknown("terminating connection due to administrator command"),
             DbError::Unavailable(_)
@@ -142,7 +151,12 @@ mod tests {
 
     #[test]
     fn conflicts_are_matched_by_whole_column_names() {
-        let on = |constraint: &str, column| DbError::Conflict { constraint: constraint.into() }.conflicts_on(column);
+        let on = |constraint: &str, column| {
+            DbError::Conflict {
+                constraint: constraint.into(),
+            }
+            .conflicts_on(column)
+        };
         assert!(on("users.username", "username"));
         assert!(on("users_username_key", "username"));
         assert!(on("jobs.kind, jobs.key", "kind"));

@@ -49,11 +49,13 @@ const LOCK_KEY: i64 = 0x736c_7569_6365;
 
 /// Applies what is pending. Blocks; call it before [`super::Db::open`].
 pub fn migrate(url: &DatabaseUrl, migrations: &Migrations) -> Result<Applied, MigrateError> {
-    let options = DbOptions { statement_timeout: Duration::ZERO, lock_timeout: LOCK_WAIT, ..DbOptions::default() };
+    let options = DbOptions {
+        statement_timeout: Duration::ZERO,
+        lock_timeout: LOCK_WAIT,
+        ..DbOptions::default()
+    };
     match establish(url, Role::Writer, &options)? {
-        AnyConn::Sqlite(mut conn) => {
-            conn.exclusive_transaction(|conn| apply::<Sqlite, _>(conn, &migrations.sqlite))
-        }
+        AnyConn::Sqlite(mut conn) => conn.exclusive_transaction(|conn| apply::<Sqlite, _>(conn, &migrations.sqlite)),
         AnyConn::Postgres(mut conn) => conn.transaction(|conn| {
             conn.batch_execute(&format!("SELECT pg_advisory_xact_lock({LOCK_KEY})"))?;
             create_schema(conn)?;
@@ -78,11 +80,19 @@ pub fn pending(url: &DatabaseUrl, migrations: &Migrations) -> Result<Vec<String>
     let exists = diesel::sql_query(table).get_result::<Count>(&mut conn)?.n > 0;
     match conn {
         AnyConn::Sqlite(mut conn) => {
-            let applied = if exists { conn.applied_migrations().map_err(internal)? } else { vec![] };
+            let applied = if exists {
+                conn.applied_migrations().map_err(internal)?
+            } else {
+                vec![]
+            };
             remaining(&known::<Sqlite>(&migrations.sqlite)?, &applied)
         }
         AnyConn::Postgres(mut conn) => {
-            let applied = if exists { conn.applied_migrations().map_err(internal)? } else { vec![] };
+            let applied = if exists {
+                conn.applied_migrations().map_err(internal)?
+            } else {
+                vec![]
+            };
             remaining(&known::<Pg>(&migrations.postgres)?, &applied)
         }
     }
@@ -101,8 +111,10 @@ where
     for migration in &known {
         let version = migration.name().version().to_string();
         if missing.contains(&version) {
-            conn.run_migration(migration)
-                .map_err(|e| MigrateError::Failed { version, cause: e.to_string() })?;
+            conn.run_migration(migration).map_err(|e| MigrateError::Failed {
+                version,
+                cause: e.to_string(),
+            })?;
         }
     }
     Ok(Applied(missing))
@@ -145,7 +157,9 @@ struct Count {
 
 /// Creates the first schema of the search path, however it was given (`?schema=` or `options=-csearch_path%3D…`).
 fn create_schema(conn: &mut PgConnection) -> Result<(), MigrateError> {
-    let path = diesel::sql_query("SELECT current_setting('search_path') AS name").get_result::<Name>(conn)?.name;
+    let path = diesel::sql_query("SELECT current_setting('search_path') AS name")
+        .get_result::<Name>(conn)?
+        .name;
     let first = path.split(',').next().unwrap_or_default().trim().trim_matches('"');
     if first.is_empty() || first == "$user" || first == "public" {
         return Ok(());

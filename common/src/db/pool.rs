@@ -4,15 +4,19 @@
 //! waits for a connection on a blocking thread, and a flood of requests waits (bounded in number and time) instead of
 //! filling the thread pool. The permit travels with the closure, so a caller that goes away frees nothing too early.
 
-use super::connect::{Manager, Role, Slot, establish};
+use super::connect::{Manager, Role, establish};
+use super::transaction::{begin, checked, panicked, transact};
 use super::{AnyConn, Backend, DatabaseUrl, DbError};
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::SimpleConnection;
 use diesel::r2d2::{HandleError, Pool, PooledConnection};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Longest wait of [`Db::ready`]: a probe wants an answer, also while requests may wait longer.
+const READY_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sizes and deadlines of the pools.
 #[derive(Clone, Debug)]
@@ -73,11 +77,11 @@ impl Db {
     /// Opens the database, after one trial connection whose failure is the error. Blocks; call it before serving.
     pub fn open(url: &DatabaseUrl, options: &DbOptions) -> Result<Db, DbError> {
         drop(establish(url, Role::Writer, options)?);
-        let lane = |role, size| Lane::new(url, role, size, options).map(Arc::new);
+        let lane = |role, size| Arc::new(Lane::new(url, role, size, options));
         let (reads, writes) = match url.backend() {
-            Backend::Sqlite => (lane(Role::Reader, options.readers)?, lane(Role::Writer, 1)?),
+            Backend::Sqlite => (lane(Role::Reader, options.readers), lane(Role::Writer, 1)),
             Backend::Postgres => {
-                let both = lane(Role::Writer, options.connections)?;
+                let both = lane(Role::Writer, options.connections);
                 (both.clone(), both)
             }
         };
@@ -102,12 +106,15 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.run(&self.reads, move |slot| match catch_unwind(AssertUnwindSafe(|| f(&mut slot.conn))) {
-            Ok(result) => {
-                slot.suspect |= result.is_err();
-                result
+        self.run(&self.reads, move |lane| {
+            let mut slot = lane.take()?;
+            match catch_unwind(AssertUnwindSafe(|| f(&mut slot.conn))) {
+                Ok(result) => {
+                    slot.suspect |= result.is_err();
+                    result
+                }
+                Err(panic) => Err(panicked(&mut slot, panic.as_ref()).into()),
             }
-            Err(panic) => Err(panicked(slot, panic.as_ref()).into()),
         })
         .await
     }
@@ -120,17 +127,25 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.run(&self.writes, move |slot| transact(slot, f)).await
+        self.run(&self.writes, move |lane| {
+            let mut slot = lane.begin()?;
+            transact(&mut slot, f)
+        })
+        .await
     }
 
     /// Does the database answer? For /readyz.
     pub async fn ready(&self) -> Result<(), DbError> {
-        self.read(|conn| conn.batch_execute("SELECT 1").map_err(DbError::from)).await
+        let asked = self.read(|conn| conn.batch_execute("SELECT 1").map_err(DbError::from));
+        match tokio::time::timeout(READY_WITHIN, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(DbError::Unavailable(format!("no answer within {READY_WITHIN:?}"))),
+        }
     }
 
     async fn run<T, E, F>(&self, lane: &Arc<Lane>, f: F) -> Result<T, E>
     where
-        F: FnOnce(&mut Slot) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Lane) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
@@ -141,10 +156,8 @@ impl Db {
         let task = tokio::task::spawn_blocking(move || {
             #[cfg(feature = "testing")]
             CLOCK_SHIFT.set(shift);
-            let mut slot = lane.take()?;
-            let result = f(&mut slot);
-            // The connection is back before the permit is, so that the next one finds it.
-            drop(slot);
+            let result = f(&lane);
+            // Last: `f` has put its connection back, so that whoever gets the permit finds it.
             drop(permit);
             result
         });
@@ -156,7 +169,7 @@ impl Db {
 }
 
 impl Lane {
-    fn new(url: &DatabaseUrl, role: Role, size: u32, options: &DbOptions) -> Result<Lane, DbError> {
+    fn new(url: &DatabaseUrl, role: Role, size: u32, options: &DbOptions) -> Lane {
         let postgres = url.backend() == Backend::Postgres;
         let size = size.max(1);
         let pool = Pool::builder()
@@ -168,14 +181,19 @@ impl Lane {
             .idle_timeout(postgres.then_some(Duration::from_secs(600)))
             .max_lifetime(postgres.then_some(Duration::from_secs(1800)))
             .error_handler(Box::new(Quiet))
-            .build_unchecked(Manager { url: url.clone(), role, options: options.clone() });
-        Ok(Lane {
+            .build_unchecked(Manager {
+                url: url.clone(),
+                role,
+                options: options.clone(),
+                cuts: Arc::default(),
+            });
+        Lane {
             pool,
             door: Arc::new(Semaphore::new(size as usize)),
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_waiting,
             wait: options.wait,
-        })
+        }
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, DbError> {
@@ -192,6 +210,20 @@ impl Lane {
     fn take(&self) -> Result<PooledConnection<Manager>, DbError> {
         self.pool.get().map_err(|e| DbError::Unavailable(e.to_string()))
     }
+
+    /// A connection with an open transaction. A first one that turns out dead is replaced: nothing has been done on it yet.
+    fn begin(&self) -> Result<PooledConnection<Manager>, DbError> {
+        let mut slot = self.take()?;
+        match checked(&mut slot, begin) {
+            Err(DbError::Unavailable(_)) => {
+                drop(slot);
+                slot = self.take()?;
+                checked(&mut slot, begin)?;
+            }
+            other => other?,
+        }
+        Ok(slot)
+    }
 }
 
 /// Counts one waiter for as long as it lives.
@@ -200,7 +232,11 @@ struct Waiting<'a>(&'a AtomicUsize);
 impl<'a> Waiting<'a> {
     fn start(count: &'a AtomicUsize, max: usize) -> Result<Self, DbError> {
         let waiting = Waiting(count);
-        if count.fetch_add(1, Ordering::SeqCst) >= max { Err(DbError::Overloaded) } else { Ok(waiting) }
+        if count.fetch_add(1, Ordering::SeqCst) >= max {
+            Err(DbError::Overloaded)
+        } else {
+            Ok(waiting)
+        }
     }
 }
 
@@ -208,60 +244,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
-}
-
-fn transact<T, E, F>(slot: &mut Slot, f: F) -> Result<T, E>
-where
-    F: FnOnce(&mut AnyConn) -> Result<T, E>,
-    E: From<DbError>,
-{
-    checked(slot, begin)?;
-    match catch_unwind(AssertUnwindSafe(|| f(&mut slot.conn))) {
-        Ok(Ok(value)) => checked(slot, commit).map(|()| value).map_err(E::from),
-        Ok(Err(error)) => {
-            slot.suspect = true;
-            // What the closure says matters; a connection that can't roll back is thrown away.
-            if AnyConn::rollback_transaction(&mut slot.conn).is_err() {
-                slot.broken = true;
-            }
-            Err(error)
-        }
-        Err(panic) => Err(panicked(slot, panic.as_ref()).into()),
-    }
-}
-
-fn checked(slot: &mut Slot, step: fn(&mut AnyConn) -> diesel::QueryResult<()>) -> Result<(), DbError> {
-    step(&mut slot.conn).map_err(|e| {
-        let error = DbError::from(e);
-        slot.broken |= error.breaks_connection();
-        slot.suspect = true;
-        error
-    })
-}
-
-fn begin(conn: &mut AnyConn) -> diesel::QueryResult<()> {
-    match conn {
-        // IMMEDIATE takes the write lock at once: a transaction that began by reading can't fail later when it writes.
-        AnyConn::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE"),
-        AnyConn::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn),
-    }
-}
-
-fn commit(conn: &mut AnyConn) -> diesel::QueryResult<()> {
-    match conn {
-        AnyConn::Sqlite(conn) => AnsiTransactionManager::commit_transaction(conn),
-        // PostgreSQL answers COMMIT of a failed transaction with a silent ROLLBACK. A closure that swallowed an error must not
-        // be told that its change was kept: the SELECT fails in that state, in the same round trip.
-        AnyConn::Postgres(conn) => conn.batch_execute("SELECT 1; COMMIT"),
-    }
-}
-
-/// A panic may have left statements or savepoints open: the connection goes, which rolls everything back.
-fn panicked(slot: &mut Slot, panic: &(dyn std::any::Any + Send)) -> DbError {
-    slot.broken = true;
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
-    DbError::Internal(format!("panic while using the database: {text}"))
 }
 
 /// r2d2 would log every failed try; the caller gets the last error with its timeout and logs that once.

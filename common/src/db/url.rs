@@ -11,7 +11,8 @@ use std::str::FromStr;
 #[error("{0}")]
 pub struct UrlError(pub(super) String);
 
-const EXAMPLES: &str = "write sqlite:PATH (for example sqlite:./sluice-data/api.db) or postgres://USER@HOST:5432/DATABASE";
+const EXAMPLES: &str =
+    "write sqlite:PATH (for example sqlite:./sluice-data/api.db) or postgres://USER@HOST:5432/DATABASE";
 
 /// Longest name that PostgreSQL keeps whole (NAMEDATALEN - 1).
 const MAX_IDENTIFIER_BYTES: usize = 63;
@@ -19,9 +20,14 @@ const MAX_IDENTIFIER_BYTES: usize = 63;
 /// A checked database URL. `Display` and `Debug` hide the password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
-    Sqlite { path: PathBuf },
+    Sqlite {
+        path: PathBuf,
+    },
     /// `url` as libpq takes it, without our own `schema` parameter.
-    Postgres { url: String, schema: Option<String> },
+    Postgres {
+        url: String,
+        schema: Option<String>,
+    },
 }
 
 impl DatabaseUrl {
@@ -34,7 +40,9 @@ impl DatabaseUrl {
 
     /// Takes password and URL out of a text that libpq wrote (it likes to quote the whole URL).
     pub(super) fn redact(&self, text: &str) -> String {
-        let DatabaseUrl::Postgres { url, .. } = self else { return text.trim().to_owned() };
+        let DatabaseUrl::Postgres { url, .. } = self else {
+            return text.trim().to_owned();
+        };
         let shown = self.to_string();
         let text = text.replace(url.as_str(), &shown);
         match password_of(url) {
@@ -83,14 +91,20 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, UrlError> {
     } else if path.ends_with('/') || Path::new(path).is_dir() {
         "names a directory"
     } else {
-        return Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path) });
+        return Ok(DatabaseUrl::Sqlite {
+            path: PathBuf::from(path),
+        });
     };
-    Err(UrlError(format!("{wrong}: write sqlite:PATH with the path of a file, for example sqlite:./sluice-data/api.db")))
+    Err(UrlError(format!(
+        "{wrong}: write sqlite:PATH with the path of a file, for example sqlite:./sluice-data/api.db"
+    )))
 }
 
 fn postgres(text: &str, rest: &str) -> Result<DatabaseUrl, UrlError> {
     if !rest.starts_with("//") || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(UrlError("is no PostgreSQL URL: write postgres://USER@HOST:5432/DATABASE, special characters as %XX".into()));
+        return Err(UrlError(
+            "is no PostgreSQL URL: write postgres://USER@HOST:5432/DATABASE, special characters as %XX".into(),
+        ));
     }
     let (base, query) = text.split_once('?').unwrap_or((text, ""));
     let mut schema = None;
@@ -102,13 +116,19 @@ fn postgres(text: &str, rest: &str) -> Result<DatabaseUrl, UrlError> {
             None => return Err(UrlError("has a parameter without a value: write ?name=value".into())),
         }
     }
-    let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+    let url = if kept.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", kept.join("&"))
+    };
     Ok(DatabaseUrl::Postgres { url, schema })
 }
 
 fn identifier(name: &str) -> Result<String, UrlError> {
     let first = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let rest = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    let rest = name
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if first && rest && name.len() <= MAX_IDENTIFIER_BYTES && !name.starts_with("pg_") {
         return Ok(name.to_owned());
     }
@@ -165,13 +185,24 @@ mod tests {
         assert_eq!(path("sqlite:a/b.db"), "a/b.db");
         assert_eq!(path("sqlite:/a/b.db"), "/a/b.db");
         assert_eq!(path("sqlite:///a/b.db"), "/a/b.db");
-        let url = "postgres://u:s3cret@h:1/d?schema=api&sslmode=disable".parse::<DatabaseUrl>().unwrap();
+        let url = "postgres://u:s3cret@h:1/d?schema=api&sslmode=disable"
+            .parse::<DatabaseUrl>()
+            .unwrap();
         assert_eq!(
             url,
-            DatabaseUrl::Postgres { url: "postgres://u:s3cret@h:1/d?sslmode=disable".into(), schema: Some("api".into()) }
+            DatabaseUrl::Postgres {
+                url: "postgres://u:s3cret@h:1/d?sslmode=disable".into(),
+                schema: Some("api".into())
+            }
         );
-        assert_eq!(format!("{url} {url:?}"), "postgres://u:***@h:1/d postgres://u:***@h:1/d");
-        assert_eq!(url.redact("x \"s3cret\" of postgres://u:s3cret@h:1/d?sslmode=disable"), "x \"***\" of postgres://u:***@h:1/d");
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "postgres://u:***@h:1/d postgres://u:***@h:1/d"
+        );
+        assert_eq!(
+            url.redact("x \"s3cret\" of postgres://u:s3cret@h:1/d?sslmode=disable"),
+            "x \"***\" of postgres://u:***@h:1/d"
+        );
     }
 
     #[test]

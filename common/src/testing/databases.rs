@@ -19,9 +19,17 @@ impl TestDatabase {
             Backend::Sqlite => {
                 let dir = tempfile::tempdir().expect("a temporary directory");
                 let url = format!("sqlite:{}", dir.path().join("test.db").display());
-                TestDatabase { backend, url, _dir: Some(dir) }
+                TestDatabase {
+                    backend,
+                    url,
+                    _dir: Some(dir),
+                }
             }
-            Backend::Postgres => TestDatabase { backend, url: postgres::fresh_database(), _dir: None },
+            Backend::Postgres => TestDatabase {
+                backend,
+                url: postgres::fresh_database(),
+                _dir: None,
+            },
         }
     }
 
@@ -87,7 +95,10 @@ where
     drop(system);
     let started = Instant::now();
     while open() {
-        assert!(started.elapsed() < LET_GO, "the test on {backend:?} left a Db behind: stop what it started");
+        assert!(
+            started.elapsed() < LET_GO,
+            "the test on {backend:?} left a Db behind: stop what it started"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -41,7 +41,10 @@ pub fn postgres_url(dbname: &str) -> String {
     let mut admin = admin();
     let made = admin.batch_execute(&format!("CREATE DATABASE \"{dbname}\""));
     if let Err(e) = made {
-        assert!(e.to_string().contains("already exists"), "create database {dbname}: {e}");
+        assert!(
+            e.to_string().contains("already exists"),
+            "create database {dbname}: {e}"
+        );
     }
     url(&server().dir, dbname)
 }
@@ -64,7 +67,10 @@ fn admin() -> PgConnection {
 }
 
 fn url(dir: &Path, dbname: &str) -> String {
-    let host = dir.to_str().expect("the temporary directory is UTF-8").replace('/', "%2F");
+    let host = dir
+        .to_str()
+        .expect("the temporary directory is UTF-8")
+        .replace('/', "%2F");
     format!("postgres://postgres@{host}/{dbname}")
 }
 
@@ -75,7 +81,11 @@ fn server() -> &'static Server {
 fn start() -> Server {
     let bin = binaries();
     let owner = owner();
-    let dir = tempfile::Builder::new().prefix("sluice-pg-").tempdir().expect("a temporary directory").keep();
+    let dir = tempfile::Builder::new()
+        .prefix("sluice-pg-")
+        .tempdir()
+        .expect("a temporary directory")
+        .keep();
     if let Some((uid, gid)) = owner {
         chown(&dir, Some(uid), Some(gid)).expect("root may give the directory away");
     }
@@ -83,7 +93,17 @@ fn start() -> Server {
     let data = dir.join("data");
     let log = File::create(dir.join("initdb.log")).expect("own directory");
     let made = as_owner(Command::new(bin.join("initdb")), owner, &dir)
-        .args(["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D"])
+        .args([
+            "--no-sync",
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "-D",
+        ])
         .arg(&data)
         .stdout(log.try_clone().expect("a file handle"))
         .stderr(log)
@@ -91,19 +111,30 @@ fn start() -> Server {
         .expect("initdb starts");
     assert!(made.success(), "initdb failed: {}", read(&dir.join("initdb.log")));
     let mut watchdog = as_owner(Command::new("sh"), owner, &dir);
-    watchdog.args(["-c", WATCHDOG, "sh"]).arg(&dir).arg(bin.join("postgres"));
+    watchdog
+        .args(["-c", WATCHDOG, "sh"])
+        .arg(&dir)
+        .arg(bin.join("postgres"));
     watchdog.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-h", ""]);
     for setting in SETTINGS {
         watchdog.args(["-c", setting]);
     }
     // Its own process group: Ctrl-C in the terminal must reach the test, not the server before it.
-    watchdog.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    watchdog
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut child = watchdog.spawn().expect("sh starts");
     let started = Instant::now();
     while let Err(e) = PgConnection::establish(&url(&dir, "postgres")) {
         let gone = child.try_wait().expect("own child").is_some();
         let log = || read(&dir.join("log"));
-        assert!(!gone && started.elapsed() < START_WITHIN, "the private PostgreSQL did not start: {e}\n{}", log());
+        assert!(
+            !gone && started.elapsed() < START_WITHIN,
+            "the private PostgreSQL did not start: {e}\n{}",
+            log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     Server { dir, _watchdog: child }
@@ -123,7 +154,11 @@ fn as_owner(mut command: Command, owner: Option<(u32, u32)>, dir: &Path) -> Comm
     if let Some((uid, gid)) = owner {
         command.uid(uid).gid(gid);
     }
-    command.current_dir(dir).stdin(Stdio::null()).env("LC_ALL", "C").env_remove("PGDATA");
+    command
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .env("LC_ALL", "C")
+        .env_remove("PGDATA");
     command
 }
 
@@ -153,8 +188,16 @@ fn owner() -> Option<(u32, u32)> {
     }
     let users = read(Path::new("/etc/passwd"));
     let line = users.lines().find(|line| line.starts_with("postgres:"));
-    let mut fields = line.expect("root needs the user postgres to run PostgreSQL: run `make setup`").split(':').skip(2);
-    let mut number = || fields.next().and_then(|field| field.parse().ok()).expect("a well-formed /etc/passwd");
+    let mut fields = line
+        .expect("root needs the user postgres to run PostgreSQL: run `make setup`")
+        .split(':')
+        .skip(2);
+    let mut number = || {
+        fields
+            .next()
+            .and_then(|field| field.parse().ok())
+            .expect("a well-formed /etc/passwd")
+    };
     Some((number(), number()))
 }
 

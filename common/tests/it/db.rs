@@ -1,13 +1,12 @@
 //! The pools, transactions and errors of common::db, each on SQLite and on PostgreSQL.
 
-#[path = "db_migrate.rs"]
-mod db_migrate;
-#[path = "db_pool.rs"]
-mod db_pool;
-#[path = "db_statements.rs"]
-mod db_statements;
+mod faults;
+mod migrate;
+mod pool;
+mod statements;
 
-use common::db::{DbError, Migrations};
+use common::db::{Db, DbError, Migrations};
+use diesel::prelude::*;
 use diesel_migrations::embed_migrations;
 
 pub static MIGRATIONS: Migrations = Migrations {
@@ -29,3 +28,19 @@ diesel::table! {
 }
 
 pub type Result<T> = std::result::Result<T, DbError>;
+
+pub async fn insert(db: &Db, key: &str) -> Result<usize> {
+    let key = key.to_owned();
+    db.write(move |conn| {
+        Ok(diesel::insert_into(things::table)
+            .values((things::id.eq(&key), things::name.eq(&key)))
+            .execute(conn)?)
+    })
+    .await
+}
+
+pub async fn ids(db: &Db) -> Vec<String> {
+    db.read(|conn| -> Result<_> { Ok(things::table.order(things::id).select(things::id).load(conn)?) })
+        .await
+        .unwrap()
+}

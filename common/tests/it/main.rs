@@ -1,3 +1,4 @@
 //! Integration tests of common.
+#![allow(clippy::unwrap_used)]
 
 mod db;

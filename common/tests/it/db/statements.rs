@@ -47,8 +47,10 @@ fn the_query_language_inserts_updates_deletes_and_loads() {
         }
         let loaded: Vec<Thing> = things.order(id).select(Thing::as_select()).load(conn)?;
         assert_eq!(loaded, (1..=6).map(thing).collect::<Vec<_>>());
-        let returned: (String, i64) =
-            diesel::insert_into(things).values((id.eq("x"), name.eq("x"))).returning((id, size)).get_result(conn)?;
+        let returned: (String, i64) = diesel::insert_into(things)
+            .values((id.eq("x"), name.eq("x")))
+            .returning((id, size))
+            .get_result(conn)?;
         assert_eq!(returned, ("x".into(), 0));
         let changed = diesel::update(things.filter(note.is_null())).set((note.eq(Some("set")), size.eq(size - 1)));
         assert_eq!(changed.execute(conn)?, 4);
@@ -56,7 +58,14 @@ fn the_query_language_inserts_updates_deletes_and_loads() {
         assert_eq!(diesel::delete(things.filter(id.eq("x"))).execute(conn)?, 1);
         let none = things.filter(id.eq("x")).select(id).first::<String>(conn).optional()?;
         assert_eq!(none, None);
-        assert!(matches!(things.filter(id.eq("x")).select(id).first::<String>(conn).map_err(DbError::from), Err(DbError::NotFound)));
+        assert!(matches!(
+            things
+                .filter(id.eq("x"))
+                .select(id)
+                .first::<String>(conn)
+                .map_err(DbError::from),
+            Err(DbError::NotFound)
+        ));
         let mut boxed = things.into_boxed().select(id).order(id.desc()).limit(2);
         boxed = boxed.filter(live.eq(false)).filter(name.like("name%"));
         assert_eq!(boxed.load::<String>(conn)?, ["t5", "t4"]);
@@ -84,7 +93,9 @@ fn sql_query_binds_every_type_and_null() {
             .bind::<Nullable<Binary>, _>(&t.hash)
             .execute(conn)?;
             assert_eq!(done, 1);
-            let read: Thing = sql_query("SELECT * FROM things WHERE id = $1").bind::<Text, _>(&t.id).get_result(conn)?;
+            let read: Thing = sql_query("SELECT * FROM things WHERE id = $1")
+                .bind::<Text, _>(&t.id)
+                .get_result(conn)?;
             assert_eq!(read, t);
         }
         Ok(())
@@ -113,16 +124,25 @@ fn returning_and_on_conflict() {
         let put = "INSERT INTO things (id, name, note) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE SET note = excluded.note, \
                    size = things.size + 1 RETURNING *";
         let upsert = |conn: &mut AnyConn, key: &str, text: Option<&str>| {
-            sql_query(put).bind::<Text, _>(key).bind::<Text, _>("n").bind::<Nullable<Text>, _>(text).get_result::<Thing>(conn)
+            sql_query(put)
+                .bind::<Text, _>(key)
+                .bind::<Text, _>("n")
+                .bind::<Nullable<Text>, _>(text)
+                .get_result::<Thing>(conn)
         };
         let first = upsert(conn, "a", Some("one"))?;
-        assert_eq!((first.id.as_str(), first.note.as_deref(), first.size), ("a", Some("one"), 0));
+        assert_eq!(
+            (first.id.as_str(), first.note.as_deref(), first.size),
+            ("a", Some("one"), 0)
+        );
         let second = upsert(conn, "b", None)?;
         assert_eq!((second.id.as_str(), second.note, second.size), ("a", None, 1));
         let nothing = sql_query("INSERT INTO things (id, name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING *");
         let rows = nothing.bind::<Text, _>("c").bind::<Text, _>("n").load::<Thing>(conn)?;
         assert_eq!(rows, []);
-        let deleted = sql_query("DELETE FROM things WHERE name = $1").bind::<Text, _>("n").execute(conn)?;
+        let deleted = sql_query("DELETE FROM things WHERE name = $1")
+            .bind::<Text, _>("n")
+            .execute(conn)?;
         assert_eq!(deleted, 1);
         Ok(())
     });
@@ -132,9 +152,15 @@ fn returning_and_on_conflict() {
 #[test]
 fn values_lists_subqueries_and_row_values() {
     check(|conn| {
-        let rows: Vec<Thing> = sql_query("INSERT INTO things (id, name) VALUES ($1, $2), ($3, $4), ($5, $6) RETURNING *")
-            .bind::<Text, _>("a").bind::<Text, _>("1").bind::<Text, _>("b").bind::<Text, _>("2").bind::<Text, _>("c").bind::<Text, _>("3")
-            .load(conn)?;
+        let rows: Vec<Thing> =
+            sql_query("INSERT INTO things (id, name) VALUES ($1, $2), ($3, $4), ($5, $6) RETURNING *")
+                .bind::<Text, _>("a")
+                .bind::<Text, _>("1")
+                .bind::<Text, _>("b")
+                .bind::<Text, _>("2")
+                .bind::<Text, _>("c")
+                .bind::<Text, _>("3")
+                .load(conn)?;
         assert_eq!(rows.len(), 3);
         let updated = sql_query(
             "UPDATE things SET note = $1 WHERE id IN (SELECT id FROM things WHERE (size, id) < ($2, $3) ORDER BY id LIMIT $4)",
@@ -150,10 +176,15 @@ fn values_lists_subqueries_and_row_values() {
 fn constraints_are_conflicts_that_name_the_column() {
     use super::things::dsl::*;
     on_each_backend(&MIGRATIONS, |db: Db| async move {
-        db.write(|conn| -> Result<_> { Ok(diesel::insert_into(things).values(&thing(1)).execute(conn)?) }).await.unwrap();
+        db.write(|conn| -> Result<_> { Ok(diesel::insert_into(things).values(&thing(1)).execute(conn)?) })
+            .await
+            .unwrap();
         let twice = db
             .write(|conn| -> Result<_> {
-                let again = Thing { id: "other".into(), ..thing(1) };
+                let again = Thing {
+                    id: "other".into(),
+                    ..thing(1)
+                };
                 Ok(diesel::insert_into(things).values(&again).execute(conn)?)
             })
             .await
@@ -167,7 +198,10 @@ fn constraints_are_conflicts_that_name_the_column() {
             .await
             .unwrap_err();
         assert!(matches!(orphan, DbError::Conflict { .. }), "{orphan:?}");
-        let missing = db.read(|conn| -> Result<_> { Ok(sql_query("SELECT * FROM nothing").execute(conn)?) }).await.unwrap_err();
+        let missing = db
+            .read(|conn| -> Result<_> { Ok(sql_query("SELECT * FROM nothing").execute(conn)?) })
+            .await
+            .unwrap_err();
         assert!(matches!(missing, DbError::Internal(_)), "{missing:?}");
     });
 }
@@ -175,7 +209,12 @@ fn constraints_are_conflicts_that_name_the_column() {
 #[test]
 fn the_clock_is_the_databases_in_milliseconds() {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
-        let here = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+        let here = || {
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap()
+                .as_millis() as i64
+        };
         let before = here();
         let now = db.read(|conn| -> Result<_> { Ok(now_ms(conn)?) }).await.unwrap();
         // SQLite's clock counts whole milliseconds, rounded.

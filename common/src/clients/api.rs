@@ -1,0 +1,96 @@
+//! Calls to api-service.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{ClientError, Endpoint};
+use crate::ids::VideoId;
+use crate::messages::{
+    MediaFailed, MediaReady, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
+};
+
+#[derive(Clone)]
+pub struct ApiClient(pub(super) Endpoint);
+
+impl ApiClient {
+    /// Who `token` belongs to; 401 `unauthenticated` when to nobody.
+    pub async fn parse_token(&self, token: &str) -> Result<TokenOwner, ClientError> {
+        self.0
+            .post(
+                "/internal/tokens/parse",
+                &TokenQuery {
+                    token: token.to_owned(),
+                },
+            )
+            .await
+    }
+
+    /// Those of `sessions` that are still good.
+    pub async fn check_sessions(&self, sessions: SessionList) -> Result<SessionList, ClientError> {
+        self.0.post("/internal/sessions/check", &sessions).await
+    }
+
+    /// 404 when the video is unknown, 410 when its purge has begun.
+    pub async fn media_ready(&self, video: &VideoId, media: &MediaReady) -> Result<(), ClientError> {
+        self.0
+            .tell(
+                self.0
+                    .request(Method::POST, &format!("/internal/videos/{video}/media-ready"))?
+                    .json(media),
+            )
+            .await
+    }
+
+    pub async fn media_failed(&self, video: &VideoId, failure: &MediaFailed) -> Result<(), ClientError> {
+        self.0
+            .tell(
+                self.0
+                    .request(Method::POST, &format!("/internal/videos/{video}/media-failed"))?
+                    .json(failure),
+            )
+            .await
+    }
+
+    /// Trashed → purging, when due. 409 when the video was restored or is not due, 404 when it is gone already.
+    pub async fn purge_begin(&self, video: &VideoId) -> Result<(), ClientError> {
+        self.0
+            .tell(
+                self.0
+                    .request(Method::POST, &format!("/internal/videos/{video}/purge/begin"))?
+                    .json(&json!({})),
+            )
+            .await
+    }
+
+    pub async fn purge_done(&self, video: &VideoId, receipt: Receipt) -> Result<(), ClientError> {
+        let body = json!({ "receipt": receipt });
+        self.0
+            .tell(
+                self.0
+                    .request(Method::POST, &format!("/internal/videos/{video}/purge/done"))?
+                    .json(&body),
+            )
+            .await
+    }
+
+    /// Videos in the order of their ids, those after `after`.
+    pub async fn videos(&self, after: Option<&VideoId>, limit: u32) -> Result<RecordPage<VideoRecord>, ClientError> {
+        let after = after.map(VideoId::as_str);
+        self.0
+            .get(
+                "/internal/videos",
+                &[("after", after), ("limit", Some(limit.to_string().as_str()))],
+            )
+            .await
+    }
+
+    /// Ends what waited too long for its upload.
+    pub async fn expire_videos(&self, sweep: Sweep) -> Result<Swept, ClientError> {
+        self.0.post("/internal/videos/expire", &sweep).await
+    }
+
+    /// Removes the rows of sessions that ended.
+    pub async fn expire_sessions(&self, sweep: Sweep) -> Result<Swept, ClientError> {
+        self.0.post("/internal/sessions/expire", &sweep).await
+    }
+}

@@ -1,0 +1,62 @@
+//! Calls to stream-service.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{ClientError, Endpoint};
+use crate::ids::VideoId;
+use crate::messages::{MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility};
+
+#[derive(Clone)]
+pub struct StreamClient(pub(super) Endpoint);
+
+impl StreamClient {
+    /// Removes every object of the video; repeating it gives the same receipt.
+    pub async fn delete_media(&self, video: &VideoId) -> Result<Receipt, ClientError> {
+        self.0
+            .call(self.0.request(Method::DELETE, &format!("/internal/media/{video}"))?)
+            .await
+    }
+
+    pub async fn set_hidden(&self, video: &VideoId, visibility: Visibility) -> Result<(), ClientError> {
+        self.0
+            .tell(
+                self.0
+                    .request(Method::PUT, &format!("/internal/media/{video}/hidden"))?
+                    .json(&visibility),
+            )
+            .await
+    }
+
+    /// Media in the order of the video ids, those after `after`.
+    pub async fn media(&self, after: Option<&VideoId>, limit: u32) -> Result<RecordPage<MediaRecord>, ClientError> {
+        let after = after.map(VideoId::as_str);
+        self.0
+            .get(
+                "/internal/media",
+                &[("after", after), ("limit", Some(limit.to_string().as_str()))],
+            )
+            .await
+    }
+
+    /// Has `media-ready` delivered once more; 404 when there is no live source.
+    pub async fn announce(&self, video: &VideoId) -> Result<(), ClientError> {
+        self.0
+            .tell(
+                self.0
+                    .request(Method::POST, &format!("/internal/media/{video}/announce"))?
+                    .json(&json!({})),
+            )
+            .await
+    }
+
+    /// Removes uploads that nobody continues.
+    pub async fn expire_uploads(&self, sweep: Sweep) -> Result<Swept, ClientError> {
+        self.0.post("/internal/uploads/expire", &sweep).await
+    }
+
+    /// Compares ledger and disk.
+    pub async fn reconcile(&self, sweep: Sweep) -> Result<StoreReport, ClientError> {
+        self.0.post("/internal/reconcile", &sweep).await
+    }
+}

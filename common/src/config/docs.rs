@@ -1,0 +1,194 @@
+//! What `sluice default-config` says about each key. A test holds that every key has a line here and every line a key.
+
+/// `(key, comment)` in the order of the sections.
+pub const DOCS: &[(&str, &str)] = &[
+    (
+        "server.listen",
+        "Address and port for people. Port 0 takes a free one; the address really bound is printed.",
+    ),
+    (
+        "server.public_url",
+        "How people reach this site, such as \"https://video.example\"; empty: links are made without a host.",
+    ),
+    (
+        "server.data_dir",
+        "Where the embedded way keeps databases, media and secrets.",
+    ),
+    (
+        "server.trusted_proxies",
+        "Address blocks (CIDR) whose X-Forwarded-For is believed, from the right.",
+    ),
+    ("server.workers", "Threads that serve requests; 0 is one per core."),
+    (
+        "server.max_connections",
+        "Open connections per worker; more wait in the kernel's queue.",
+    ),
+    (
+        "server.head_timeout",
+        "Longest time for a request head to arrive, counted from its first byte.",
+    ),
+    ("server.keep_alive", "How long an idle connection is kept."),
+    (
+        "server.stall_timeout",
+        "A client that takes or sends no byte for this long is closed.",
+    ),
+    (
+        "server.drain_timeout",
+        "Longest time running requests get after SIGTERM.",
+    ),
+    (
+        "log.level",
+        "error, warn, info, debug or trace; also per module: \"info,api_service=debug\".",
+    ),
+    ("log.format", "text for people, json for machines."),
+    (
+        "database.api",
+        "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME?schema=api; empty: sqlite in data_dir.",
+    ),
+    ("database.stream", "As database.api, for the ledger."),
+    ("database.scheduler", "As database.api, for the jobs."),
+    (
+        "database.readers",
+        "Reading connections of each SQLite database (there is one writer).",
+    ),
+    ("database.connections", "Connections to each PostgreSQL database."),
+    (
+        "database.wait",
+        "Longest wait for a connection; after it the answer is 503.",
+    ),
+    ("store.url", "Where media lies: file:PATH; empty: data_dir/media."),
+    ("bus.url", "local: (in this process)."),
+    (
+        "internal.listen",
+        "Address of the calls between services; never reachable from outside. Port 0 takes a free one.",
+    ),
+    (
+        "internal.api",
+        "Internal addresses of api-service, \"http://host:port\"; set by itself in the embedded way.",
+    ),
+    ("internal.stream", "Internal addresses of stream-service."),
+    ("internal.scheduler", "Internal addresses of scheduler-service."),
+    ("internal.timeout", "Deadline of one call between services."),
+    (
+        "secrets.internal_token",
+        "What services show each other; made at the first start of the embedded way.",
+    ),
+    (
+        "secrets.grant_keys",
+        "Keys of upload and playback grants, \"id:base64url\"; the first signs, all verify.",
+    ),
+    (
+        "secrets.admin_username",
+        "Name of the operator account made at the first start when admin_password is given.",
+    ),
+    (
+        "secrets.admin_password",
+        "Password of that account; best given as SLUICE_ADMIN_PASSWORD_FILE.",
+    ),
+    ("api.session_ttl", "A session ends when it was not used for this long."),
+    (
+        "api.session_max_ttl",
+        "A session ends this long after sign-in, used or not.",
+    ),
+    (
+        "api.max_sessions_cached",
+        "Sessions kept in memory, about 300 bytes each; others cost a database read.",
+    ),
+    ("api.trash_retention", "How long a deleted video can be restored."),
+    ("api.upload_grant_ttl", "How long an upload may take to begin."),
+    ("api.playback_grant_ttl", "How long a playback link works."),
+    ("api.sign_in_attempts", "Failed sign-ins per account and window."),
+    (
+        "api.sign_in_attempts_per_address",
+        "Failed sign-ins per client address and window.",
+    ),
+    ("api.sign_in_window", "The window of both."),
+    (
+        "api.password_hashers",
+        "Passwords hashed at once; each takes 19 MiB and a core.",
+    ),
+    (
+        "api.password_queue",
+        "Sign-ins that may wait for a hasher; more are answered 503.",
+    ),
+    ("stream.max_upload", "Largest video."),
+    ("stream.rate", "Requests per second and client."),
+    ("stream.burst", "Requests a client may send at once after a pause."),
+    (
+        "stream.max_clients",
+        "Clients whose rate is remembered, about 100 bytes each.",
+    ),
+    ("stream.max_streams", "Videos sent at once by this process."),
+    ("stream.max_streams_per_client", "Videos sent at once to one client."),
+    ("stream.max_uploads", "Uploads taken at once by this process."),
+    ("stream.max_uploads_per_user", "Uploads taken at once from one user."),
+    (
+        "stream.pace",
+        "Bytes per second of one stream; 0 is as fast as it goes.",
+    ),
+    (
+        "stream.stall_timeout",
+        "An upload that brings no byte for this long is cut.",
+    ),
+    ("stream.upload_expiry", "An unfinished upload is removed after this."),
+    (
+        "stream.orphan_grace",
+        "The reconciler leaves files and rows younger than this alone.",
+    ),
+    ("scheduler.workers", "Jobs run at once by this process."),
+    (
+        "scheduler.lease",
+        "A worker that shows no life for this long is replaced.",
+    ),
+    ("scheduler.attempts", "Attempts before a job is dead."),
+    (
+        "scheduler.poll",
+        "Longest time until due work is found without being told.",
+    ),
+    (
+        "scheduler.expire_sessions_every",
+        "Interval of the job that removes ended sessions.",
+    ),
+    (
+        "scheduler.expire_uploads_every",
+        "Interval of the job that removes unfinished uploads.",
+    ),
+    (
+        "scheduler.reconcile_every",
+        "Interval of the job that compares rows, ledger and disk.",
+    ),
+    (
+        "scheduler.orphan_grace",
+        "The reconciler leaves rows younger than this alone.",
+    ),
+    ("scheduler.keep_finished", "How long finished jobs are shown."),
+    (
+        "proxy.api",
+        "Public addresses of api-service behind the edge, \"http://host:port\" (scaled).",
+    ),
+    ("proxy.stream", "Public addresses of stream-service."),
+    ("proxy.scheduler", "Public addresses of scheduler-service."),
+    ("proxy.connect_timeout", "Longest time to connect to a service."),
+    (
+        "proxy.response_timeout",
+        "Longest time until a service begins its answer, and between two pieces of it.",
+    ),
+];
+
+/// What stands above a section.
+pub const SECTIONS: &[(&str, &str)] = &[
+    ("server", "The listener for people."),
+    ("log", "Log lines go to standard error."),
+    ("database", "Each service owns its tables."),
+    ("store", "The media."),
+    ("bus", "Wakes and informs; the databases are the record."),
+    ("internal", "Calls between the services."),
+    (
+        "secrets",
+        "Never printed. Each may be given as a file: SLUICE_SECRETS__INTERNAL_TOKEN_FILE=/run/secrets/token.",
+    ),
+    ("api", "Accounts, sessions, videos."),
+    ("stream", "Uploads, playback and their limits."),
+    ("scheduler", "Durable jobs."),
+    ("proxy", "The edge in scaled mode."),
+];

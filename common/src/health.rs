@@ -1,0 +1,116 @@
+//! `/healthz` (the process is up; touches nothing), `/readyz` (its dependencies answer; `?verbose` names them) and, on the
+//! internal listener, `/metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use futures_util::future::{BoxFuture, join_all};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::drain::Drain;
+use crate::metrics::Metrics;
+
+/// A dependency that takes longer than this counts as away.
+const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Asks one dependency; the error says what is wrong.
+pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What this process needs to serve.
+#[derive(Clone, Default)]
+pub struct Health {
+    drain: Drain,
+    checks: Vec<(&'static str, Check)>,
+}
+
+#[derive(Deserialize)]
+struct ReadyQuery {
+    verbose: Option<String>,
+}
+
+impl Health {
+    #[must_use]
+    pub fn new(drain: Drain) -> Self {
+        Health {
+            drain,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Adds a dependency under the name that `?verbose` shows.
+    pub fn add(&mut self, name: &'static str, check: Check) {
+        self.checks.push((name, check));
+    }
+
+    /// Every dependency with its state, and whether all answer.
+    pub async fn ask(&self) -> (bool, Vec<(&'static str, Result<(), String>)>) {
+        let asked = self.checks.iter().map(|(name, check)| async move {
+            let answer = tokio::time::timeout(CHECK_DEADLINE, check()).await;
+            (
+                *name,
+                answer.unwrap_or_else(|_| Err(format!("no answer within {CHECK_DEADLINE:?}"))),
+            )
+        });
+        let mut states: Vec<_> = join_all(asked).await;
+        if self.drain.has_begun() {
+            states.push(("drain", Err("stopping".into())));
+        }
+        (states.iter().all(|(_, state)| state.is_ok()), states)
+    }
+}
+
+/// Mounts `/healthz` and `/readyz`.
+pub fn routes(health: &Health) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let health = web::Data::new(health.clone());
+    move |config| {
+        config
+            .service(
+                web::resource("/healthz")
+                    .route(web::get().to(alive))
+                    .route(web::head().to(alive)),
+            )
+            .service(web::resource("/readyz").app_data(health).route(web::get().to(ready)));
+    }
+}
+
+/// Mounts `/metrics`.
+pub fn metrics_route(metrics: &Metrics) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let metrics = web::Data::new(metrics.clone());
+    move |config| {
+        config.service(web::resource("/metrics").app_data(metrics).route(web::get().to(expose)));
+    }
+}
+
+#[expect(clippy::unused_async, reason = "actix handlers are async")]
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; charset=utf-8")
+        .body("ok\n")
+}
+
+async fn ready(health: web::Data<Health>, query: web::Query<ReadyQuery>) -> HttpResponse {
+    let (all, states) = health.ask().await;
+    let mut response = if all {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::ServiceUnavailable()
+    };
+    if query.verbose.is_none() {
+        let text = if all { "ready\n" } else { "not ready\n" };
+        return response.content_type("text/plain; charset=utf-8").body(text);
+    }
+    let checks: serde_json::Map<_, _> = states
+        .into_iter()
+        .map(|(name, state)| (name.to_owned(), state.err().unwrap_or_else(|| "ok".into()).into()))
+        .collect();
+    response.json(json!({ "ready": all, "checks": checks }))
+}
+
+#[expect(clippy::unused_async, reason = "actix handlers are async")]
+async fn expose(metrics: web::Data<Metrics>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(metrics.encode())
+}

@@ -1,0 +1,84 @@
+//! Prometheus metrics of a process. Each module registers its own under its service's prefix; labels come from fixed
+//! sets, never from users.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The registry of this process and the metrics of every HTTP request. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    pub http: HttpMetrics,
+}
+
+/// Labels of one kind of request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    pub method: &'static str,
+    /// The status class: `2xx` … `5xx`.
+    pub status: &'static str,
+}
+
+#[derive(Clone)]
+pub struct HttpMetrics {
+    pub requests: Family<RequestLabels, Counter>,
+    pub in_flight: Gauge,
+    /// Seconds until the response head.
+    pub duration: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Metrics {
+            registry: Arc::new(Mutex::new(Registry::with_prefix("sluice"))),
+            http: HttpMetrics {
+                requests: Family::default(),
+                in_flight: Gauge::default(),
+                // 0.5 ms to 8 s.
+                duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
+            },
+        };
+        metrics.register(|registry| {
+            registry.register("http_requests", "Requests answered", metrics.http.requests.clone());
+            registry.register(
+                "http_in_flight",
+                "Requests whose body is not sent yet",
+                metrics.http.in_flight.clone(),
+            );
+            registry.register(
+                "http_duration_seconds",
+                "Seconds until the response head",
+                metrics.http.duration.clone(),
+            );
+        });
+        metrics
+    }
+}
+
+impl Metrics {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds metrics to this process.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        encode(&mut text, &registry).expect("writing into a String can not fail");
+        text
+    }
+}

@@ -1,0 +1,221 @@
+//! What surrounds every request on every listener: its operation id, the deadline of its body, the catch of a panic, the
+//! form of every failure, the default headers, one log line and the metrics.
+
+mod body;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError};
+use futures_util::FutureExt;
+
+use crate::config::Secret;
+use crate::error::{ApiError, Code, PROBLEM_JSON};
+use crate::http::same_secret;
+use crate::metrics::{Metrics, RequestLabels};
+use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
+use crate::serve::Connection;
+use body::{LoggedBody, RequestLog};
+
+/// What a listener gives to its requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    pub metrics: Metrics,
+    /// Headers for every answer that doesn't say its own.
+    pub default_headers: Arc<[(HeaderName, HeaderValue)]>,
+    /// When set, everything below `/internal/` needs it as a bearer token.
+    pub internal_token: Option<Secret>,
+    /// Longest wait for the next piece of a request body.
+    pub body_stall: Duration,
+}
+
+/// A response that was made where no request is at hand any more.
+#[derive(Debug)]
+struct Ready {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Vec<u8>,
+}
+
+impl std::fmt::Display for Ready {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "answered {}", self.status)
+    }
+}
+
+impl ResponseError for Ready {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for header in &self.headers {
+            response.insert_header(header.clone());
+        }
+        response.body(self.body.clone())
+    }
+}
+
+/// The middleware of every App (see `serve`).
+pub async fn serve_one(
+    context: Context,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let id = OperationId::from_headers(request.headers());
+    let connection = request.conn_data::<Connection>().map(Connection::begin_request);
+    let mut log = RequestLog::begin(&request, id.clone(), context.metrics.clone(), connection);
+    body::limit_stalls(&mut request, context.body_stall);
+    operation::scope(id.clone(), async move {
+        let answered = match admit(&context, &request) {
+            Err(refused) => Ok(request.error_response(refused).map_into_boxed_body()),
+            Ok(()) => AssertUnwindSafe(next.call(request))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| Err(ApiError::internal(format!("panic: {}", panic_text(&*panic))).into()))
+                .map(|response| response.map_into_boxed_body()),
+        };
+        match answered {
+            Ok(mut response) => {
+                log_failure(response.response().error());
+                normalise(&mut response);
+                finish_head(response.headers_mut(), &id, &context);
+                log.answered(response.status());
+                observe(&context.metrics, &log, response.status());
+                Ok(response.map_body(|_, body| BoxBody::new(LoggedBody::new(body, log))))
+            }
+            Err(error) => {
+                log_failure(Some(&error));
+                let response = error.error_response();
+                log.answered(response.status());
+                observe(&context.metrics, &log, response.status());
+                Err(detached(response, &id, &context).into())
+            }
+        }
+    })
+    .await
+}
+
+/// The internal token, where it is asked for.
+fn admit(context: &Context, request: &ServiceRequest) -> Result<(), ApiError> {
+    let Some(token) = &context.internal_token else {
+        return Ok(());
+    };
+    if !request.path().starts_with("/internal/") {
+        return Ok(());
+    }
+    let given = crate::http::bearer(request.headers()).unwrap_or_default();
+    if same_secret(given, token.expose()) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        Code::Unauthenticated,
+        "Internal calls need the internal token.",
+    ))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
+}
+
+/// The cause of a failure, once, with the operation id.
+fn log_failure(error: Option<&Error>) {
+    let Some(error) = error else { return };
+    let status = error.as_response_error().status_code().as_u16();
+    match error.as_error::<ApiError>() {
+        Some(api) if status >= 500 => log::error!(code = api.code().entry().code; "{api}"),
+        Some(api) if api.cause().is_some() => log::info!(code = api.code().entry().code; "{api}"),
+        None if status >= 500 => log::error!("{error}"),
+        _ => {}
+    }
+}
+
+/// Gives the framework's own failures (empty or plain text) the form of all others.
+fn normalise(response: &mut ServiceResponse<BoxBody>) {
+    let status = response.status();
+    let content_type = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let own = content_type.is_some_and(|kind| !kind.starts_with("text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || own {
+        return;
+    }
+    let code = Code::from_status(status.as_u16());
+    let problem = ApiError::new(code, default_detail(code)).problem();
+    let body = serde_json::to_vec(&problem).expect("a problem document is plain data");
+    *response.response_mut().status_mut() =
+        StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    let head = std::mem::replace(response.response_mut(), HttpResponse::new(status));
+    *response.response_mut() = head.set_body(BoxBody::new(body));
+}
+
+fn default_detail(code: Code) -> &'static str {
+    match code {
+        Code::NotFound => "There is nothing at this address.",
+        Code::MethodNotAllowed => "The header `Allow` names the methods that are.",
+        _ => "The request was refused before it reached a service.",
+    }
+}
+
+fn finish_head(headers: &mut header::HeaderMap, id: &OperationId, context: &Context) {
+    let id = HeaderValue::from_str(id.as_str()).expect("an operation id is a header value");
+    headers.insert(HeaderName::from_static(REQUEST_ID_HEADER), id);
+    for (name, value) in context.default_headers.iter() {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// `response` as an error value, for the case in which the request was lost in a panic.
+fn detached(mut response: HttpResponse, id: &OperationId, context: &Context) -> Ready {
+    finish_head(response.headers_mut(), id, context);
+    let status = response.status();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    // Error responses hold their body in memory.
+    let body = response
+        .into_body()
+        .try_into_bytes()
+        .map(|bytes| bytes.to_vec())
+        .unwrap_or_default();
+    Ready { status, headers, body }
+}
+
+fn observe(metrics: &Metrics, log: &RequestLog, status: StatusCode) {
+    let class = match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics
+        .http
+        .requests
+        .get_or_create(&RequestLabels {
+            method: log.method_label(),
+            status: class,
+        })
+        .inc();
+    metrics
+        .http
+        .duration
+        .observe(Instant::now().duration_since(log.started()).as_secs_f64());
+}

@@ -1,0 +1,188 @@
+//! Bodies on their way: the request's with a deadline that moves while bytes move, the response's with a count of bytes
+//! and the log line at its true end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use actix_web::HttpMessage;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::error::PayloadError;
+use actix_web::http::{Method, StatusCode};
+use bytes::Bytes;
+use futures_util::Stream;
+use log::{Level, log};
+use tokio::time::Sleep;
+
+use crate::metrics::Metrics;
+use crate::operation::OperationId;
+use crate::serve::Serving;
+
+/// Makes the body of `request` fail when no byte of it arrives for `stall`.
+pub(super) fn limit_stalls(request: &mut ServiceRequest, stall: Duration) {
+    let payload = match request.take_payload() {
+        Payload::None => Payload::None,
+        payload => {
+            let timer = Box::pin(tokio::time::sleep(stall));
+            let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
+                Box::pin(StallingPayload { payload, stall, timer });
+            Payload::Stream { payload }
+        }
+    };
+    request.set_payload(payload);
+}
+
+struct StallingPayload {
+    payload: Payload,
+    stall: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Stream for StallingPayload {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if let Poll::Ready(item) = Pin::new(&mut this.payload).poll_next(cx) {
+            // Time spent between two polls is ours, not the client's.
+            this.timer.as_mut().reset(tokio::time::Instant::now() + this.stall);
+            return Poll::Ready(item);
+        }
+        ready!(this.timer.as_mut().poll(cx));
+        let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the body stopped arriving");
+        Poll::Ready(Some(Err(PayloadError::Io(error))))
+    }
+}
+
+/// What is known of a request when its last byte is sent or the client has left.
+pub(super) struct RequestLog {
+    id: OperationId,
+    method: Method,
+    path: String,
+    client: String,
+    started: Instant,
+    status: StatusCode,
+    bytes: u64,
+    complete: bool,
+    metrics: Metrics,
+    _serving: Option<Serving>,
+}
+
+impl RequestLog {
+    pub(super) fn begin(request: &ServiceRequest, id: OperationId, metrics: Metrics, serving: Option<Serving>) -> Self {
+        metrics.http.in_flight.inc();
+        RequestLog {
+            id,
+            method: request.method().clone(),
+            path: loggable_path(request.path()),
+            client: request
+                .peer_addr()
+                .map(|peer| peer.ip().to_string())
+                .unwrap_or_default(),
+            started: Instant::now(),
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            bytes: 0,
+            complete: false,
+            metrics,
+            _serving: serving,
+        }
+    }
+
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// A label from a fixed set: a client may invent methods.
+    pub(super) fn method_label(&self) -> &'static str {
+        match self.method.as_str() {
+            "GET" => "GET",
+            "HEAD" => "HEAD",
+            "POST" => "POST",
+            "PUT" => "PUT",
+            "PATCH" => "PATCH",
+            "DELETE" => "DELETE",
+            "OPTIONS" => "OPTIONS",
+            _ => "other",
+        }
+    }
+}
+
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        self.metrics.http.in_flight.dec();
+        let probe = matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics");
+        let level = if probe { Level::Debug } else { Level::Info };
+        let (method, path, status) = (&self.method, &self.path, self.status.as_u16());
+        log!(
+            target: "access", level,
+            operation_id = self.id.as_str(), client = self.client.as_str(), status = status, bytes = self.bytes,
+            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), complete = self.complete;
+            "{method} {path} {status}"
+        );
+    }
+}
+
+/// The path without what may not stand in a log: the grant of a media address.
+fn loggable_path(path: &str) -> String {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    if segments.len() > 2 && segments[1] == "media" {
+        segments[2] = "-";
+    }
+    segments.join("/")
+}
+
+/// A response body that counts its bytes and logs the request when it is dropped.
+pub(super) struct LoggedBody {
+    body: BoxBody,
+    log: RequestLog,
+}
+
+impl LoggedBody {
+    pub(super) fn new(body: BoxBody, mut log: RequestLog) -> Self {
+        log.complete = matches!(body.size(), BodySize::None | BodySize::Sized(0));
+        LoggedBody { body, log }
+    }
+}
+
+impl MessageBody for LoggedBody {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = self.get_mut();
+        let item = ready!(Pin::new(&mut this.body).poll_next(cx));
+        match &item {
+            Some(Ok(bytes)) => this.log.bytes += bytes.len() as u64,
+            Some(Err(_)) => {}
+            None => this.log.complete = true,
+        }
+        if let BodySize::Sized(size) = this.body.size() {
+            this.log.complete |= this.log.bytes >= size;
+        }
+        Poll::Ready(item)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::loggable_path;
+
+    #[test]
+    fn a_grant_never_reaches_the_log() {
+        assert_eq!(
+            loggable_path("/media/secret.grant/0123456789ab/file"),
+            "/media/-/0123456789ab/file"
+        );
+        assert_eq!(loggable_path("/media/secret"), "/media/-");
+        assert_eq!(loggable_path("/api/v1/videos"), "/api/v1/videos");
+    }
+}

@@ -1,0 +1,135 @@
+//! The server of a process: listeners, the actix App on each, deadlines, and the drain.
+//!
+//! `HttpServer` is not used: it fixes the stream type, and the stream is where deadlines live (and where the data plane
+//! and the gateway will plug in). `HttpService` is generic over the stream; the assembly below is the documented one of
+//! actix-http.
+
+mod stream;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_server::Server;
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
+use tokio::net::TcpStream;
+
+pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
+
+use crate::config::{ConfigError, ServerConfig};
+use crate::drain::Drain;
+use crate::request::{self, Context};
+
+/// Connections the kernel holds until a worker takes them.
+const BACKLOG: u32 = 1024;
+
+/// Mounts routes on an App; called once for each worker.
+pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
+
+/// A bound socket and what is served on it.
+pub struct Listener {
+    pub name: &'static str,
+    pub socket: TcpListener,
+    pub routes: Vec<Configure>,
+    pub context: Context,
+}
+
+/// Bounds of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub workers: usize,
+    pub max_connections: usize,
+    pub keep_alive: Duration,
+    pub drain: Duration,
+    pub deadlines: Deadlines,
+}
+
+impl From<&ServerConfig> for Bounds {
+    fn from(config: &ServerConfig) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Bounds {
+            workers: if config.workers == 0 { cores } else { config.workers },
+            max_connections: config.max_connections,
+            keep_alive: config.keep_alive.0,
+            drain: config.drain_timeout.0,
+            deadlines: Deadlines {
+                head: config.head_timeout.0,
+                stall: config.stall_timeout.0,
+            },
+        }
+    }
+}
+
+/// Binds `address`; the error begins with `key`.
+pub fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    let refuse = |error: io::Error| {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "the port is in use; stop the other program or choose another port (0 takes a free one)"
+            }
+            io::ErrorKind::PermissionDenied => "this port needs more rights; choose one above 1023",
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            _ => "can't be bound",
+        };
+        ConfigError::new(key, format!("{address}: {hint} ({error})"))
+    };
+    let socket = TcpListener::bind(address).map_err(refuse)?;
+    socket.set_nonblocking(true).map_err(refuse)?;
+    Ok(socket)
+}
+
+/// Serves until the drain has begun and running requests ended or the drain time passed.
+pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io::Result<()> {
+    let mut builder = Server::build()
+        .workers(bounds.workers)
+        .backlog(BACKLOG)
+        .max_concurrent_connections(bounds.max_connections)
+        .shutdown_timeout(bounds.drain.as_secs().max(1))
+        .disable_signals();
+    for Listener {
+        name,
+        socket,
+        routes,
+        context,
+    } in listeners
+    {
+        let drain = drain.clone();
+        builder = builder.listen(name, socket, move || {
+            let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
+            let app = App::new()
+                .wrap(from_fn(move |request, next| {
+                    request::serve_one(context.clone(), request, next)
+                }))
+                .configure(move |config| routes.iter().for_each(|mount| mount(config)));
+            let http = HttpService::build()
+                .keep_alive(bounds.keep_alive)
+                .client_request_timeout(bounds.deadlines.head)
+                .client_disconnect_timeout(Duration::from_secs(2))
+                .on_connect_ext(|io: &DeadlineStream<TcpStream>, data| {
+                    data.insert(io.connection());
+                })
+                .h1(map_config(app, |()| AppConfig::default()));
+            fn_service(move |io: TcpStream| {
+                let peer = io.peer_addr().ok();
+                // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
+                drop(io.set_nodelay(true));
+                let stream = DeadlineStream::new(io, bounds.deadlines, &drain);
+                async move { Ok((stream, peer)) }
+            })
+            .and_then(http)
+        })?;
+    }
+    let server = builder.run();
+    let handle = server.handle();
+    let stop = async move {
+        drain.begun().await;
+        handle.stop(true).await;
+    };
+    let (result, ()) = futures_util::future::join(server, stop).await;
+    result
+}

@@ -1,0 +1,166 @@
+//! How a service is started and served, alone or with the others in one process.
+//!
+//! Each service crate has `pub async fn start(config, platform) -> Result<Service, StartError>`: it opens its database,
+//! starts its background tasks on the [`Platform`] and returns its routes. [`run`] binds the listeners and serves.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use tokio_util::task::TaskTracker;
+
+use crate::bus::Bus;
+use crate::clients::Clients;
+use crate::config::{Config, ConfigError};
+use crate::drain::Drain;
+use crate::grant::GrantKeys;
+use crate::health::{self, Check, Health};
+use crate::metrics::Metrics;
+use crate::request::Context;
+use crate::serve::{self, Bounds, Configure, Listener};
+
+/// Why a process does not start. Exit code 2 for what a person must mend in the configuration, 1 otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StartError {
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Config(_) => 2,
+            StartError::Other(_) => 1,
+        }
+    }
+}
+
+/// What the services of a process share. Cheap to clone.
+#[derive(Clone)]
+pub struct Platform {
+    pub bus: Bus,
+    pub clients: Clients,
+    pub grants: GrantKeys,
+    pub metrics: Metrics,
+    pub drain: Drain,
+    tasks: TaskTracker,
+}
+
+impl Platform {
+    /// Reads keys and addresses from a configuration whose secrets are set.
+    pub fn new(config: &Config, drain: Drain) -> Result<Self, ConfigError> {
+        if config.secrets.internal_token.is_empty() {
+            return Err(ConfigError::new(
+                "secrets.internal_token",
+                "is not set; all services need the same one, 32 characters or more",
+            ));
+        }
+        Ok(Platform {
+            bus: Bus::open(&config.bus.url).map_err(|error| ConfigError::new("bus.url", error))?,
+            clients: Clients::new(config),
+            grants: config.grant_keys()?,
+            metrics: Metrics::new(),
+            drain,
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Runs `task` on this thread until it ends by itself; it must watch `drain`. The process waits for it at the end.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        drop(self.tasks.spawn_local(task));
+    }
+}
+
+/// A started service: its routes and what it needs to be ready.
+pub struct Service {
+    pub name: &'static str,
+    /// Mounted on the listener for people.
+    pub public: Option<Configure>,
+    /// Mounted on the internal listener, below `/internal`.
+    pub internal: Option<Configure>,
+    pub ready: Vec<(&'static str, Check)>,
+}
+
+/// The sockets of a process, bound before the services start so that a port in use is found first.
+pub struct Sockets {
+    pub public: TcpListener,
+    pub internal: TcpListener,
+}
+
+impl Sockets {
+    pub fn bind(config: &Config) -> Result<Self, ConfigError> {
+        Ok(Sockets {
+            public: serve::bind("server.listen", config.server.listen)?,
+            internal: serve::bind("internal.listen", config.internal.listen)?,
+        })
+    }
+
+    /// The addresses really bound: public, internal.
+    pub fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.public.local_addr()?, self.internal.local_addr()?))
+    }
+}
+
+/// Serves `services`, in the order in which their routes are to be tried, until the drain is over.
+pub async fn run(
+    config: &Config,
+    platform: &Platform,
+    sockets: Sockets,
+    services: Vec<Service>,
+    default_headers: &[(HeaderName, HeaderValue)],
+) -> std::io::Result<()> {
+    let mut health = Health::new(platform.drain.clone());
+    let (mut public, mut internal): (Vec<Configure>, Vec<Configure>) = (Vec::new(), Vec::new());
+    for service in &services {
+        service
+            .ready
+            .iter()
+            .for_each(|(name, check)| health.add(name, check.clone()));
+    }
+    let (probes, metrics) = (health.clone(), platform.metrics.clone());
+    public.push(std::sync::Arc::new(move |routes| health::routes(&health)(routes)));
+    internal.push(std::sync::Arc::new(move |routes| {
+        health::routes(&probes)(routes);
+        health::metrics_route(&metrics)(routes);
+    }));
+    for service in services {
+        public.extend(service.public);
+        internal.extend(service.internal);
+    }
+    let context = |internal_token| Context {
+        metrics: platform.metrics.clone(),
+        default_headers: default_headers.into(),
+        internal_token,
+        body_stall: config.server.stall_timeout.0,
+    };
+    let token = config.secrets.internal_token.clone();
+    let listeners = vec![
+        Listener {
+            name: "public",
+            socket: sockets.public,
+            routes: public,
+            context: context(None),
+        },
+        Listener {
+            name: "internal",
+            socket: sockets.internal,
+            routes: internal,
+            context: context(Some(token)),
+        },
+    ];
+    let served = serve::serve(listeners, Bounds::from(&config.server), platform.drain.clone()).await;
+    // Also reached when a listener failed: the tasks must hear of it.
+    platform.drain.begin();
+    platform.tasks.close();
+    let deadline: Duration = config.server.drain_timeout.0;
+    if tokio::time::timeout(deadline, platform.tasks.wait()).await.is_err() {
+        log::warn!(
+            "{} background tasks did not end within {deadline:?}",
+            platform.tasks.len()
+        );
+    }
+    served
+}
