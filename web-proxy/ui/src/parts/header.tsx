@@ -1,0 +1,115 @@
+// The head of every page: the way home, what the visitor can do, and how an upload in the background is getting on.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useText } from "../language";
+import { useAction } from "../loading";
+import { person, signOut } from "../person";
+import { place } from "../place";
+import { pathOf, type Route } from "../router";
+import { useStore } from "../store";
+import type { Text } from "../text";
+import { asProblem } from "../problem";
+import { say } from "../toasts";
+import type { User } from "../types";
+import type { UploadState } from "../upload_state";
+import { uploader } from "../uploads";
+import { FilmIcon, Mark, PersonIcon, UploadIcon } from "./icons";
+import { shareOf } from "./upload_progress";
+
+export function Header() {
+  const t = useText();
+  const me = useStore(person);
+  const route = useStore(place);
+  const here = (page: Route["page"]) => (route.page === page ? ({ "aria-current": "page" } as const) : {});
+  return (
+    <header class="site-head">
+      <a class="brand" href="/" data-testid="brand"><Mark /><span>Sluice</span></a>
+      <nav aria-label={t.site.nav}>
+        {me && (
+          <>
+            <UploadChip />
+            <a class="nav-link" href="/me" {...here("mine")} data-testid="nav-mine"><FilmIcon /><span class="wide-only">{t.site.mine}</span></a>
+            <a class="button primary" href="/upload" {...here("upload")} data-testid="nav-upload"><UploadIcon /><span class="wide-only">{t.site.upload}</span></a>
+            <Menu user={me} />
+          </>
+        )}
+        {me === null && (
+          <>
+            <a class="nav-link" href={pathOf({ page: "signin", next: nextOf(route) })} {...here("signin")} data-testid="nav-signin">{t.site.signIn}</a>
+            <a class="button primary" href={pathOf({ page: "register", next: nextOf(route) })} data-testid="nav-register">{t.site.register}</a>
+          </>
+        )}
+      </nav>
+    </header>
+  );
+}
+
+/** After signing in the visitor is back where they were. */
+function nextOf(route: Route): string {
+  if (route.page === "signin" || route.page === "register") return route.next;
+  return route.page === "missing" ? "/" : pathOf(route);
+}
+
+function Menu({ user }: { user: User }) {
+  const t = useText();
+  const [open, setOpen] = useState(false);
+  const frame = useRef<HTMLDivElement>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  const leave = useAction(() => signOut().catch((thrown: unknown) => say(t.problems[asProblem(thrown).code] ?? t.problem, { kind: "problem" })));
+
+  useEffect(() => {
+    if (!open) return;
+    const onPointer = (event: Event) => {
+      if (!frame.current?.contains(event.target as Node)) setOpen(false);
+    };
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "Escape") return;
+      setOpen(false);
+      button.current?.focus();
+    };
+    document.addEventListener("pointerdown", onPointer);
+    document.addEventListener("keydown", onKey);
+    return () => {
+      document.removeEventListener("pointerdown", onPointer);
+      document.removeEventListener("keydown", onKey);
+    };
+  }, [open]);
+  const name = user.displayName || user.username;
+  return (
+    <div class="menu" ref={frame}>
+      <button ref={button} type="button" class="nav-link" aria-expanded={open} aria-label={name} onClick={() => setOpen(!open)} data-testid="nav-menu">
+        <PersonIcon /><span class="wide-only menu-name">{name}</span>
+      </button>
+      {open && (
+        <ul class="menu-list" onClick={() => setOpen(false)}>
+          <li class="menu-who user-text" data-testid="nav-name">{name}</li>
+          <li><a href="/account" data-testid="nav-account">{t.site.account}</a></li>
+          <li><button type="button" disabled={leave.busy} onClick={() => void leave.run()} data-testid="nav-signout">{t.site.signOut}</button></li>
+        </ul>
+      )}
+    </div>
+  );
+}
+
+/** Only where the upload itself isn't on the page. */
+function UploadChip() {
+  const t = useText();
+  const state = useStore(uploader.state);
+  const route = useStore(place);
+  const words = route.page === "upload" ? null : chipText(state, t);
+  return words === null ? null : <a class="chip chip-upload" href="/upload" data-testid="upload-chip">{words}</a>;
+}
+
+function chipText(state: UploadState, t: Text): string | null {
+  switch (state.step) {
+    case "idle":
+      return null;
+    case "failed":
+      return t.site.uploadFailed;
+    case "processing":
+      return t.site.uploadProcessing;
+    case "ready":
+      return t.site.uploadReady;
+    default:
+      return t.site.uploading(shareOf(state) ?? 0);
+  }
+}
