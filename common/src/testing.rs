@@ -5,11 +5,13 @@
 mod databases;
 #[cfg(feature = "db")]
 mod postgres;
+mod service;
 
 #[cfg(feature = "db")]
 pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
 #[cfg(feature = "db")]
 pub use self::postgres::postgres_url;
+pub use self::service::{INTERNAL_TOKEN, Running, spawn, test_config};
 
 use std::future::Future;
 use std::time::{Duration, Instant};
