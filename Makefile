@@ -1,0 +1,58 @@
+# Two commands are all a newcomer needs: `make run` and `make test`. Both install what is missing and say what they do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Found also in a shell that knows nothing (env -i): rustup's own folder, and the system's.
+export HOME := $(or $(HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6))
+export PATH := $(HOME)/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
+CARGO := cargo
+UI := web-proxy/ui
+
+.PHONY: help run test build ui setup setup-test fmt lint test-ui test-rust bench clean
+
+help: ## Show what there is
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: build ## Install what is missing, build, start on http://127.0.0.1:8080 with data in ./sluice-data (Ctrl-C stops)
+	@exec target/release/sluice serve --listen "$${SLUICE_LISTEN:-127.0.0.1:8080}" --data-dir "$${SLUICE_DATA:-./sluice-data}"
+
+test: setup-test ui fmt lint test-ui test-rust ## Install what is missing and run every check and every test
+
+build: setup ui ## Build target/release/sluice with the page inside
+	$(CARGO) build --release --locked -p sluice
+
+setup:
+	@scripts/setup.sh run
+
+setup-test:
+	@scripts/setup.sh test
+
+# The stamp is newer than the lock file when node_modules is what the lock file says.
+$(UI)/node_modules/.stamp: $(UI)/package.json $(UI)/package-lock.json
+	@echo "== npm packages of the page, as the lock file says"
+	cd $(UI) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(UI)/dist/index.html: $(UI)/node_modules/.stamp $(shell find $(UI)/src $(UI)/index.html $(UI)/vite.config.ts $(UI)/tsconfig.json $(UI)/public -type f 2>/dev/null)
+	@echo "== the page"
+	cd $(UI) && npm run --silent build
+	@touch $@
+
+ui: setup $(UI)/dist/index.html ## Build the page
+
+fmt: ## Is the code formatted?
+	$(CARGO) fmt --all --check
+
+lint: ui ## No warning from clippy
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+test-ui: ui ## The page's own tests
+	cd $(UI) && npm test --silent
+
+test-rust: ui ## Unit, integration and end-to-end tests of the services
+	$(CARGO) test --workspace --locked
+
+bench: build ## Measure (see bench/README.md)
+	$(CARGO) run --release --locked -p bench -- all
+
+clean: ## Remove what was built (never data)
+	rm -rf target $(UI)/dist $(UI)/node_modules

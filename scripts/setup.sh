@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs what is missing for `make run` (argument: run) or `make test` (argument: test), and says what it does.
+# As root it uses apt; otherwise it names the command to run. Nothing that is there is touched.
+set -euo pipefail
+purpose=${1:-run}
+missing=()
+
+need() { # need COMMAND PACKAGE: the Debian package that brings the command
+  command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+}
+
+need cc gcc
+need make make
+need git git
+need curl curl
+need pkg-config pkg-config
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+# The page is built by Node; Debian 12's own is too old, so a newer one that is there wins.
+need node nodejs
+need npm npm
+
+if [ "$purpose" = test ]; then
+  need chromium chromium
+  need ffmpeg ffmpeg
+  need python3 python3
+  if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null 2>&1; then
+    missing+=(postgresql)
+  fi
+fi
+if ! command -v cargo >/dev/null 2>&1; then
+  missing+=(rustup)
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ]; then
+    echo "Missing: ${missing[*]}. Run this once as root, then again what you just ran:" >&2
+    echo "  apt-get update && apt-get install -y ${missing[*]}" >&2
+    exit 1
+  fi
+  echo "== Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # A cluster that the postgresql package would start is not wanted: the tests start their own.
+  if [[ " ${missing[*]} " == *" postgresql "* ]]; then
+    apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
+    sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+  fi
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+    echo "apt-get could not install: ${missing[*]}" >&2
+    exit 1
+  }
+fi
+
+node_version=$(node --version)
+if ! printf '%s\n' v20.19.0 "$node_version" | sort -V -C; then
+  echo "Node.js $node_version is too old to build the page: 20.19 or newer is needed (Debian 13's package is)." >&2
+  exit 1
+fi
+if ! cargo --version >/dev/null 2>&1; then
+  echo "== the Rust toolchain that rust-toolchain.toml names"
+  rustup toolchain install
+fi
