@@ -1,1 +1,3 @@
-//! Integration tests of stream-service.
+//! One binary for all integration tests of stream-service.
+
+mod probe;

@@ -1,0 +1,85 @@
+//! What a limited client is told: `Retry-After` (RFC 9110 section 10.2.3) and the fields of
+//! draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy: "rate";q=200;w=4` and `RateLimit: "rate";r=0;t=1`.
+//! `q` is the quota, `w` its window and `t` the wait, both in seconds, `r` what remains, `qu` the unit when it is not requests.
+
+use super::bucket::Quota;
+use std::time::Duration;
+
+/// A named policy as the two fields show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    name: &'static str,
+    quota: usize,
+    window: Option<u64>,
+}
+
+impl Policy {
+    /// Requests of one client: a burst that comes back within the window.
+    pub fn rate(quota: &Quota) -> Self {
+        Self {
+            name: "rate",
+            quota: quota.burst() as usize,
+            window: Some(seconds(quota.window())),
+        }
+    }
+
+    /// Things that may go on at once; no window, a place is free when another one ends.
+    pub fn concurrent(name: &'static str, most: usize) -> Self {
+        Self {
+            name,
+            quota: most,
+            window: None,
+        }
+    }
+
+    /// The value of `RateLimit-Policy`.
+    pub fn policy_value(&self) -> String {
+        match self.window {
+            Some(window) => format!("\"{}\";q={};w={window}", self.name, self.quota),
+            None => format!("\"{}\";q={};qu=\"concurrent-requests\"", self.name, self.quota),
+        }
+    }
+
+    /// The value of `RateLimit`: what remains, and when there will be more if that is known.
+    pub fn limit_value(&self, remaining: u32, until: Option<Duration>) -> String {
+        match until {
+            Some(until) => format!("\"{}\";r={remaining};t={}", self.name, seconds(until)),
+            None => format!("\"{}\";r={remaining}", self.name),
+        }
+    }
+}
+
+/// Whole seconds, rounded up and at least one: a client that waits as told must not be refused again.
+pub fn seconds(duration: Duration) -> u64 {
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_as_in_the_draft() {
+        let policy = Policy::rate(&Quota::new(50, 200));
+        assert_eq!(policy.policy_value(), "\"rate\";q=200;w=4");
+        assert_eq!(
+            policy.limit_value(0, Some(Duration::from_millis(20))),
+            "\"rate\";r=0;t=1"
+        );
+        assert_eq!(
+            policy.limit_value(199, Some(Duration::from_millis(2020))),
+            "\"rate\";r=199;t=3"
+        );
+        let streams = Policy::concurrent("streams", 16);
+        assert_eq!(streams.policy_value(), "\"streams\";q=16;qu=\"concurrent-requests\"");
+        assert_eq!(streams.limit_value(0, None), "\"streams\";r=0");
+    }
+
+    #[test]
+    fn seconds_round_up() {
+        assert_eq!(seconds(Duration::ZERO), 1);
+        assert_eq!(seconds(Duration::from_millis(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(2)), 2);
+        assert_eq!(seconds(Duration::from_millis(2001)), 3);
+    }
+}

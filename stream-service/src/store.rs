@@ -1,0 +1,111 @@
+//! Where objects lie. An enum picked by `store.url`; the local disk for now, an S3 store comes as its second variant.
+//!
+//! Names are made from checked ids only ([`ObjectKey`]); no text of a user ever becomes part of a path.
+
+pub mod disk;
+
+use common::ids::{Id, VideoId};
+use std::{fmt, fs::File, io};
+
+pub use disk::{DiskStore, Found, FoundKind, Incoming};
+
+/// Names one object: the video it belongs to and its own id. Both are checked where they are parsed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ObjectKey {
+    pub video: VideoId,
+    pub object: Id,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.video, self.object)
+    }
+}
+
+/// What a store can answer instead of doing it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the quota is full. Nothing is half stored; reads go on.
+    #[error("the store is full: {0}")]
+    Full(io::Error),
+    #[error("no such object")]
+    Missing,
+    #[error("the object exists already")]
+    Exists,
+    #[error("the store failed: {0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
+            io::ErrorKind::NotFound => Self::Missing,
+            io::ErrorKind::AlreadyExists => Self::Exists,
+            _ => Self::Io(error),
+        }
+    }
+}
+
+impl From<rustix::io::Errno> for StoreError {
+    fn from(errno: rustix::io::Errno) -> Self {
+        io::Error::from(errno).into()
+    }
+}
+
+/// The configured store. Every call blocks on the disk: callers are on the blocking pool.
+#[derive(Clone, Debug)]
+pub enum Store {
+    Disk(DiskStore),
+}
+
+impl Store {
+    /// Starts a new object; see [`DiskStore::create`].
+    pub fn create(&self, key: &ObjectKey) -> Result<Incoming, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.create(key),
+        }
+    }
+
+    /// A stored object for reading, and its size in bytes.
+    pub fn open(&self, key: &ObjectKey) -> Result<(File, u64), StoreError> {
+        match self {
+            Self::Disk(disk) => disk.open(key),
+        }
+    }
+
+    /// Bytes of a stored object, or of what was received of it; `None` when there is nothing.
+    pub fn size(&self, key: &ObjectKey) -> Result<Option<u64>, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.size(key),
+        }
+    }
+
+    /// Removes an object, whole or half received, durably. `false` when there was nothing.
+    pub fn remove(&self, key: &ObjectKey) -> Result<bool, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.remove(key),
+        }
+    }
+
+    /// The groups that [`Store::list`] lists, in order: a bounded way through a store of any size.
+    pub fn groups(&self) -> Result<Vec<String>, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.groups(),
+        }
+    }
+
+    /// Everything that lies in one group, stray things included.
+    pub fn list(&self, group: &str) -> Result<Vec<Found>, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.list(group),
+        }
+    }
+
+    /// Removes something that [`Store::list`] found and no ledger row names. Links are removed, never followed.
+    pub fn remove_found(&self, found: &Found) -> Result<bool, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.remove_found(found),
+        }
+    }
+}
