@@ -1,4 +1,5 @@
 //! Integration tests of common.
 #![allow(clippy::unwrap_used)]
 
+mod config;
 mod db;
