@@ -18,14 +18,20 @@ export async function receive(state, request, videoId) {
   for await (const part of request) {
     size += part.length;
     if (size > state.options.maxBytes) throw limit();
-    if (fault?.dropAfter !== undefined && size >= fault.dropAfter) return request.socket.destroy();
+    if (fault?.dropAfter !== undefined && size >= fault.dropAfter) return drop(request);
     parts.push(part);
     const pace = fault?.bytesPerSecond ?? state.options.bytesPerSecond;
     if (pace) await new Promise((resolve) => setTimeout(resolve, (part.length / pace) * 1000));
   }
   state.store(video, Buffer.concat(parts));
-  if (fault?.dropAtEnd) return request.socket.destroy();
+  if (fault?.dropAtEnd) return drop(request);
   return { status: 201, body: {} };
+}
+
+/** Ends the connection without an answer. */
+function drop(request) {
+  request.socket.destroy();
+  return null;
 }
 
 /** Answers `GET/HEAD /media/{grant}/{id}/file`, one range at most (RFC 9110, section 14). */

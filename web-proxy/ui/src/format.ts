@@ -19,9 +19,9 @@ export function exact(count: number, language = "en"): string {
   return new Intl.NumberFormat(language).format(count);
 }
 
-/** A length of play: 0:07, 1:05, 1:02:03. Rounded to the nearest second, but never to nothing. */
+/** A length of play: 0:07, 1:05, 1:02:03. Rounded down as players show it, but never to nothing. */
 export function duration(ms: number): string {
-  const total = Math.max(Math.round(ms / 1000), ms > 0 ? 1 : 0);
+  const total = Math.max(Math.floor(ms / 1000), ms > 0 ? 1 : 0);
   const seconds = String(total % 60).padStart(2, "0");
   const minutes = Math.floor(total / 60) % 60;
   const hours = Math.floor(total / 3600);
@@ -31,7 +31,6 @@ export function duration(ms: number): string {
 const STEPS: ReadonlyArray<[Intl.RelativeTimeFormatUnit, number]> = [
   ["year", 365 * 86_400],
   ["month", 30 * 86_400],
-  ["week", 7 * 86_400],
   ["day", 86_400],
   ["hour", 3_600],
   ["minute", 60],

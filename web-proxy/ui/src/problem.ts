@@ -80,7 +80,7 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
   if (header === null || header.trim() === "") return undefined;
   const value = header.trim();
   const seconds = /^\d+$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - now) / 1000);
-  if (!Number.isFinite(seconds)) return undefined;
+  if (!Number.isFinite(seconds) || !/^(\d+|[A-Z][a-z]{2}, .*GMT)$/.test(value)) return undefined; // Date.parse alone takes "-1" for a year
   return Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER_SECONDS);
 }
 

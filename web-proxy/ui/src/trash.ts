@@ -12,13 +12,13 @@ export const changes = new Store(0);
 export async function trash(video: Video): Promise<Video> {
   const answer = await trashVideo(video.id);
   const t = text();
-  say(t.trash.done(video.title), { action: { label: t.trash.undo, run: () => void undo(video) } });
+  say(t.trash.done(video.title), { about: video.id, action: { label: t.trash.undo, run: () => void undo(video) } });
   return answer.video;
 }
 
 export async function restore(video: Video): Promise<Video> {
   const answer = await restoreVideo(video.id);
-  say(text().trash.restored(video.title));
+  say(text().trash.restored(video.title), { about: video.id });
   return answer.video;
 }
 

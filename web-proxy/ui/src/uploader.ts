@@ -117,6 +117,8 @@ export class Uploader {
       } catch (thrown) {
         signal.throwIfAborted();
         const problem = asProblem(thrown);
+        // A browser sends a request again by itself when a kept-alive connection breaks: the second one meets the first one's file.
+        if (problem.status === 409 && (await this.#alreadyStored(videoId, signal))) return await this.#settle(videoId, signal);
         const broke = problem.code === "network" || problem.code === "timeout";
         if (!broke || wait === null) throw problem;
         await this.#checkReadable(file);

@@ -1,7 +1,7 @@
 // The visitor's own videos in every state, with what can be done in each.
 import { useEffect, useState } from "preact/hooks";
 import { listMine } from "../api";
-import { bytes, duration, relative } from "../format";
+import { bytes, duration, moment, relative } from "../format";
 import { language, useText } from "../language";
 import { useAction, usePages } from "../loading";
 import { usePolling } from "../polling";
@@ -37,13 +37,14 @@ export function Mine() {
   const replace = (video: Video) => pages.change((items) => items.map((item) => (item.id === video.id ? video : item)));
   return (
     <>
-      <div class="head-row">
-        <h1 tabIndex={-1}>{t.mine.title}</h1>
-        <a class="button primary" href={pathOf({ page: "upload" })}>{t.home.uploadFirst}</a>
-      </div>
+      <h1 class="head-row" tabIndex={-1}>{t.mine.title}</h1>
       <ProblemBox problem={pages.problem} onRetry={pages.more} />
       {!pages.begun && pages.busy && <Loading />}
-      {pages.begun && pages.items.length === 0 && <Empty title={t.mine.none} text={t.mine.noneText} />}
+      {pages.begun && pages.items.length === 0 && (
+        <Empty title={t.mine.none} text={t.mine.noneText}>
+          <a class="button primary" href={pathOf({ page: "upload" })}>{t.home.uploadFirst}</a>
+        </Empty>
+      )}
       <ul class="rows" data-testid="my-videos">
         {pages.items.map((video) => (
           <Row key={video.id} video={video} onChange={replace} onPurge={() => setDoomed(video)} />
@@ -85,7 +86,7 @@ function Row({ video, onChange, onPurge }: RowProps) {
         <p class="row-facts"><span class={`chip chip-${state}`} data-testid="video-state">{t.mine.states[state]}</span> {facts.join(" · ")}</p>
         {state === "awaiting_upload" && <p class="hint">{t.mine.awaitingText}</p>}
         {state === "failed" && video.failure && <p class="complaint user-text">{video.failure}</p>}
-        {state === "trashed" && video.purgeAt && <p class="hint">{t.mine.goneAt(relative(video.purgeAt, Date.now(), language.value))}</p>}
+        {state === "trashed" && video.purgeAt && <p class="hint">{t.mine.goneAt(moment(video.purgeAt, language.value))}</p>}
         <ProblemBox problem={toTrash.problem ?? back.problem} />
       </div>
       <div class="row-actions">

@@ -91,7 +91,7 @@ function Stand({ video, loaded }: { video: Video; loaded: Loaded<Video> }) {
         {video.state === "trashed" && (
           <>
             <p>{t.watch.trashed}</p>
-            {video.purgeAt && <p>{t.watch.trashedUntil(relative(video.purgeAt, Date.now(), language.value))}</p>}
+            {video.purgeAt && <p>{t.watch.trashedUntil(moment(video.purgeAt, language.value))}</p>}
             <button type="button" class="button" disabled={back.busy} onClick={() => void back.run()} data-testid="restore">{t.mine.restore}</button>
             <ProblemBox problem={back.problem} />
           </>

@@ -3,6 +3,7 @@ import { purgeVideo } from "../api";
 import { useText } from "../language";
 import { useAction } from "../loading";
 import { go } from "../place";
+import { dismissAbout } from "../toasts";
 import type { Video } from "../types";
 import { ConfirmDialog } from "./dialog";
 
@@ -10,6 +11,7 @@ export function PurgeDialog({ video, onClose }: { video: Video; onClose: () => v
   const t = useText();
   const purge = useAction(async () => {
     await purgeVideo(video.id);
+    dismissAbout(video.id); // no "Undo" may outlive this
     onClose();
     go({ page: "deletion", id: video.id });
   });

@@ -73,7 +73,7 @@ function Step({ state }: { state: Running }) {
         <div data-testid="upload-ready">
           <p class="success" role="status"><CheckIcon /> {t.upload.ready}</p>
           <div class="actions">
-            <a class="button primary" href={pathOf({ page: "watch", id: state.videoId })} data-testid="upload-watch">{t.upload.watch}</a>
+            <a class="button primary" href={pathOf({ page: "watch", id: state.videoId })} onClick={() => void uploader.dismiss()} data-testid="upload-watch">{t.upload.watch}</a>
             <Another label={t.upload.uploadMore} />
           </div>
         </div>
