@@ -109,6 +109,12 @@ impl Methods {
         self.on(Method::DELETE, handler)
     }
 
+    /// The methods so far; for tests that compare routes with their documentation.
+    #[must_use]
+    pub fn methods(&self) -> &[Method] {
+        &self.allow
+    }
+
     /// The finished resource, to be given to `ServiceConfig::service`.
     #[must_use]
     pub fn done(self) -> Resource {
@@ -150,16 +156,31 @@ fn json_error(error: JsonPayloadError) -> ApiError {
             Code::BadRequest,
             "Send the body as JSON, with Content-Type: application/json.",
         ),
-        JsonPayloadError::Deserialize(error) if error.is_data() => ApiError::new(
-            Code::Invalid,
-            format!("The body is JSON, but not of the right shape: {error}."),
-        ),
+        JsonPayloadError::Deserialize(error) if error.is_data() => {
+            let text = error.to_string();
+            let refused = ApiError::new(
+                Code::Invalid,
+                format!("The body is JSON, but not of the right shape: {text}."),
+            );
+            match named_member(&text) {
+                Some(name) => refused.field(format!("/{name}"), text.clone()),
+                None => refused,
+            }
+        }
         JsonPayloadError::Deserialize(error) => {
             ApiError::new(Code::BadRequest, format!("The body is not JSON: {error}."))
         }
         JsonPayloadError::Payload(error) => payload_error(&error),
         other => ApiError::new(Code::BadRequest, format!("The body can't be read: {other}.")),
     }
+}
+
+/// The member that serde's text is about, where it names one.
+fn named_member(text: &str) -> Option<&str> {
+    let rest = text
+        .strip_prefix("unknown field `")
+        .or_else(|| text.strip_prefix("missing field `"))?;
+    rest.split('`').next()
 }
 
 /// The problem that a body which stopped arriving causes.

@@ -126,6 +126,19 @@ macro_rules! text_id {
                 Ok(String::from_sql(bytes)?.parse::<$name>()?)
             }
         }
+        #[cfg(feature = "db")]
+        impl<ST, DB> diesel::deserialize::Queryable<ST, DB> for $name
+        where
+            DB: diesel::backend::Backend,
+            ST: diesel::sql_types::SingleValue,
+            $name: diesel::deserialize::FromSql<ST, DB>,
+        {
+            type Row = Self;
+
+            fn build(row: Self) -> diesel::deserialize::Result<Self> {
+                Ok(row)
+            }
+        }
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 String::schema()
