@@ -104,5 +104,6 @@ function seed(folder) {
   for (const [index, name] of readdirSync(folder).filter((entry) => entry.endsWith(".mp4")).entries()) {
     const video = state.addVideo(authors[index % 2], { title: name.replace(/\.mp4$/, "").replaceAll(/[_-]+/g, " ").trim() });
     state.store(video, readFileSync(join(folder, name)));
+    Object.assign(video, { state: "ready", readyAt: video.createdAt });
   }
 }

@@ -1,5 +1,5 @@
 // Choosing a file, saying what it is, and watching it go.
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { checkTitle, titleFromFile } from "../checks";
 import { useText } from "../language";
 import { FilePicker } from "../parts/file_picker";
@@ -25,9 +25,10 @@ function UploadForm() {
   const [details, setDetails] = useState<Details>(emptyDetails);
   const [tried, setTried] = useState(false);
 
-  useEffect(() => {
-    if (file) setDetails((before) => (before.title === "" ? { ...before, title: titleFromFile(file.name) } : before));
-  }, [file]);
+  const choose = (chosen: File | undefined) => {
+    setFile(chosen);
+    if (chosen && details.title === "") setDetails({ ...details, title: titleFromFile(chosen.name) });
+  };
 
   const badFile = !file ? t.form.needFile : file.size === 0 ? t.form.emptyFile : undefined;
   const badTitle = checkTitle(details.title, t);
@@ -40,7 +41,7 @@ function UploadForm() {
 
   return (
     <form onSubmit={submit} noValidate data-testid="upload-form">
-      <FilePicker file={file} onFile={setFile} complaint={tried || file?.size === 0 ? badFile : undefined} />
+      <FilePicker file={file} onFile={choose} complaint={tried || file?.size === 0 ? badFile : undefined} />
       <VideoFields details={details} onDetails={setDetails} complaints={{ title: tried ? badTitle : undefined }} />
       <button type="submit" class="button primary wide" data-testid="upload-submit">{t.upload.start}</button>
     </form>
