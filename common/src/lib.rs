@@ -4,6 +4,7 @@
 pub mod bus;
 pub mod clients;
 pub mod config;
+pub mod data_dir;
 #[cfg(feature = "db")]
 pub mod db;
 pub mod drain;
@@ -19,6 +20,7 @@ pub mod net;
 pub mod operation;
 #[cfg(feature = "db")]
 pub mod outbox;
+pub mod process;
 pub mod request;
 pub mod serve;
 pub mod service;

@@ -76,7 +76,7 @@ pub async fn serve_one(
     operation::scope(id.clone(), async move {
         let answered = match admit(&context, &request) {
             Err(refused) => Ok(request.error_response(refused).map_into_boxed_body()),
-            Ok(()) => AssertUnwindSafe(next.call(request))
+            Ok(()) => AssertUnwindSafe(async move { next.call(request).await })
                 .catch_unwind()
                 .await
                 .unwrap_or_else(|panic| Err(ApiError::internal(format!("panic: {}", panic_text(&*panic))).into()))

@@ -28,6 +28,10 @@ use crate::request::{self, Context};
 /// Connections the kernel holds until a worker takes them.
 const BACKLOG: u32 = 1024;
 
+/// How long a connection that is to be closed may take to end: the last answer is sent and what a client still sends is
+/// read and thrown away, because closing earlier would reset the connection and the refusal would be lost with it.
+const LINGER: Duration = Duration::from_secs(5);
+
 /// Mounts routes on an App; called once for each worker.
 pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 
@@ -60,6 +64,7 @@ impl From<&ServerConfig> for Bounds {
             deadlines: Deadlines {
                 head: config.head_timeout.0,
                 stall: config.stall_timeout.0,
+                idle: config.keep_alive.0 + config.head_timeout.0,
             },
         }
     }
@@ -109,7 +114,10 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
             let http = HttpService::build()
                 .keep_alive(bounds.keep_alive)
                 .client_request_timeout(bounds.deadlines.head)
-                .client_disconnect_timeout(Duration::from_secs(2))
+                .client_disconnect_timeout(LINGER)
+                // A client that has left is noticed while its request is worked on: its permits come back at once.
+                .h1_allow_half_closed(false)
+                .graceful_shutdown_signal(move || drain.begun())
                 .on_connect_ext(|io: &DeadlineStream<TcpStream>, data| {
                     data.insert(io.connection());
                 })
@@ -118,7 +126,7 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
                 let peer = io.peer_addr().ok();
                 // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
                 drop(io.set_nodelay(true));
-                let stream = DeadlineStream::new(io, bounds.deadlines, &drain);
+                let stream = DeadlineStream::new(io, bounds.deadlines);
                 async move { Ok((stream, peer)) }
             })
             .and_then(http)

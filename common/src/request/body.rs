@@ -26,8 +26,12 @@ pub(super) fn limit_stalls(request: &mut ServiceRequest, stall: Duration) {
         Payload::None => Payload::None,
         payload => {
             let timer = Box::pin(tokio::time::sleep(stall));
-            let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> =
-                Box::pin(StallingPayload { payload, stall, timer });
+            let payload: Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>> = Box::pin(StallingPayload {
+                payload,
+                stall,
+                timer,
+                waiting: false,
+            });
             Payload::Stream { payload }
         }
     };
@@ -38,6 +42,8 @@ struct StallingPayload {
     payload: Payload,
     stall: Duration,
     timer: Pin<Box<Sleep>>,
+    /// Whether `timer` runs: from the first poll that found nothing on. Time before that is the handler's own.
+    waiting: bool,
 }
 
 impl Stream for StallingPayload {
@@ -46,9 +52,12 @@ impl Stream for StallingPayload {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if let Poll::Ready(item) = Pin::new(&mut this.payload).poll_next(cx) {
-            // Time spent between two polls is ours, not the client's.
-            this.timer.as_mut().reset(tokio::time::Instant::now() + this.stall);
+            this.waiting = false;
             return Poll::Ready(item);
+        }
+        if !this.waiting {
+            this.waiting = true;
+            this.timer.as_mut().reset(tokio::time::Instant::now() + this.stall);
         }
         ready!(this.timer.as_mut().poll(cx));
         let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the body stopped arriving");

@@ -1,22 +1,20 @@
 //! The socket under actix-http, with the deadlines that actix-http lacks: a request head that drips (also of the second
-//! request on a connection), a reader that stalls, an idle connection while the process drains.
+//! request on a connection), half a head that came together with the request before it, a reader that stalls.
 //!
-//! The dispatcher is polled on every wake of the connection's task and calls `poll_read`/`poll_flush` then, so a timer
-//! registered here is enough to end a connection.
+//! The dispatcher is polled on every wake of the connection's task and calls `poll_read` and `poll_flush` then, so a
+//! timer registered here is enough to end a connection. `poll_flush` counts because a request may end without another
+//! read.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::WaitForCancellationFutureOwned;
-
-use crate::drain::Drain;
 
 /// The deadlines of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +23,16 @@ pub struct Deadlines {
     pub head: Duration,
     /// Without a byte accepted by the client while we have bytes to send.
     pub stall: Duration,
+    /// From the end of an answer to the end of the next head. actix-http closes idle connections sooner, but not while
+    /// half a head waits in its buffer.
+    pub idle: Duration,
 }
 
 /// What the connection is doing, shared between the stream and the request it serves.
 struct Phase {
     requests: Cell<u32>,
     head_began: Cell<Option<Instant>>,
+    idle_since: Cell<Instant>,
 }
 
 /// The connection as a request sees it (`HttpRequest::conn_data`).
@@ -52,6 +54,7 @@ impl Connection {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.0.requests.set(self.0.requests.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
     }
 }
 
@@ -60,24 +63,23 @@ pub struct DeadlineStream<S> {
     io: S,
     phase: Rc<Phase>,
     deadlines: Deadlines,
-    head_timer: Option<Pin<Box<Sleep>>>,
+    idle_timer: Option<Pin<Box<Sleep>>>,
     stall_timer: Option<Pin<Box<Sleep>>>,
-    draining: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl<S> DeadlineStream<S> {
-    pub fn new(io: S, deadlines: Deadlines, drain: &Drain) -> Self {
+    pub fn new(io: S, deadlines: Deadlines) -> Self {
         let phase = Rc::new(Phase {
             requests: Cell::new(0),
             head_began: Cell::new(None),
+            idle_since: Cell::new(Instant::now()),
         });
         DeadlineStream {
             io,
             phase,
             deadlines,
-            head_timer: None,
+            idle_timer: None,
             stall_timer: None,
-            draining: Box::pin(drain.begun()),
         }
     }
 
@@ -86,21 +88,24 @@ impl<S> DeadlineStream<S> {
         Connection(self.phase.clone())
     }
 
-    /// Between requests: `Err` when the head is overdue, `Ok(true)` when the process drains and nothing has begun.
-    fn poll_idle(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        match self.phase.head_began.get() {
-            Some(began) => {
-                let due = began + self.deadlines.head;
-                if poll_timer(&mut self.head_timer, due, cx) {
-                    return Err(timed_out("the request head took too long"));
-                }
-                Ok(false)
-            }
-            None => {
-                self.head_timer = None;
-                Ok(self.draining.as_mut().poll(cx).is_ready())
-            }
+    /// Between requests: `Err` when the next head is overdue; otherwise the task is woken when it will be.
+    fn check_idle(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.phase.requests.get() > 0 {
+            return Ok(());
         }
+        let due = match self.phase.head_began.get() {
+            Some(began) => began + self.deadlines.head,
+            None => self.phase.idle_since.get() + self.deadlines.idle,
+        };
+        // A timer that fires early is set anew; moving it at every request would cost more.
+        let early = self.idle_timer.as_ref().is_some_and(|timer| timer.deadline() < due);
+        if early && !poll_timer(&mut self.idle_timer, None, cx) {
+            return Ok(());
+        }
+        if poll_timer(&mut self.idle_timer, Some(due), cx) {
+            return Err(timed_out("the request head took too long"));
+        }
+        Ok(())
     }
 
     /// Wraps the result of a write: progress clears the stall timer, waiting arms it.
@@ -113,7 +118,7 @@ impl<S> DeadlineStream<S> {
             .stall_timer
             .as_ref()
             .map_or_else(|| Instant::now() + self.deadlines.stall, |timer| timer.deadline());
-        if poll_timer(&mut self.stall_timer, due, cx) {
+        if poll_timer(&mut self.stall_timer, Some(due), cx) {
             return Poll::Ready(Err(timed_out("the client took no byte for too long")));
         }
         Poll::Pending
@@ -124,12 +129,18 @@ fn timed_out(text: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
-/// Whether `due` has passed; otherwise the task is woken then.
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Instant, cx: &mut Context<'_>) -> bool {
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-    if timer.deadline() != due {
-        timer.as_mut().reset(due);
-    }
+/// Whether `timer`, moved to `due` when given, has fired; otherwise the task is woken when it does.
+fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
+    let timer = match (timer, due) {
+        (Some(timer), due) => {
+            if let Some(due) = due.filter(|due| *due != timer.deadline()) {
+                timer.as_mut().reset(due);
+            }
+            timer
+        }
+        (none, Some(due)) => none.insert(Box::pin(sleep_until(due))),
+        (_, None) => return false,
+    };
     timer.as_mut().poll(cx).is_ready()
 }
 
@@ -137,24 +148,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let idle = this.phase.requests.get() == 0;
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
-        if !idle {
-            return result;
-        }
-        if result.is_ready() {
-            ready!(result)?;
-            if buf.filled().len() > before && this.phase.head_began.get().is_none() {
+        let between = this.phase.requests.get() == 0;
+        match result {
+            Poll::Ready(Ok(())) if between && buf.filled().len() > before && this.phase.head_began.get().is_none() => {
                 this.phase.head_began.set(Some(Instant::now()));
             }
-            return Poll::Ready(Ok(()));
+            Poll::Pending => this.check_idle(cx)?,
+            Poll::Ready(_) => {}
         }
-        // Nothing to read: a drained idle connection ends like one whose client left.
-        if this.poll_idle(cx)? {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
+        result
     }
 }
 
@@ -180,7 +183,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        this.check_idle(cx)?;
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

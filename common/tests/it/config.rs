@@ -9,9 +9,18 @@ fn sources(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> (tempfil
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sluice.toml");
     std::fs::write(&path, file).unwrap();
-    let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
+    let owned = |pairs: &[(&str, &str)]| {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect::<Vec<_>>()
+    };
     let env: BTreeMap<_, _> = owned(env).into_iter().collect();
-    let sources = Sources { file: Some(path), env, flags: owned(flags) };
+    let sources = Sources {
+        file: Some(path),
+        env,
+        flags: owned(flags),
+    };
     (dir, sources)
 }
 
@@ -23,7 +32,9 @@ fn loaded(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)]) -> Config {
 /// Loads and expects one line that begins with `key` and holds `says`.
 fn refused(file: &str, env: &[(&str, &str)], flags: &[(&str, &str)], key: &str, says: &str) {
     let (_dir, sources) = sources(file, env, flags);
-    let error = load(&sources).expect_err(&format!("{file} {env:?} {flags:?} must be refused")).to_string();
+    let error = load(&sources)
+        .expect_err(&format!("{file} {env:?} {flags:?} must be refused"))
+        .to_string();
     assert!(error.starts_with(&format!("{key}: ")), "{error}");
     assert!(error.contains(says), "{error}");
     assert!(!error.contains('\n'), "{error}");
@@ -60,28 +71,88 @@ fn the_environment_has_every_type() {
 
 #[test]
 fn promise_20_a_wrong_configuration_does_not_start() {
-    refused("[stream]\nmax_uplaod = \"1 GiB\"", &[], &[], "stream.max_uplaod", "did you mean `max_upload`?");
+    refused(
+        "[stream]\nmax_uplaod = \"1 GiB\"",
+        &[],
+        &[],
+        "stream.max_uplaod",
+        "did you mean `max_upload`?",
+    );
     refused("[straem]\nrate = 1", &[], &[], "straem", "did you mean `stream`?");
     refused("stream = 1", &[], &[], "stream", "[stream]");
-    refused("", &[("SLUICE_STREAM__MAX_UPLAOD", "1 GiB")], &[], "SLUICE_STREAM__MAX_UPLAOD", "unknown key");
-    refused("", &[("SLUICE_NONSENSE", "1")], &[], "SLUICE_NONSENSE", "SLUICE_SECTION__NAME");
+    refused(
+        "",
+        &[("SLUICE_STREAM__MAX_UPLAOD", "1 GiB")],
+        &[],
+        "SLUICE_STREAM__MAX_UPLAOD",
+        "unknown key",
+    );
+    refused(
+        "",
+        &[("SLUICE_NONSENSE", "1")],
+        &[],
+        "SLUICE_NONSENSE",
+        "SLUICE_SECTION__NAME",
+    );
     refused("", &[], &[("stream.nothing", "1")], "stream.nothing", "unknown key");
-    refused("[stream]\nmax_upload = \"2 gigs\"", &[], &[], "stream.max_upload", "2 GiB");
+    refused(
+        "[stream]\nmax_upload = \"2 gigs\"",
+        &[],
+        &[],
+        "stream.max_upload",
+        "2 GiB",
+    );
     refused("[stream]\nmax_upload = 5", &[], &[], "stream.max_upload", "string");
     refused("[api]\nsession_ttl = \"30\"", &[], &[], "api.session_ttl", "30s");
     refused("[api]\nsession_ttl = \"0\"", &[], &[], "api.session_ttl", "too short");
     refused("[stream]\nrate = -1", &[], &[], "stream.rate", "");
     refused("[stream]\nrate = 0", &[], &[], "stream.rate", "at least 1");
     refused("[server]\nlisten = \"8080\"", &[], &[], "server.listen", "");
-    refused("[server]\npublic_url = \"video.example\"", &[], &[], "server.public_url", "https://video.example");
-    refused("[server]\ntrusted_proxies = [\"ten\"]", &[], &[], "server.trusted_proxies", "10.0.0.0/8");
+    refused(
+        "[server]\npublic_url = \"video.example\"",
+        &[],
+        &[],
+        "server.public_url",
+        "https://video.example",
+    );
+    refused(
+        "[server]\ntrusted_proxies = [\"ten\"]",
+        &[],
+        &[],
+        "server.trusted_proxies",
+        "10.0.0.0/8",
+    );
     refused("[log]\nformat = \"xml\"", &[], &[], "log.format", "json");
-    refused("[database]\napi = \"postgre://u:pw@h/d\"", &[], &[], "database.api", "postgres://");
+    refused(
+        "[database]\napi = \"postgre://u:pw@h/d\"",
+        &[],
+        &[],
+        "database.api",
+        "postgres://",
+    );
     refused("[store]\nurl = \"/srv/media\"", &[], &[], "store.url", "file:PATH");
     refused("[bus]\nurl = \"nats:\"", &[], &[], "bus.url", "local:");
-    refused("[internal]\napi = [\"api:8081\"]", &[], &[], "internal.api", "http://host:port");
-    refused("[secrets]\ninternal_token = \"short\"", &[], &[], "secrets.internal_token", "32");
-    refused("[secrets]\ngrant_keys = [\"k1:c2hvcnQ\"]", &[], &[], "secrets.grant_keys", "32");
+    refused(
+        "[internal]\napi = [\"api:8081\"]",
+        &[],
+        &[],
+        "internal.api",
+        "http://host:port",
+    );
+    refused(
+        "[secrets]\ninternal_token = \"short\"",
+        &[],
+        &[],
+        "secrets.internal_token",
+        "32",
+    );
+    refused(
+        "[secrets]\ngrant_keys = [\"k1:c2hvcnQ\"]",
+        &[],
+        &[],
+        "secrets.grant_keys",
+        "32",
+    );
     let (dir, mut broken) = sources("not toml at all [", &[], &[]);
     assert!(load(&broken).unwrap_err().to_string().contains("is not TOML"));
     broken.file = Some(PathBuf::from(dir.path().join("missing.toml")));
@@ -100,7 +171,11 @@ fn promise_14_secrets_come_from_files_and_are_never_printed() {
     let path = dir.path().join("token");
     std::fs::write(&path, "0123456789012345678901234567890123456789\n").unwrap();
     let path = path.to_str().unwrap();
-    let config = loaded("[database]\napi = \"postgres://u:hunter2@h/d\"", &[("SLUICE_SECRETS__INTERNAL_TOKEN_FILE", path)], &[]);
+    let config = loaded(
+        "[database]\napi = \"postgres://u:hunter2@h/d\"",
+        &[("SLUICE_SECRETS__INTERNAL_TOKEN_FILE", path)],
+        &[],
+    );
     assert_eq!(config.secrets.internal_token.expose().len(), 40);
     for shown in [config.redacted(), format!("{config:?}")] {
         assert!(!shown.contains("hunter2") && !shown.contains("0123456789"), "{shown}");
@@ -108,7 +183,13 @@ fn promise_14_secrets_come_from_files_and_are_never_printed() {
     }
     let short = loaded("", &[("SLUICE_ADMIN_PASSWORD_FILE", path)], &[]);
     assert_eq!(short.secrets.admin_password.expose().len(), 40);
-    refused("", &[("SLUICE_ADMIN_PASSWORD_FILE", "/nowhere/at/all")], &[], "SLUICE_ADMIN_PASSWORD_FILE", "can't be read");
+    refused(
+        "",
+        &[("SLUICE_ADMIN_PASSWORD_FILE", "/nowhere/at/all")],
+        &[],
+        "SLUICE_ADMIN_PASSWORD_FILE",
+        "can't be read",
+    );
 }
 
 #[test]
@@ -119,7 +200,10 @@ fn the_example_names_every_key_and_loads_to_the_defaults() {
     let tree: toml::Table = example.parse().unwrap();
     for (section, table) in toml::Value::try_from(Config::default()).unwrap().as_table().unwrap() {
         for key in table.as_table().unwrap().keys() {
-            assert!(tree[section].get(key).is_some(), "{section}.{key} has no line in config/docs.rs");
+            assert!(
+                tree[section].get(key).is_some(),
+                "{section}.{key} has no line in config/docs.rs"
+            );
         }
     }
 }

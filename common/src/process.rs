@@ -1,0 +1,149 @@
+//! A process of the platform, from its configuration to its exit code: the same for `sluice` and for each service's own
+//! executable.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::rt::System;
+
+use crate::config::{Config, Sources, load};
+use crate::data_dir;
+use crate::drain::Drain;
+use crate::service::{self, Platform, Service, Sockets, StartError};
+
+/// A bound and connected process, before its services start.
+pub struct Process {
+    pub config: Config,
+    pub platform: Platform,
+    sockets: Sockets,
+    public: SocketAddr,
+    internal: SocketAddr,
+}
+
+impl Process {
+    /// Binds the listeners. With `alone`, the other services are in this process too: internal calls go to its own
+    /// internal listener.
+    fn new(mut config: Config, drain: Drain, alone: bool) -> Result<Self, StartError> {
+        let sockets = Sockets::bind(&config)?;
+        let (public, internal) = sockets.addresses().map_err(other)?;
+        if alone {
+            let own = vec![format!("http://{internal}")];
+            config.internal.api.clone_from(&own);
+            config.internal.stream.clone_from(&own);
+            config.internal.scheduler = own;
+        }
+        let platform = Platform::new(&config, drain)?;
+        Ok(Process {
+            config,
+            platform,
+            sockets,
+            public,
+            internal,
+        })
+    }
+
+    /// Tells where it is and serves until the drain is over.
+    pub async fn serve(
+        self,
+        name: &str,
+        services: Vec<Service>,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<(), StartError> {
+        // The one line on standard output: programs wait for it, people click on it.
+        println!("{name} is ready on http://{}", openable(self.public));
+        log::info!(public = self.public.to_string(), internal = self.internal.to_string(); "{name} is ready");
+        service::run(&self.config, &self.platform, self.sockets, services, headers)
+            .await
+            .map_err(other)?;
+        log::info!("Stopped");
+        Ok(())
+    }
+}
+
+/// Runs every service in this process: makes the data folder and the secrets, locks the folder.
+pub fn run_all<F>(mut config: Config, start: F) -> Result<(), StartError>
+where
+    F: AsyncFnOnce(Process) -> Result<(), StartError>,
+{
+    data_dir::create(&config)?;
+    let _locks = data_dir::lock(&config, &["api", "stream", "scheduler"])?;
+    data_dir::secrets(&mut config, true)?;
+    in_system(config, true, start)
+}
+
+/// Runs the one service `name` in this process. `owns_tables` is false for the edge, which needs no data folder.
+pub fn run_one<F>(mut config: Config, name: &str, owns_tables: bool, start: F) -> Result<(), StartError>
+where
+    F: AsyncFnOnce(Process) -> Result<(), StartError>,
+{
+    let _locks = if owns_tables {
+        data_dir::create(&config)?;
+        Some(data_dir::lock(&config, &[name])?)
+    } else {
+        None
+    };
+    data_dir::secrets(&mut config, false)?;
+    in_system(config, false, start)
+}
+
+/// `main` of a service's own executable: configuration from `SLUICE_CONFIG` and the environment.
+pub fn main<F>(run: F) -> ExitCode
+where
+    F: FnOnce(Config) -> Result<(), StartError>,
+{
+    let file = std::env::var_os("SLUICE_CONFIG").map(Into::into);
+    exit_code(load(&Sources::from_env(file)).map_err(StartError::from).and_then(run))
+}
+
+/// One line for a person on standard error, and 2 for what they must mend.
+pub fn exit_code(result: Result<(), StartError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sluice: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn in_system<F>(config: Config, alone: bool, start: F) -> Result<(), StartError>
+where
+    F: AsyncFnOnce(Process) -> Result<(), StartError>,
+{
+    crate::logging::init(&config.log)?;
+    raise_file_limit();
+    System::new().block_on(async {
+        let drain = Drain::new();
+        drain.on_signals().map_err(other)?;
+        start(Process::new(config, drain, alone)?).await
+    })
+}
+
+fn other(error: impl std::fmt::Display) -> StartError {
+    StartError::Other(error.to_string())
+}
+
+/// What a person can open for an address that may mean "all interfaces".
+fn openable(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
+    } else {
+        address.to_string()
+    }
+}
+
+/// Each connection is a file; the soft limit of most shells is 1,024.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
+        log::warn!("The limit of open files stays at {:?}: {error}", limit.current);
+    }
+}

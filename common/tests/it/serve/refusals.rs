@@ -1,0 +1,139 @@
+//! Answers that are no success: they reach the client whatever it does, have one form, and hurt nobody else.
+
+use tokio::io::AsyncWriteExt;
+
+use super::raw::{Answer, Raw};
+use super::{config, start};
+
+fn check_problem(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    let problem = answer.json();
+    assert_eq!(problem["code"], code);
+    assert_eq!(problem["status"], status);
+    assert_eq!(problem["operationID"].as_str(), answer.header("x-request-id"));
+}
+
+#[actix_web::test]
+async fn promise_11_a_panic_answers_one_request() {
+    let (server, _) = start(config()).await;
+    let mut neighbour = Raw::connect(&server.public).await;
+    neighbour.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let mut client = Raw::connect(&server.public).await;
+    client
+        .send("GET /panic HTTP/1.1\r\nHost: t\r\nX-Operation-Id: op-1\r\n\r\n")
+        .await;
+    let answer = client.answer().await;
+    check_problem(&answer, 500, "internal");
+    assert_eq!(answer.header("x-request-id"), Some("op-1"));
+    assert!(
+        !answer.json().to_string().contains("always panics"),
+        "the cause is for the log"
+    );
+    assert_eq!(
+        client.get("/small").await.body,
+        b"small",
+        "the same connection lives on"
+    );
+    assert_eq!(neighbour.answer().await.body, b"slow", "and so does its neighbour");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_11_a_panic_in_a_body_cuts_one_connection() {
+    let (server, _) = start(config()).await;
+    let mut neighbour = Raw::connect(&server.public).await;
+    assert_eq!(neighbour.get("/small").await.status, 200);
+    let mut client = Raw::connect(&server.public).await;
+    client.send("GET /broken HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let all = client.rest().await;
+    assert!(
+        !all.ends_with(b"0\r\n\r\n"),
+        "a cut body has no end: {}",
+        String::from_utf8_lossy(&all)
+    );
+    assert_eq!(neighbour.get("/small").await.status, 200);
+    assert_eq!(Raw::connect(&server.public).await.get("/small").await.status, 200);
+    server.stop().await;
+}
+
+/// A client that sends all it has before it looks at the answer.
+#[actix_web::test]
+async fn promise_8_a_refusal_reaches_a_client_that_is_still_sending() {
+    let (server, _) = start(config()).await;
+    for framing in ["Content-Length: 8388608", "Transfer-Encoding: chunked"] {
+        let mut client = Raw::connect(&server.public).await;
+        client
+            .send(&format!("POST /refuse HTTP/1.1\r\nHost: t\r\n{framing}\r\n\r\n"))
+            .await;
+        let chunked = framing.contains("chunked");
+        for _ in 0..128 {
+            if chunked {
+                client.io.write_all(b"10000\r\n").await.unwrap();
+            }
+            client.io.write_all(&[b'x'; 64 * 1024]).await.unwrap();
+            if chunked {
+                client.io.write_all(b"\r\n").await.unwrap();
+            }
+        }
+        let answer = client.answer().await;
+        check_problem(&answer, 413, "body_too_large");
+        assert_eq!(answer.json()["maxBytes"], 5);
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_8_a_refusal_comes_before_the_body() {
+    let (server, _) = start(config()).await;
+    for extra in ["", "Expect: 100-continue\r\n"] {
+        let mut client = Raw::connect(&server.public).await;
+        client
+            .send(&format!(
+                "POST /refuse HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n{extra}\r\n"
+            ))
+            .await;
+        let mut answer = client.head().await;
+        if answer.status == 100 {
+            answer = client.answer().await;
+        }
+        assert_eq!(answer.status, 413);
+        assert_eq!(
+            answer.header("connection"),
+            Some("close"),
+            "the rest of the body is not awaited"
+        );
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn head_has_no_body_whatever_the_answer() {
+    let (server, _) = start(config()).await;
+    let mut client = Raw::connect(&server.public).await;
+    for (path, status) in [("/nothing", 404), ("/small", 405), ("/panic", 405), ("/nothing", 404)] {
+        client.send(&format!("HEAD {path} HTTP/1.1\r\nHost: t\r\n\r\n")).await;
+        let answer = client.head().await;
+        assert_eq!(answer.status, status, "{path}");
+        assert_ne!(
+            answer.header("content-length"),
+            Some("0"),
+            "{path}: the length a GET would have"
+        );
+    }
+    // Had a body been sent, this would read it as a head.
+    assert_eq!(client.get("/small").await.body, b"small");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn what_the_framework_refuses_has_the_form_of_all_others() {
+    let (server, _) = start(config()).await;
+    let mut client = Raw::connect(&server.public).await;
+    check_problem(&client.get("/nothing").await, 404, "not_found");
+    client.send("PUT /small HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let answer = client.answer().await;
+    check_problem(&answer, 405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), Some("GET"));
+    server.stop().await;
+}

@@ -1,0 +1,32 @@
+//! `sluice migrate` and the check of the database addresses.
+
+use common::config::{Config, ConfigError};
+use common::db::{DatabaseUrl, Migrations, migrate};
+use common::service::StartError;
+
+/// Every service that keeps tables.
+const DATABASES: [(&str, &Migrations); 3] = [
+    ("api", &api_service::MIGRATIONS),
+    ("stream", &stream_service::MIGRATIONS),
+    ("scheduler", &scheduler_service::MIGRATIONS),
+];
+
+fn url(config: &Config, service: &str) -> Result<DatabaseUrl, ConfigError> {
+    config.database_url(service).parse().map_err(|error| ConfigError::new(format!("database.{service}"), error))
+}
+
+/// Parses all three addresses.
+pub fn check_urls(config: &Config) -> Result<(), ConfigError> {
+    DATABASES.iter().try_for_each(|(service, _)| url(config, service).map(drop))
+}
+
+/// Brings all three databases to this version.
+pub fn all(config: &Config) -> Result<(), StartError> {
+    common::data_dir::create(config)?;
+    for (service, migrations) in DATABASES {
+        let applied = migrate(&url(config, service)?, migrations)
+            .map_err(|error| ConfigError::new(format!("database.{service}"), error))?;
+        println!("{service}: {applied}");
+    }
+    Ok(())
+}
