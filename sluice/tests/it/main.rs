@@ -1,1 +1,15 @@
-//! End-to-end tests.
+//! End to end through the real binary, embedded and as four processes.
+#![allow(clippy::unwrap_used)]
+
+mod browser;
+mod cli;
+mod errors;
+mod history;
+mod journey;
+mod kill;
+mod limits;
+mod manifests;
+mod media;
+mod person;
+mod promises;
+mod site;

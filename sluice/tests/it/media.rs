@@ -1,0 +1,60 @@
+//! The real files of ../shared/media, beside the checkout. Where they are absent a test says so and makes its own clip.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+/// A video to upload.
+#[derive(Clone)]
+pub struct Clip {
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+impl Clip {
+    pub fn sha256(&self) -> String {
+        hex(&Sha256::digest(&self.bytes))
+    }
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The folder of shared media, if it is there.
+pub fn folder() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
+    path.is_dir().then_some(path)
+}
+
+/// `path` in the shared folder, or a clip that ffmpeg makes where the folder is absent.
+pub fn clip(path: &str) -> Clip {
+    let name = path.rsplit('/').next().unwrap().to_owned();
+    match folder() {
+        Some(folder) => Clip { name, bytes: std::fs::read(folder.join(path)).unwrap() },
+        None => {
+            eprintln!("../shared/media is absent: {path} is replaced by a clip made with ffmpeg");
+            Clip { name, bytes: generated() }
+        }
+    }
+}
+
+/// Small clips of different sizes.
+pub fn small_clips() -> Vec<Clip> {
+    ["ordinary/testvid_1022ms.mp4", "ordinary/video-h264-001.mp4", "ordinary/midroll-5s.mp4", "ordinary/prog_8s.mp4", "webm-mkv/small.webm"]
+        .map(clip)
+        .to_vec()
+}
+
+fn generated() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clip.mp4");
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=15:duration=3", "-pix_fmt", "yuv420p"])
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(made.success(), "ffmpeg makes a clip");
+    std::fs::read(path).unwrap()
+}
