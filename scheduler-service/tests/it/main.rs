@@ -1,1 +1,2 @@
 //! Integration tests of scheduler-service.
+#![allow(clippy::unwrap_used)]

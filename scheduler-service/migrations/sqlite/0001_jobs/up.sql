@@ -1,0 +1,36 @@
+-- Durable jobs. One row for each (kind, key); times are Unix milliseconds by the database's clock.
+CREATE TABLE jobs (
+    id              TEXT   NOT NULL PRIMARY KEY,
+    kind            TEXT   NOT NULL,
+    key             TEXT   NOT NULL,
+    payload         TEXT   NOT NULL,
+    -- What the last PUT asked for; run_at moves on with every retry.
+    wanted_at       BIGINT NOT NULL,
+    run_at          BIGINT NOT NULL,
+    state           TEXT   NOT NULL CHECK (state IN ('scheduled', 'running', 'done', 'dead', 'cancelled')),
+    attempts        BIGINT NOT NULL,
+    -- Grows with every lease: only the holder of the newest may settle.
+    fence           BIGINT NOT NULL,
+    lease_owner     TEXT,
+    lease_until     BIGINT,
+    -- A PUT that came while the job ran: what to do after.
+    again_payload   TEXT,
+    again_at        BIGINT,
+    again_operation TEXT,
+    last_error      TEXT,
+    result          TEXT,
+    operation_id    TEXT   NOT NULL,
+    created_at      BIGINT NOT NULL,
+    started_at      BIGINT,
+    finished_at     BIGINT,
+    UNIQUE (kind, key)
+);
+-- What a poll reads: the due ones of a kind, the oldest first, however many are queued.
+CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'scheduled';
+-- Leases in force: as many as workers.
+CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
+-- The operators' lists, newest first.
+CREATE INDEX jobs_by_state ON jobs (state, id);
+CREATE INDEX jobs_by_kind ON jobs (kind, id);
+-- What is old enough to be forgotten.
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE state IN ('done', 'cancelled');

@@ -1,0 +1,20 @@
+//! The description of this service's routes (OpenAPI 3.1), merged with the others' at the edge.
+
+use utoipa::OpenApi;
+
+use crate::handlers::{internal, jobs};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Sluice scheduler-service"),
+    paths(jobs::list, jobs::start, jobs::summary, jobs::show, jobs::retry, jobs::cancel, internal::put, internal::delete),
+    components(schemas(crate::jobs::reconcile::Report)),
+    tags((name = "jobs", description = "Durable jobs; operators only"), (name = "internal", description = "Between services"))
+)]
+struct Described;
+
+/// The document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Described::openapi()
+}
