@@ -49,7 +49,7 @@ async function answer(request, response) {
 async function apiRequest(request, path, query) {
   const token = /(?:^|;\s*)sluice_session=([^;]+)/.exec(request.headers.cookie ?? "")?.[1];
   const session = token ? state.sessions.get(token) : undefined;
-  if (session) session.lastUsedAt = new Date().toISOString();
+  if (session) session.lastSeenAt = new Date().toISOString();
   const changing = !["GET", "HEAD"].includes(request.method);
   if (changing && token && !["same-origin", undefined].includes(request.headers["sec-fetch-site"])) {
     throw new Refusal(403, "forbidden", "Changes must come from this site.");

@@ -41,7 +41,7 @@ export class State {
 
   openSession(user, platform) {
     const token = randomBytes(32).toString("hex");
-    const session = { id: randomUUID(), username: user.username, platform: platform ?? null, createdAt: iso(), lastUsedAt: iso(), expiresAt: iso(Date.now() + 30 * 86_400_000) };
+    const session = { id: randomUUID(), username: user.username, platform: platform ?? null, createdAt: iso(), lastSeenAt: iso(), expiresAt: iso(Date.now() + 30 * 86_400_000) };
     this.sessions.set(token, session);
     return { token, session };
   }

@@ -26,7 +26,7 @@ export interface Session {
   id: string;
   platform?: string | null;
   createdAt?: string | null;
-  lastUsedAt?: string | null;
+  lastSeenAt?: string | null;
   expiresAt: string;
   current?: boolean;
 }

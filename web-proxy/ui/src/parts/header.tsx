@@ -1,5 +1,5 @@
 // The head of every page: the way home, what the visitor can do, and how an upload in the background is getting on.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useText } from "../language";
 import { useAction } from "../loading";
 import { person, signOut } from "../person";
@@ -56,7 +56,7 @@ function Menu({ user }: { user: User }) {
   const button = useRef<HTMLButtonElement>(null);
   const leave = useAction(() => signOut().catch((thrown: unknown) => say(t.problems[asProblem(thrown).code] ?? t.problem, { kind: "problem" })));
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return;
     const onPointer = (event: Event) => {
       if (!frame.current?.contains(event.target as Node)) setOpen(false);

@@ -38,7 +38,7 @@ function SessionRow({ session, onEnded }: { session: Session; onEnded: () => voi
   });
   const facts = [
     session.createdAt && t.account.since(moment(session.createdAt, language.value)),
-    session.lastUsedAt && t.account.used(relative(session.lastUsedAt, Date.now(), language.value)),
+    session.lastSeenAt && t.account.used(relative(session.lastSeenAt, Date.now(), language.value)),
     t.account.until(moment(session.expiresAt, language.value)),
   ].filter(Boolean);
   return (

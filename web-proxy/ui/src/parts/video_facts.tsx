@@ -30,7 +30,7 @@ export function VideoFacts({ video }: { video: Video }) {
       say(t.watch.notCopied, { kind: "problem" });
     }
   };
-  const codecs = Array.isArray(video.codecs) ? video.codecs.join(", ") : video.codecs;
+  const codecs = [video.codecs ?? []].flat().join(", ");
   const facts: Array<[string, string | null | undefined | false]> = [
     [t.watch.published, moment(video.readyAt ?? video.createdAt, language.value)],
     [t.watch.length, video.durationMs !== null && duration(video.durationMs)],
