@@ -11,7 +11,7 @@ mod service;
 pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
 #[cfg(feature = "db")]
 pub use self::postgres::postgres_url;
-pub use self::service::{INTERNAL_TOKEN, Running, spawn, test_config};
+pub use self::service::{INTERNAL_TOKEN, Running, spawn, spawn_with_headers, test_config};
 
 use std::future::Future;
 use std::time::{Duration, Instant};

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Secret};
@@ -47,6 +48,19 @@ where
     F: FnOnce(Config, Platform) -> Fut,
     Fut: Future<Output = Result<Service, StartError>>,
 {
+    spawn_with_headers(config, Vec::new(), start).await
+}
+
+/// [`spawn`] with the headers that every answer gets.
+pub async fn spawn_with_headers<F, Fut>(
+    config: Config,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    start: F,
+) -> Result<Running, StartError>
+where
+    F: FnOnce(Config, Platform) -> Fut,
+    Fut: Future<Output = Result<Service, StartError>>,
+{
     let sockets = Sockets::bind(&config)?;
     let (public, internal) = sockets
         .addresses()
@@ -55,7 +69,7 @@ where
     let service = start(config.clone(), platform.clone()).await?;
     let (served_config, served_platform) = (config.clone(), platform.clone());
     let served = tokio::task::spawn_local(async move {
-        service::run(&served_config, &served_platform, sockets, vec![service], &[]).await
+        service::run(&served_config, &served_platform, sockets, vec![service], &headers).await
     });
     Ok(Running {
         public: format!("http://{public}"),

@@ -3,4 +3,5 @@
 
 mod config;
 mod db;
+mod outbox;
 mod serve;
