@@ -1,1 +1,110 @@
-//! web-proxy
+//! The edge: the page, the published OpenAPI document and, in scaled mode, the reverse proxy to the other services.
+//!
+//! It has no tables and no rule of its own. In the embedded way the services' routes are mounted beside it and it takes
+//! what they leave ([`Mode::Pages`]); in scaled mode it also passes requests on by path ([`Mode::Edge`]).
+
+mod answer;
+mod openapi;
+pub mod pages;
+mod path;
+mod proxy;
+mod security;
+
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, web};
+use common::config::Config;
+use common::http::resource;
+use common::service::{Platform, Service, StartError};
+
+pub use openapi::Documents;
+use pages::Pages;
+use proxy::Proxy;
+pub use security::security_headers;
+
+/// How much of the edge is needed.
+pub enum Mode {
+    /// The other services are in this process: the page and their documents.
+    Pages(Documents),
+    /// The other services are elsewhere: the page, and a proxy to `proxy.{api,stream,scheduler}`.
+    Edge,
+}
+
+/// The edge with the page that was compiled in.
+pub async fn start(config: &Config, platform: &Platform, mode: Mode) -> Result<Service, StartError> {
+    start_with(config, platform, mode, Pages::embedded()).await
+}
+
+/// [`start`] with a page of one's own.
+#[allow(clippy::unused_async, reason = "every service starts the same way")]
+pub async fn start_with(
+    config: &Config,
+    _platform: &Platform,
+    mode: Mode,
+    pages: Pages,
+) -> Result<Service, StartError> {
+    let pages = Arc::new(pages);
+    match mode {
+        Mode::Pages(documents) => Ok(pages_only(config, pages, documents)),
+        Mode::Edge => Ok(edge(pages, Proxy::new(config)?)),
+    }
+}
+
+fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Service {
+    let merged = openapi::Merged::new(&config.server.public_url, documents);
+    let routes = move |config: &mut web::ServiceConfig| {
+        let (pages, merged) = (pages.clone(), web::Data::new(merged.clone()));
+        config
+            .service(
+                resource("/openapi.json")
+                    .get(openapi::ready_made)
+                    .on(Method::HEAD, openapi::ready_made)
+                    .done()
+                    .app_data(merged),
+            )
+            .default_service(web::to(move |request: HttpRequest| {
+                let pages = pages.clone();
+                async move { pages.answer(&request) }
+            }));
+    };
+    Service {
+        name: "web-proxy",
+        public: Some(Arc::new(routes)),
+        internal: None,
+        ready: Vec::new(),
+    }
+}
+
+fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
+    let ready = proxy.checks();
+    let routes = move |config: &mut web::ServiceConfig| {
+        // Each worker has its own client: a pooled connection lives on the thread that opened it.
+        let worker = std::rc::Rc::new(proxy.worker());
+        let documents = web::Data::new(proxy.documents());
+        let pages = pages.clone();
+        config
+            .service(
+                resource("/openapi.json")
+                    .get(openapi::fetched)
+                    .on(Method::HEAD, openapi::fetched)
+                    .done()
+                    .app_data(documents),
+            )
+            .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
+                let (worker, pages) = (worker.clone(), pages.clone());
+                async move {
+                    match worker.route(&request)? {
+                        proxy::Target::Service(kind) => worker.forward(kind, &request, payload).await,
+                        proxy::Target::Page => pages.answer(&request),
+                    }
+                }
+            }));
+    };
+    Service {
+        name: "web-proxy",
+        public: Some(Arc::new(routes)),
+        internal: None,
+        ready,
+    }
+}

@@ -1,0 +1,184 @@
+//! Both messages re-serialised (promise 10): what belongs to one hop stays on it (RFC 9110 section 7.6.1), what only we
+//! may say is dropped and said anew, the framing is ours.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::http::header as web_header;
+use actix_web::{HttpRequest, HttpResponseBuilder};
+use common::error::{ApiError, Code};
+use common::net::TrustedProxies;
+use common::operation::{self, OPERATION_ID_HEADER};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+
+use super::host;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields of one hop, whether `Connection` names them or not, and the framing.
+const ONE_HOP: [&str; 10] = [
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "content-length",
+    "host",
+    // Answered here: the framework sends the 100.
+    "expect",
+];
+
+/// Fields by which a client could say who it is or where it is.
+const OURS: [&str; 4] = ["forwarded", "x-real-ip", OPERATION_ID_HEADER, "x-original-url"];
+const OURS_BY_PREFIX: [&str; 3] = ["x-forwarded-", "x-sluice-", "proxy-"];
+
+/// How long the body of a request is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Length {
+    None,
+    Known(u64),
+    /// Chunked: it was not said before.
+    Unknown,
+}
+
+/// A request as it goes on to a service.
+#[derive(Debug)]
+pub struct Head {
+    pub method: hyper::Method,
+    /// Byte for byte as it came.
+    pub target: PathAndQuery,
+    pub headers: HeaderMap,
+    pub length: Length,
+    /// The client speaks HTTP/1.0, which has no chunks.
+    pub old_client: bool,
+}
+
+/// The request for a service. The public Host is kept, because services compare Origin with it.
+pub fn outgoing(request: &HttpRequest, trusted: &TrustedProxies, https: bool) -> Result<Head, ApiError> {
+    let mut headers = HeaderMap::with_capacity(request.headers().len() + 4);
+    let named = named_by_connection(
+        request
+            .headers()
+            .get_all(web_header::CONNECTION)
+            .map(|value| value.as_bytes()),
+    );
+    for (name, value) in request.headers() {
+        if stays(name.as_str(), &named) || is_ours(name.as_str()) {
+            continue;
+        }
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(unreadable)?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(unreadable)?;
+        headers.append(name, value);
+    }
+    if let Some(host) = host::of(request)? {
+        let host = HeaderValue::from_str(&host).map_err(unreadable)?;
+        headers.insert(header::HOST, host.clone());
+        headers.insert(FORWARDED_HOST, host);
+    }
+    let peer = request
+        .peer_addr()
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let client = trusted.client(peer, request.headers()).to_string();
+    headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client).map_err(unreadable)?);
+    headers.insert(
+        FORWARDED_PROTO,
+        HeaderValue::from_static(scheme(request, trusted.trusts(peer), https)),
+    );
+    let operation = operation::current_or_mint();
+    headers.insert(
+        HeaderName::from_static(OPERATION_ID_HEADER),
+        HeaderValue::from_str(operation.as_str()).map_err(unreadable)?,
+    );
+    Ok(Head {
+        method: hyper::Method::from_bytes(request.method().as_str().as_bytes())
+            .map_err(|_| ApiError::new(Code::BadRequest, "The method can't be passed on."))?,
+        target: target(request)?,
+        headers,
+        length: length(request)?,
+        old_client: request.version() < actix_web::http::Version::HTTP_11,
+    })
+}
+
+fn unreadable<E>(_: E) -> ApiError {
+    ApiError::new(Code::BadRequest, "A header field can't be passed on.")
+}
+
+/// The fields of a service's answer for the client. The framing and the end of the connection are said by the framework.
+pub fn returning(headers: &HeaderMap, answer: &mut HttpResponseBuilder) {
+    let named = named_by_connection(headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
+    for (name, value) in headers {
+        if stays(name.as_str(), &named) || name.as_str().starts_with("proxy-") {
+            continue;
+        }
+        answer.append_header((name.as_str(), value.as_bytes()));
+    }
+}
+
+fn target(request: &HttpRequest) -> Result<PathAndQuery, ApiError> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    target
+        .parse()
+        .map_err(|_| ApiError::new(Code::BadRequest, "The address can't be passed on."))
+}
+
+/// The framework has refused every request whose length can be read in two ways; what is left says it once.
+fn length(request: &HttpRequest) -> Result<Length, ApiError> {
+    let headers = request.headers();
+    let declared = headers.get(web_header::CONTENT_LENGTH);
+    let chunked = headers.contains_key(web_header::TRANSFER_ENCODING);
+    let upgrade = headers.contains_key(web_header::UPGRADE);
+    if upgrade && (chunked || declared.is_some_and(|value| value.as_bytes() != b"0")) {
+        return Err(ApiError::new(Code::BadRequest, "A request to upgrade has no body."));
+    }
+    if chunked {
+        return Ok(Length::Unknown);
+    }
+    let Some(declared) = declared else {
+        return Ok(Length::None);
+    };
+    match declared.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+        Some(0) => Ok(Length::None),
+        Some(length) => Ok(Length::Known(length)),
+        None => Err(ApiError::new(
+            Code::BadRequest,
+            "The header `Content-Length` is not a number.",
+        )),
+    }
+}
+
+/// `https` when the site is, or when a trusted proxy in front says so.
+fn scheme(request: &HttpRequest, trusted: bool, https: bool) -> &'static str {
+    let said = request
+        .headers()
+        .get("x-forwarded-proto")
+        .and_then(|value| value.to_str().ok());
+    if https || (trusted && said == Some("https")) {
+        "https"
+    } else {
+        "http"
+    }
+}
+
+fn named_by_connection<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    fields
+        .flat_map(|field| field.split(|byte| *byte == b','))
+        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn stays(name: &str, named: &[String]) -> bool {
+    ONE_HOP.contains(&name) || named.iter().any(|other| other == name)
+}
+
+/// Some servers read `_` as `-`, so both are the same name here.
+fn is_ours(name: &str) -> bool {
+    let name = name.replace('_', "-");
+    OURS.contains(&name.as_str())
+        || OURS_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
+        || ONE_HOP.contains(&name.as_str())
+}
