@@ -1,7 +1,120 @@
-//! stream-service: the bytes. Uploads in progress, stored media, the ledger of every stored object.
+//! stream-service: the bytes. It takes uploads in, keeps the stored media and the ledger of every stored object, and plays
+//! them in ranges, within limits. Who may do what is api-service's to say; its signed grants are checked here without
+//! asking.
 
+mod deliver;
+mod entries;
+mod handlers;
+mod ledger;
 pub mod limit;
+mod media;
+mod metrics;
+pub mod openapi;
+mod ops;
 pub mod precondition;
 pub mod probe;
 pub mod range;
+mod refusal;
+mod routes;
+mod schema;
+pub mod state;
 pub mod store;
+mod upload;
+mod watch;
+
+use common::{
+    config::{Config, ConfigError},
+    db::{Backend, DatabaseUrl, Db, DbOptions, Migrations, migrate},
+    ids::Id,
+    outbox::{self, Relay},
+    service::{Platform, Service, StartError},
+};
+use diesel_migrations::embed_migrations;
+use log::{info, warn};
+use state::{Limits, State};
+use std::{sync::Arc, time::Duration};
+use store::Store;
+
+/// The tables of this service.
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: embed_migrations!("migrations/sqlite"),
+    postgres: embed_migrations!("migrations/postgres"),
+};
+
+/// Opens ledger and store, mends what the last end left, and starts the background loops.
+pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {
+    let state = open(config, platform)?;
+    mend(&state).await;
+    spawn_loops(&state);
+    Ok(service(&state))
+}
+
+/// Everything but the loops and the first sweep. Blocks on the disk and the database.
+pub fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
+    let url: DatabaseUrl =
+        config.database_url("stream").parse().map_err(|error| ConfigError::new("database.stream", error))?;
+    migrate(&url, &MIGRATIONS).map_err(|error| StartError::Other(format!("database.stream: {error}")))?;
+    let options = DbOptions {
+        application_name: "sluice-stream".into(),
+        readers: config.database.readers,
+        connections: config.database.connections,
+        wait: config.database.wait.0,
+        ..DbOptions::default()
+    };
+    let db = Db::open(&url, &options).map_err(|error| StartError::Other(format!("database.stream: {error}")))?;
+    // A SQLite file has one process; so has the store that goes with it. Replicas on PostgreSQL share theirs.
+    let store = Store::connect(&config.store_url(), url.backend() == Backend::Sqlite)
+        .map_err(|error| ConfigError::new("store.url", format!("{}: {error}", config.store_url())))?;
+    let metrics = metrics::StreamMetrics::default();
+    metrics.register(&platform.metrics);
+    Ok(State {
+        platform: platform.clone(),
+        db,
+        store,
+        relay: Relay::new(),
+        entries: entries::Entries::default(),
+        uploads: upload::registry::Registry::default(),
+        limits: Limits::new(&config.stream),
+        metrics,
+        instance: Id::now(),
+        proxies: Arc::new(state::trusted_proxies(&config.server.trusted_proxies)?),
+        max_upload: config.stream.max_upload.0,
+        stall_timeout: config.stream.stall_timeout.0,
+        orphan_grace: config.stream.orphan_grace.0,
+    })
+}
+
+pub fn service(state: &State) -> Service {
+    let db = state.db.clone();
+    Service {
+        name: "stream-service",
+        public: Some(routes::public(state)),
+        internal: Some(routes::internal(state)),
+        ready: vec![(
+            "stream database",
+            Arc::new(move || {
+                let db = db.clone();
+                Box::pin(async move { db.ready().await.map_err(|error| error.to_string()) })
+            }),
+        )],
+    }
+}
+
+/// What a kill left half-way does not wait for the next sweep.
+async fn mend(state: &State) {
+    match ops::uploads::expire(state, false, Duration::ZERO).await {
+        Ok(swept) if swept.count > 0 => info!("Removed {} uploads that the last end cut off", swept.count),
+        Ok(_) => {}
+        Err(error) => warn!("Uploads that the last end cut off stay until the next sweep: {error}"),
+    }
+}
+
+fn spawn_loops(state: &State) {
+    let (platform, api) = (&state.platform, state.platform.clients.api.clone());
+    platform.spawn(outbox::relay(state.db.clone(), state.relay.clone(), platform.drain.clone(), move |entry| {
+        let api = api.clone();
+        async move { deliver::deliver(&api, entry).await }
+    }));
+    platform.spawn(watch::sessions(state.clone()));
+    platform.spawn(watch::media(state.clone()));
+}

@@ -5,7 +5,7 @@
 pub mod disk;
 
 use common::ids::{Id, VideoId};
-use std::{fmt, fs::File, io};
+use std::{fmt, fs::File, io, path::Path};
 
 pub use disk::{DiskStore, Found, FoundKind, Incoming};
 
@@ -60,6 +60,20 @@ pub enum Store {
 }
 
 impl Store {
+    /// The store of `store.url` (checked by the configuration: `file:PATH`). `exclusive` when no other process may use it.
+    pub fn connect(url: &str, exclusive: bool) -> io::Result<Self> {
+        match url.strip_prefix("file:") {
+            Some(path) => {
+                let disk = DiskStore::open_root(Path::new(path))?;
+                if exclusive {
+                    disk.lock()?;
+                }
+                Ok(Self::Disk(disk))
+            }
+            None => Err(io::Error::other("is not a store; write file:PATH")),
+        }
+    }
+
     /// Starts a new object; see [`DiskStore::create`].
     pub fn create(&self, key: &ObjectKey) -> Result<Incoming, StoreError> {
         match self {
@@ -81,6 +95,13 @@ impl Store {
         }
     }
 
+    /// Bytes of a stored object; `None` when it is not there whole.
+    pub fn stored_size(&self, key: &ObjectKey) -> Result<Option<u64>, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.stored_size(key),
+        }
+    }
+
     /// Removes an object, whole or half received, durably. `false` when there was nothing.
     pub fn remove(&self, key: &ObjectKey) -> Result<bool, StoreError> {
         match self {
@@ -99,6 +120,13 @@ impl Store {
     pub fn list(&self, group: &str) -> Result<Vec<Found>, StoreError> {
         match self {
             Self::Disk(disk) => disk.list(group),
+        }
+    }
+
+    /// Everything that lies in the place of one video.
+    pub fn list_video(&self, video: &VideoId) -> Result<Vec<Found>, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.list_video(video),
         }
     }
 

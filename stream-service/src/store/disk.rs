@@ -9,7 +9,7 @@ use common::ids::VideoId;
 use log::warn;
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, fdatasync, fsync, mkdirat, openat, statat, unlinkat},
+    fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fsync, mkdirat, openat, statat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -17,6 +17,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Directories and files are the service's own business.
@@ -35,6 +36,10 @@ const MAX_LISTED: usize = 100_000;
 
 /// Times a directory is made again when a concurrent removal of its last object takes it away.
 const MAKE_ATTEMPTS: usize = 8;
+
+/// How long to wait for a process that is just ending to let go of the store: 5 s.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub struct DiskStore {
@@ -85,6 +90,19 @@ impl DiskStore {
         Ok(Self { root: Arc::new(root) })
     }
 
+    /// Takes the store for this process alone, until the last clone is dropped. A process that is just ending gets some time.
+    pub fn lock(&self) -> io::Result<()> {
+        let mut attempts = LOCK_ATTEMPTS;
+        loop {
+            match flock(&*self.root, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) if attempts > 0 => attempts -= 1,
+                Err(Errno::WOULDBLOCK) => return Err(io::Error::other("another process uses this store")),
+                other => return Ok(other?),
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
+    }
+
     /// Starts a new object: a file nobody else has, in the directory where it will stay.
     pub fn create(&self, key: &ObjectKey) -> Result<Incoming, StoreError> {
         let name = key.object.to_string();
@@ -129,12 +147,20 @@ impl DiskStore {
     }
 
     pub fn size(&self, key: &ObjectKey) -> Result<Option<u64>, StoreError> {
+        self.size_of_any(key, &names(key))
+    }
+
+    pub fn stored_size(&self, key: &ObjectKey) -> Result<Option<u64>, StoreError> {
+        self.size_of_any(key, &names(key)[..1])
+    }
+
+    fn size_of_any(&self, key: &ObjectKey, names: &[String]) -> Result<Option<u64>, StoreError> {
         let directory = match self.video_dir(&key.video) {
             Err(Errno::NOENT) => return Ok(None),
             other => other?,
         };
-        for name in names(key) {
-            match statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        for name in names {
+            match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => return Ok(Some(u64::try_from(stat.st_size).unwrap_or(0))),
                 Err(Errno::NOENT) => {}
                 Err(errno) => return Err(errno.into()),
@@ -181,18 +207,33 @@ impl DiskStore {
                 found.extend(stray(&directory, &name, path)?);
                 continue;
             }
-            let video_dir = match openat(&directory, &name, DIR_FLAGS, Mode::empty()) {
-                Err(Errno::NOENT) => continue,
-                other => other?,
-            };
-            for (file, kind) in self.entries(&video_dir)? {
-                if kind != FileType::Directory {
-                    found.extend(classify(&video_dir, &name, &file, kind, path.join(&file))?);
-                }
-            }
+            found.extend(self.list_dir(&directory, &name, &path)?);
             if found.len() >= MAX_LISTED {
                 warn!("More than {MAX_LISTED} files below {group}: the rest is looked at in a later run");
                 break;
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn list_video(&self, video: &VideoId) -> Result<Vec<Found>, StoreError> {
+        match openat(&*self.root, group_of(video), DIR_FLAGS, Mode::empty()) {
+            Ok(group) => self.list_dir(&group, video.as_str(), &Path::new(group_of(video)).join(video.as_str())),
+            Err(Errno::NOENT) => Ok(Vec::new()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// What lies in the directory of one video, named `path` below the root.
+    fn list_dir(&self, group: &OwnedFd, name: &str, path: &Path) -> Result<Vec<Found>, StoreError> {
+        let mut found = Vec::new();
+        let directory = match openat(group, name, DIR_FLAGS, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(found),
+            other => other?,
+        };
+        for (file, kind) in self.entries(&directory)? {
+            if kind != FileType::Directory {
+                found.extend(classify(&directory, name, &file, kind, path.join(&file))?);
             }
         }
         Ok(found)

@@ -1,0 +1,4 @@
+DROP TABLE outbox;
+DROP TABLE tombstones;
+DROP TABLE media;
+DROP TABLE objects;

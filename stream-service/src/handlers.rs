@@ -1,0 +1,5 @@
+//! The routes' handlers: typed input, one question or change, the answer.
+
+pub mod internal;
+pub mod media;
+pub mod uploads;

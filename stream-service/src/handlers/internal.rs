@@ -1,0 +1,79 @@
+//! What the other services ask of the stored media. Every call may be repeated.
+
+use crate::{
+    deliver::MEDIA_READY,
+    ledger,
+    ops::{purge, reconcile, uploads},
+    state::State,
+};
+use actix_web::{HttpResponse, web};
+use common::{
+    bus::Subject,
+    db::DbError,
+    error::ApiError,
+    ids::VideoId,
+    messages::{MediaChanged, MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility},
+    outbox::{self, Message},
+};
+use serde::Deserialize;
+
+/// Records of one page at most.
+const MAX_PAGE: u32 = 1000;
+
+#[derive(Deserialize)]
+pub struct PageQuery {
+    after: Option<VideoId>,
+    limit: Option<u32>,
+}
+
+/// `DELETE /internal/media/{id}`: removes every object, for good.
+pub async fn delete(video: web::Path<VideoId>, state: web::Data<State>) -> Result<web::Json<Receipt>, ApiError> {
+    Ok(web::Json(purge::purge(&state, &video).await?))
+}
+
+/// `PUT /internal/media/{id}/hidden`: the trash. Older versions change nothing.
+pub async fn set_hidden(
+    video: web::Path<VideoId>,
+    visibility: web::Json<Visibility>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let (video, visibility) = (video.into_inner(), visibility.into_inner());
+    let changed = video.clone();
+    state.db.write(move |conn| Ok::<_, DbError>(ledger::set_visibility(conn, &changed, visibility)?)).await?;
+    // Also when nothing changed: whoever repeats the call wants to be sure.
+    state.entries.evict(&video);
+    state.platform.bus.publish(&Subject::MediaChanged, &MediaChanged { video });
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `GET /internal/media?after=&limit=`: the ledger, by video.
+pub async fn page(
+    query: web::Query<PageQuery>,
+    state: web::Data<State>,
+) -> Result<web::Json<RecordPage<MediaRecord>>, ApiError> {
+    let PageQuery { after, limit } = query.into_inner();
+    let limit = limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    let page = state.db.read(move |conn| Ok::<_, DbError>(ledger::page(conn, after.as_ref(), limit)?)).await?;
+    Ok(web::Json(page))
+}
+
+/// `POST /internal/media/{id}/announce`: has `media-ready` delivered once more.
+pub async fn announce(video: web::Path<VideoId>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let wanted = video.clone();
+    let media = state.db.read(move |conn| Ok::<_, DbError>(ledger::announcement(conn, &wanted)?)).await?;
+    let Some(media) = media else { return Err(ApiError::not_found("media")) };
+    let message = Message::new(MEDIA_READY, &*video, &media);
+    state.db.write(move |conn| Ok::<_, DbError>(outbox::enqueue(conn, &message)?)).await?;
+    state.relay.wake();
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /internal/uploads/expire`: removes uploads that nobody continues.
+pub async fn expire(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+    Ok(web::Json(uploads::expire(&state, sweep.dry_run, std::time::Duration::ZERO).await?))
+}
+
+/// `POST /internal/reconcile`: the store against the ledger.
+pub async fn reconcile(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<StoreReport>, ApiError> {
+    Ok(web::Json(reconcile::reconcile(&state, sweep.dry_run).await?))
+}

@@ -1,0 +1,133 @@
+//! `/uploads/by-video/{videoId}`: a whole video in one request.
+
+use crate::{
+    ledger::Uploader,
+    refusal,
+    state::State,
+    upload::{self, Admitted, Body, Stored, too_large},
+};
+use actix_multipart::Multipart;
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
+use common::{
+    clients::ClientError,
+    error::{ApiError, Code, Problem},
+    grant::Permission,
+    http::bearer,
+    ids::{Id, VideoId},
+    messages::SessionList,
+};
+use log::warn;
+use std::time::Duration;
+
+/// What a form may add to the bytes of its file: boundaries, heads of parts, small fields.
+const FORM_OVERHEAD: u64 = 128 << 10;
+
+/// How long api-service may take to say whether the session of a grant is still good.
+const SESSION_CHECK: Duration = Duration::from_secs(2);
+
+/// Send a whole video as the body.
+#[utoipa::path(
+    put,
+    path = "/uploads/by-video/{videoId}",
+    tag = "uploads",
+    params(("videoId" = String, Path, description = "12 characters of lower-case Crockford base32")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
+    responses(
+        (status = 201, description = "The video is stored durably", body = Stored),
+        (status = 401, description = "No grant, a broken or expired one, or its session has ended", body = Problem),
+        (status = 404, description = "The grant is for another video", body = Problem),
+        (status = 409, description = "The video has its file already", body = Problem),
+        (status = 410, description = "The video has been deleted for good", body = Problem),
+        (status = 413, description = "Larger than `maxBytes`", body = Problem),
+        (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
+        (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
+        (status = 507, description = "The storage is full", body = Problem),
+    ),
+    security(("uploadGrant" = [])),
+)]
+pub async fn put(
+    request: HttpRequest,
+    video: web::Path<VideoId>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let admitted = admit(&state, &request, video.into_inner(), 0).await?;
+    let stored = upload::run(&state, admitted, Body::Raw(payload)).await?;
+    Ok(HttpResponse::Created().json(stored))
+}
+
+/// Send a whole video as the field `file` of a form.
+#[utoipa::path(
+    post,
+    path = "/uploads/by-video/{videoId}",
+    tag = "uploads",
+    params(("videoId" = String, Path, description = "12 characters of lower-case Crockford base32")),
+    request_body(content = Vec<u8>, content_type = "multipart/form-data", description = "A form with the field `file`"),
+    responses(
+        (status = 201, description = "The video is stored durably", body = Stored),
+        (status = 400, description = "The form can't be read or has no field `file`", body = Problem),
+        (status = 401, description = "No grant, a broken or expired one, or its session has ended", body = Problem),
+        (status = 404, description = "The grant is for another video", body = Problem),
+        (status = 409, description = "The video has its file already", body = Problem),
+        (status = 410, description = "The video has been deleted for good", body = Problem),
+        (status = 413, description = "Larger than `maxBytes`", body = Problem),
+        (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
+        (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
+        (status = 507, description = "The storage is full", body = Problem),
+    ),
+    security(("uploadGrant" = [])),
+)]
+pub async fn form(
+    request: HttpRequest,
+    video: web::Path<VideoId>,
+    payload: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let admitted = admit(&state, &request, video.into_inner(), FORM_OVERHEAD).await?;
+    let form = Multipart::new(request.headers(), payload);
+    let stored = upload::run(&state, admitted, Body::Form(form)).await?;
+    Ok(HttpResponse::Created().json(stored))
+}
+
+/// Everything that can be said before the first byte of the body is read.
+async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u64) -> Result<Admitted, ApiError> {
+    let (grant, client) = state.identify(request, bearer(request.headers()));
+    refusal::take_token(state, client)?;
+    let grant = grant?;
+    let Permission::Upload { max_bytes, session } = grant.permission else {
+        return Err(ApiError::new(Code::Unauthenticated, "This grant does not allow an upload."));
+    };
+    if grant.video != video {
+        return Err(ApiError::not_found("video"));
+    }
+    let max_bytes = max_bytes.min(state.max_upload);
+    if declared_length(request).is_some_and(|declared| declared > max_bytes.saturating_add(overhead)) {
+        return Err(too_large(max_bytes));
+    }
+    let permit = state.limits.uploads.try_acquire(client).map_err(|reached| refusal::uploads(state, reached))?;
+    check_session(state, &session).await?;
+    Ok(Admitted { video, by: Uploader { user: grant.user, session }, max_bytes, permit })
+}
+
+fn declared_length(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A grant outlives the sign-out of the session that got it; the upload does not. When api-service can't be asked, the
+/// signature has to do: it is asked again while the upload runs.
+async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
+    let asked = SessionList { sessions: vec![session.clone()] };
+    match tokio::time::timeout(SESSION_CHECK, state.platform.clients.api.check_sessions(asked)).await {
+        Ok(Ok(good)) if good.sessions.contains(session) => Ok(()),
+        Ok(Ok(_)) => Err(ApiError::new(Code::Unauthenticated, "The session that got this grant has ended.")),
+        Ok(Err(error @ ClientError::Refused { .. })) => Err(error.into()),
+        Ok(Err(error @ ClientError::Away { .. })) => {
+            warn!("Taking an upload without asking for its session: {error}");
+            Ok(())
+        }
+        Err(_) => {
+            warn!("Taking an upload without asking for its session: no answer within {SESSION_CHECK:?}");
+            Ok(())
+        }
+    }
+}

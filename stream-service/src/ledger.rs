@@ -1,0 +1,217 @@
+//! The ledger: one row for every object, written before the object and removed after it. What lies in the store and has no
+//! row is an orphan; what has a live row and does not lie there is lost. All functions run inside of a caller's transaction
+//! or read.
+
+pub mod purge;
+pub mod sweep;
+
+use crate::schema::{media, objects, tombstones};
+use common::{
+    db::{AnyConn, now_ms},
+    ids::{Id, VideoId},
+    messages::{MediaReady, MediaRecord, RecordPage, Visibility},
+    time::Timestamp,
+};
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Bool, Text},
+};
+
+pub const WRITING: &str = "writing";
+pub const LIVE: &str = "live";
+pub const LOST: &str = "lost";
+pub const DELETING: &str = "deleting";
+
+/// Who sends an upload.
+#[derive(Clone, Debug)]
+pub struct Uploader {
+    pub user: Option<Id>,
+    pub session: Id,
+}
+
+/// Why an upload may not begin or end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barred {
+    /// The video is purged, or being purged.
+    Purged,
+    /// The video has its source already.
+    HasSource,
+    /// Somebody removed the row: the upload was taken for dead.
+    Forgotten,
+}
+
+/// What playing needs to know of a video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub object: Id,
+    pub size: u64,
+    pub sha256: String,
+    pub mime: String,
+    /// When it became live.
+    pub stored_at: Timestamp,
+}
+
+/// Whether an upload for this video may begin or end now.
+pub fn check_open(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Result<(), Barred>> {
+    let purged: i64 = tombstones::table.filter(tombstones::video_id.eq(video.as_str())).count().get_result(conn)?;
+    if purged > 0 {
+        return Ok(Err(Barred::Purged));
+    }
+    let live = objects::table.filter(objects::video_id.eq(video.as_str())).filter(objects::state.eq(LIVE));
+    let sources: i64 = live.count().get_result(conn)?;
+    Ok(if sources > 0 { Err(Barred::HasSource) } else { Ok(()) })
+}
+
+/// The row of an object that is about to be received.
+pub fn begin(conn: &mut AnyConn, video: &VideoId, object: &Id, by: &Uploader, owner: &Id) -> QueryResult<Result<(), Barred>> {
+    if let Err(barred) = check_open(conn, video)? {
+        return Ok(Err(barred));
+    }
+    let now = now_ms(conn)?;
+    diesel::insert_into(objects::table)
+        .values((
+            objects::object_id.eq(object.as_str()),
+            objects::video_id.eq(video.as_str()),
+            objects::kind.eq("source"),
+            objects::state.eq(WRITING),
+            objects::size_bytes.eq(0),
+            objects::sha256.eq(""),
+            objects::mime.eq(""),
+            objects::media.eq(""),
+            objects::user_id.eq(by.user.as_ref().map(Id::as_str)),
+            objects::session_id.eq(by.session.as_str()),
+            objects::owner.eq(owner.as_str()),
+            objects::heartbeat_at.eq(now),
+            objects::created_at.eq(now),
+            objects::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    Ok(Ok(()))
+}
+
+/// Says that the upload goes on; `false` when its row is gone or taken over by a purge.
+pub fn heartbeat(conn: &mut AnyConn, object: &Id) -> QueryResult<bool> {
+    let now = now_ms(conn)?;
+    let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
+    Ok(diesel::update(writing).set(objects::heartbeat_at.eq(now)).execute(conn)? == 1)
+}
+
+/// Writing → live, for an object that is durable. A second live source is refused by the unique index, as an error.
+pub fn finish(conn: &mut AnyConn, video: &VideoId, object: &Id, found: &MediaReady) -> QueryResult<Result<(), Barred>> {
+    if let Err(barred) = check_open(conn, video)? {
+        return Ok(Err(barred));
+    }
+    let now = now_ms(conn)?;
+    let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
+    let changed = diesel::update(writing)
+        .set((
+            objects::state.eq(LIVE),
+            objects::size_bytes.eq(i64::try_from(found.size_bytes).unwrap_or(i64::MAX)),
+            objects::sha256.eq(&found.sha256),
+            objects::mime.eq(&found.mime),
+            objects::media.eq(serde_json::to_string(found).unwrap_or_default()),
+            objects::updated_at.eq(now),
+        ))
+        .execute(conn)?;
+    if changed == 1 {
+        return Ok(Ok(()));
+    }
+    // A purge may have taken the row since it was looked for above.
+    Ok(Err(check_open(conn, video)?.err().unwrap_or(Barred::Forgotten)))
+}
+
+/// Forgets an upload that failed. A row that a purge has taken over is the purge's.
+pub fn abandon(conn: &mut AnyConn, object: &Id) -> QueryResult<()> {
+    let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
+    diesel::delete(writing).execute(conn).map(drop)
+}
+
+/// The state of an object's row, if there is one.
+pub fn state_of(conn: &mut AnyConn, object: &Id) -> QueryResult<Option<String>> {
+    objects::table.find(object.as_str()).select(objects::state).first(conn).optional()
+}
+
+/// The live source of a video that is not hidden.
+pub fn playable(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Source>> {
+    let hidden: Option<bool> = media::table.find(video.as_str()).select(media::hidden).first(conn).optional()?;
+    if hidden == Some(true) {
+        return Ok(None);
+    }
+    let row: Option<(Id, i64, String, String, i64)> = objects::table
+        .filter(objects::video_id.eq(video.as_str()))
+        .filter(objects::state.eq(LIVE))
+        .select((objects::object_id, objects::size_bytes, objects::sha256, objects::mime, objects::updated_at))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(object, size, sha256, mime, stored_at)| Source {
+        object,
+        size: u64::try_from(size).unwrap_or(0),
+        sha256,
+        mime,
+        stored_at: Timestamp(stored_at),
+    }))
+}
+
+/// What api-service was told of the live source.
+pub fn announcement(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<MediaReady>> {
+    let live = objects::table.filter(objects::video_id.eq(video.as_str())).filter(objects::state.eq(LIVE));
+    let text: Option<String> = live.select(objects::media).first(conn).optional()?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// Hides or shows a video, unless a newer version said otherwise already or the video is purged.
+pub fn set_visibility(conn: &mut AnyConn, video: &VideoId, visibility: Visibility) -> QueryResult<bool> {
+    let purged: i64 = tombstones::table.filter(tombstones::video_id.eq(video.as_str())).count().get_result(conn)?;
+    if purged > 0 {
+        return Ok(false);
+    }
+    let changed = diesel::sql_query(
+        "INSERT INTO media (video_id, hidden, version) VALUES ($1, $2, $3) ON CONFLICT (video_id) \
+         DO UPDATE SET hidden = excluded.hidden, version = excluded.version WHERE media.version < excluded.version",
+    )
+    .bind::<Text, _>(video.as_str())
+    .bind::<Bool, _>(visibility.hidden)
+    .bind::<BigInt, _>(visibility.version)
+    .execute(conn)?;
+    Ok(changed > 0)
+}
+
+#[derive(QueryableByName)]
+struct RecordRow {
+    #[diesel(sql_type = Text)]
+    video_id: VideoId,
+    #[diesel(sql_type = BigInt)]
+    live: i64,
+    #[diesel(sql_type = BigInt)]
+    hidden: i64,
+    #[diesel(sql_type = BigInt)]
+    objects: i64,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+}
+
+/// Videos that have a row in the ledger, in the order of their ids.
+pub fn page(conn: &mut AnyConn, after: Option<&VideoId>, limit: u32) -> QueryResult<RecordPage<MediaRecord>> {
+    let rows: Vec<RecordRow> = diesel::sql_query(
+        "SELECT o.video_id, MAX(CASE WHEN o.state = 'live' THEN 1 ELSE 0 END) + CAST(0 AS BIGINT) AS live, \
+         COALESCE(MAX(CASE WHEN m.hidden THEN 1 ELSE 0 END), 0) + CAST(0 AS BIGINT) AS hidden, \
+         COUNT(*) AS objects, CAST(SUM(o.size_bytes) AS BIGINT) AS bytes, MIN(o.created_at) AS created_at \
+         FROM objects o LEFT JOIN media m ON m.video_id = o.video_id \
+         WHERE o.video_id > $1 GROUP BY o.video_id ORDER BY o.video_id LIMIT $2",
+    )
+    .bind::<Text, _>(after.map_or("", VideoId::as_str))
+    .bind::<BigInt, _>(i64::from(limit))
+    .load(conn)?;
+    let next = (rows.len() == limit as usize).then(|| rows.last().map(|row| row.video_id.clone())).flatten();
+    let items = rows.into_iter().map(|row| MediaRecord {
+        id: row.video_id,
+        live: row.live > 0,
+        hidden: row.hidden > 0,
+        objects: u64::try_from(row.objects).unwrap_or(0),
+        bytes: u64::try_from(row.bytes).unwrap_or(0),
+        created_at: Timestamp(row.created_at),
+    });
+    Ok(RecordPage { items: items.collect(), next })
+}

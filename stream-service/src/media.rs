@@ -1,0 +1,4 @@
+//! Sending stored bytes: from a checked request to a response whose body reads the file piece by piece.
+
+pub mod body;
+pub mod reply;

@@ -1,0 +1,213 @@
+//! Response bodies that read from a stored file.
+//!
+//! Pieces that lie in the page cache are read on the worker without waiting (`preadv2` with `RWF_NOWAIT`); the others on the
+//! blocking pool, so that a slow disk holds up one stream and not the worker. The permit rides on the body: it comes back
+//! when the body is dropped, after its last byte or when the viewer leaves. This is also where the slot transport of the
+//! data plane (sendfile) will take the place of the copy.
+
+use crate::{limit::conn::Permit, metrics::StreamMetrics};
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    future::Future,
+    io::{self, IoSliceMut},
+    os::unix::fs::FileExt,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, Sleep},
+};
+
+/// Bytes read at once: what a stream costs in memory beside the connection's own buffer.
+const PIECE: usize = 128 << 10;
+
+/// A paced stream may be ahead of its pace by this much, so that a player fills its buffer quickly.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// What is sent, in order.
+#[derive(Debug)]
+pub enum Part {
+    /// Bytes `start..end` of the file.
+    File { start: u64, end: u64 },
+    /// The framing of `multipart/byteranges`.
+    Text(Bytes),
+}
+
+impl Part {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File { start, end } => end - start,
+            Self::Text(text) => text.len() as u64,
+        }
+    }
+}
+
+/// A body of known length, with the permit of its stream.
+pub struct FileBody {
+    file: Arc<File>,
+    parts: VecDeque<Part>,
+    length: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    pace: Pace,
+    metrics: StreamMetrics,
+    _permit: Permit,
+}
+
+impl FileBody {
+    pub fn new(file: File, parts: Vec<Part>, permit: Permit, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
+        metrics.streams.inc();
+        let length = parts.iter().map(Part::len).sum();
+        let pace = Pace { per_second: pace, began: None, sent: 0, sleep: None };
+        Self { file: Arc::new(file), parts: parts.into(), length, reading: None, pace, metrics, _permit: permit }
+    }
+
+    /// Bytes of the whole body.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The next piece; `Ok(None)` at the end.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        if let Some(reading) = &mut self.reading {
+            let piece = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
+            self.reading = None;
+            return Poll::Ready(self.taken(piece?).map(Some));
+        }
+        let (start, wanted) = match self.parts.front() {
+            None => return Poll::Ready(Ok(None)),
+            Some(Part::Text(_)) => {
+                let Some(Part::Text(text)) = self.parts.pop_front() else { return Poll::Ready(Ok(None)) };
+                return Poll::Ready(Ok(Some(text)));
+            }
+            Some(&Part::File { start, end }) => (start, (end - start).min(PIECE as u64) as usize),
+        };
+        if let Some(piece) = read_cached(&self.file, start, wanted) {
+            return Poll::Ready(self.taken(piece).map(Some));
+        }
+        let file = Arc::clone(&self.file);
+        self.reading = Some(tokio::task::spawn_blocking(move || read_waiting(&file, start, wanted)));
+        self.poll_piece(cx)
+    }
+
+    /// Counts a piece off the first part.
+    fn taken(&mut self, piece: Bytes) -> io::Result<Bytes> {
+        if piece.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored file is shorter than its ledger says"));
+        }
+        if let Some(Part::File { start, end }) = self.parts.front_mut() {
+            *start += piece.len() as u64;
+            if start == end {
+                self.parts.pop_front();
+            }
+        }
+        self.metrics.sent_bytes.inc_by(piece.len() as u64);
+        self.pace.sent += piece.len() as u64;
+        Ok(piece)
+    }
+}
+
+impl Drop for FileBody {
+    fn drop(&mut self) {
+        self.metrics.streams.dec();
+    }
+}
+
+impl MessageBody for FileBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let this = self.get_mut();
+        if this.reading.is_none() {
+            ready!(this.pace.poll_due(cx));
+        }
+        this.poll_piece(cx).map(Result::transpose)
+    }
+}
+
+/// What the page cache has of these bytes: some of them, or `None` when the disk has to be asked (or the kernel can't tell).
+fn read_cached(file: &File, start: u64, wanted: usize) -> Option<Bytes> {
+    let mut buffer = vec![0; wanted];
+    loop {
+        match preadv2(file, &mut [IoSliceMut::new(&mut buffer)], start, ReadWriteFlags::NOWAIT) {
+            Ok(0) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => return None,
+            Ok(read) => {
+                buffer.truncate(read);
+                return Some(buffer.into());
+            }
+            Err(Errno::INTR) => {}
+            // Let the plain read name it.
+            Err(_) => return None,
+        }
+    }
+}
+
+fn read_waiting(file: &File, start: u64, wanted: usize) -> io::Result<Bytes> {
+    let mut buffer = vec![0; wanted];
+    loop {
+        match file.read_at(&mut buffer, start) {
+            Ok(read) => {
+                buffer.truncate(read);
+                return Ok(buffer.into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Holds a stream back to a number of bytes per second, which may change while it is sent.
+struct Pace {
+    per_second: Arc<AtomicU64>,
+    began: Option<Instant>,
+    sent: u64,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Pace {
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let per_second = self.per_second.load(Ordering::Relaxed);
+        if per_second == 0 {
+            return Poll::Ready(());
+        }
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let earned = Duration::from_secs_f64(self.sent as f64 / per_second as f64).saturating_sub(HEAD_START);
+        let due = began + earned;
+        if due <= Instant::now() {
+            return Poll::Ready(());
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if sleep.deadline() != due {
+            sleep.as_mut().reset(due);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+/// The body of an answer to HEAD: it has a length only in its head. (A sized body would be asked for its bytes.)
+pub struct NoBody;
+
+impl MessageBody for NoBody {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        Poll::Ready(None)
+    }
+}

@@ -1,0 +1,28 @@
+//! What stream-service counts. No labels: users must not be able to make series.
+
+use common::metrics::Metrics;
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+
+#[derive(Clone, Default)]
+pub struct StreamMetrics {
+    pub uploads_stored: Counter,
+    pub uploads_failed: Counter,
+    pub received_bytes: Counter,
+    pub sent_bytes: Counter,
+    pub streams: Gauge,
+    pub refused: Counter,
+}
+
+impl StreamMetrics {
+    pub fn register(&self, metrics: &Metrics) {
+        metrics.register(|registry| {
+            let stream = registry.sub_registry_with_prefix("stream");
+            stream.register("uploads_stored", "Uploads that became live", self.uploads_stored.clone());
+            stream.register("uploads_failed", "Uploads that left nothing", self.uploads_failed.clone());
+            stream.register("received_bytes", "Bytes of uploads received", self.received_bytes.clone());
+            stream.register("sent_bytes", "Bytes of media given to connections", self.sent_bytes.clone());
+            stream.register("streams", "Media responses being sent", self.streams.clone());
+            stream.register("refused", "Requests refused by a limit", self.refused.clone());
+        });
+    }
+}

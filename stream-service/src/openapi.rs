@@ -1,0 +1,26 @@
+//! This service's part of the published OpenAPI file.
+
+use crate::{handlers, upload::Stored};
+use common::error::{FieldError, Problem};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(handlers::uploads::put, handlers::uploads::form, handlers::media::file),
+    components(schemas(Stored, Problem, FieldError)),
+    tags((name = "uploads", description = "Sending a video"), (name = "media", description = "Playing a video")),
+    modifiers(&Grants),
+)]
+pub struct Docs;
+
+struct Grants;
+
+impl Modify for Grants {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        api.components.get_or_insert_with(Default::default).add_security_scheme("uploadGrant", scheme);
+    }
+}

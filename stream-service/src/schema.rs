@@ -1,0 +1,39 @@
+//! The tables as the query language knows them; the migrations are the record.
+
+diesel::table! {
+    objects (object_id) {
+        object_id -> Text,
+        video_id -> Text,
+        kind -> Text,
+        state -> Text,
+        size_bytes -> BigInt,
+        sha256 -> Text,
+        mime -> Text,
+        media -> Text,
+        user_id -> Nullable<Text>,
+        session_id -> Text,
+        owner -> Text,
+        heartbeat_at -> BigInt,
+        removed_bytes -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    media (video_id) {
+        video_id -> Text,
+        hidden -> Bool,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    tombstones (video_id) {
+        video_id -> Text,
+        objects -> BigInt,
+        bytes -> BigInt,
+        begun_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}

@@ -1,0 +1,147 @@
+//! The end of an upload whose bytes are all in: look inside, sync, name, commit. Either all of it, or nothing is left.
+
+use super::{
+    Stored, abandon, barred,
+    registry::Ticket,
+    sink::{Whole, blocking, store_error},
+    stopped,
+};
+use crate::{
+    deliver::MEDIA_READY,
+    ledger::{self, Barred, LIVE},
+    probe::{self, ProbeError},
+    state::State,
+    store::{ObjectKey, StoreError},
+};
+use common::{
+    db::DbError,
+    error::{ApiError, Code},
+    messages::MediaReady,
+    outbox::{self, Message},
+};
+use log::warn;
+
+/// Why a whole file is not kept.
+enum Unkept {
+    NotVideo(String),
+    Store(StoreError),
+    Unreadable(std::io::Error),
+}
+
+/// How a commit ended.
+enum Commit {
+    Done,
+    Refused(ApiError),
+    /// The connection broke in between: it may have happened.
+    Unclear(DbError),
+}
+
+pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whole) -> Result<Stored, ApiError> {
+    let published = blocking(move || publish(whole)).await.and_then(|result| result.map_err(unkept));
+    let media = match published {
+        Ok(media) => media,
+        Err(error) => {
+            remove(state, key).await;
+            return Err(error);
+        }
+    };
+    // What was stopped while it was synced does not become live.
+    let commit = match ticket.stop() {
+        Some(stop) => Commit::Refused(stopped(stop)),
+        None => commit(state, key, &media).await,
+    };
+    match commit {
+        Commit::Done => {}
+        Commit::Refused(error) => {
+            remove(state, key).await;
+            return Err(error);
+        }
+        Commit::Unclear(error) => settle(state, key, error).await?,
+    }
+    state.entries.evict(&key.video);
+    state.relay.wake();
+    Ok(Stored::new(&key.video, media))
+}
+
+/// On the blocking pool: the file has its name, durably, when this is Ok. On failure its part is gone.
+fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
+    let Whole { incoming, sha256, bytes } = whole;
+    let found = probe::probe(incoming.file()).map_err(|error| match error {
+        ProbeError::Rejected(text) => Unkept::NotVideo(text),
+        ProbeError::Io(error) => Unkept::Unreadable(error),
+    })?;
+    incoming.sync().map_err(Unkept::Store)?;
+    incoming.publish().map_err(Unkept::Store)?;
+    Ok(MediaReady {
+        size_bytes: bytes,
+        sha256,
+        mime: found.mime,
+        duration_ms: found.duration_ms,
+        width: Some(found.width),
+        height: Some(found.height),
+        codecs: found.codecs,
+    })
+}
+
+fn unkept(why: Unkept) -> ApiError {
+    match why {
+        Unkept::NotVideo(text) => {
+            ApiError::new(Code::UnsupportedMedia, format!("This is not a video that can be played. Found: {text}."))
+                .with("found", text)
+        }
+        Unkept::Store(error) => store_error(error),
+        Unkept::Unreadable(error) => ApiError::internal(error),
+    }
+}
+
+async fn commit(state: &State, key: &ObjectKey, media: &MediaReady) -> Commit {
+    let message = Message::new(MEDIA_READY, &key.video, media);
+    let (key, media) = (key.clone(), media.clone());
+    let committed = state.db.write(move |conn| {
+        let outcome = ledger::finish(conn, &key.video, &key.object, &media)?;
+        if outcome.is_ok() {
+            outbox::enqueue(conn, &message)?;
+        }
+        Ok::<_, DbError>(outcome)
+    });
+    match committed.await {
+        Ok(Ok(())) => Commit::Done,
+        Ok(Err(why)) => Commit::Refused(barred(why)),
+        // The unique index: another upload of the same video was faster.
+        Err(DbError::Conflict { .. }) => Commit::Refused(barred(Barred::HasSource)),
+        Err(error @ DbError::Unavailable(_)) => Commit::Unclear(error),
+        Err(error) => Commit::Refused(error.into()),
+    }
+}
+
+/// Asks what became of a commit that nobody answered. Without an answer nothing is removed: a live object must not lose its
+/// file, and a dead row is found by the sweeps.
+async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), ApiError> {
+    let object = key.object.clone();
+    match state.db.read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?)).await {
+        Ok(Some(row)) if row == LIVE => Ok(()),
+        Ok(_) => {
+            remove(state, key).await;
+            Err(error.into())
+        }
+        Err(again) => {
+            warn!(video_id = key.video; "Whether an upload was committed is not known, its file stays: {again}");
+            Err(error.into())
+        }
+    }
+}
+
+/// Removes the file, then the row. A row that a purge has taken over stays with its file: the purge counts both.
+async fn remove(state: &State, key: &ObjectKey) {
+    let object = key.object.clone();
+    let row = state.db.read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?)).await;
+    if matches!(&row, Ok(Some(row)) if row == ledger::DELETING) {
+        return;
+    }
+    let (store, removed) = (state.store.clone(), key.clone());
+    match blocking(move || store.remove(&removed)).await {
+        Ok(Ok(_)) => abandon(state, key).await,
+        Ok(Err(error)) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),
+        Err(error) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),
+    }
+}

@@ -1,0 +1,143 @@
+//! Where the bytes of an upload go: counted, gathered, then written and hashed on the blocking pool, one buffer there and
+//! one being filled.
+
+use crate::{
+    metrics::StreamMetrics,
+    state::State,
+    store::{Incoming, ObjectKey, StoreError},
+};
+use common::error::{ApiError, Code};
+use log::warn;
+use sha2::{Digest, Sha256};
+use tokio::task::JoinHandle;
+
+/// Bytes gathered before they are handed to the blocking pool: enough that the hand-over costs nothing beside the write.
+/// Two of them are all that an upload costs.
+const BUFFER: usize = 256 << 10;
+
+/// What goes to the blocking pool and comes back.
+struct Writer {
+    incoming: Incoming,
+    hash: Sha256,
+}
+
+enum Place {
+    Here(Writer),
+    /// With the buffer that it writes, which comes back empty.
+    OnThePool(JoinHandle<Result<(Writer, Vec<u8>), StoreError>>),
+    /// Writing failed; what was written is gone.
+    Gone,
+}
+
+pub struct Sink {
+    writer: Place,
+    buffer: Vec<u8>,
+    spare: Vec<u8>,
+    received: u64,
+    max_bytes: u64,
+    metrics: StreamMetrics,
+}
+
+/// A file whose bytes are all written (and not yet synced).
+pub struct Whole {
+    pub incoming: Incoming,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+impl Sink {
+    pub async fn create(state: &State, key: &ObjectKey, max_bytes: u64) -> Result<Self, ApiError> {
+        let (store, key) = (state.store.clone(), key.clone());
+        let incoming = blocking(move || store.create(&key)).await?.map_err(store_error)?;
+        Ok(Self {
+            writer: Place::Here(Writer { incoming, hash: Sha256::new() }),
+            buffer: Vec::with_capacity(BUFFER),
+            spare: Vec::new(),
+            received: 0,
+            max_bytes,
+            metrics: state.metrics.clone(),
+        })
+    }
+
+    /// Takes a piece of the body. Refuses the byte that crosses the limit.
+    pub async fn push(&mut self, mut piece: &[u8]) -> Result<(), ApiError> {
+        self.received += piece.len() as u64;
+        self.metrics.received_bytes.inc_by(piece.len() as u64);
+        if self.received > self.max_bytes {
+            return Err(too_large(self.max_bytes));
+        }
+        while !piece.is_empty() {
+            let (now, later) = piece.split_at(piece.len().min(BUFFER - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            piece = later;
+            if self.buffer.len() == BUFFER {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the rest.
+    pub async fn complete(mut self) -> Result<Whole, ApiError> {
+        self.flush().await?;
+        let Writer { incoming, hash } = self.take_writer().await?;
+        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Whole { incoming, sha256, bytes: self.received })
+    }
+
+    /// Removes what was written, and is over when it is gone.
+    pub async fn discard(mut self) {
+        if let Ok(writer) = self.take_writer().await
+            && let Err(error) = blocking(move || drop(writer)).await
+        {
+            warn!("Discarding an upload: {error}");
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), ApiError> {
+        let mut writer = self.take_writer().await?;
+        let mut buffer = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare));
+        self.buffer.reserve_exact(BUFFER);
+        self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
+            writer.incoming.write(&buffer)?;
+            writer.hash.update(&buffer);
+            buffer.clear();
+            Ok((writer, buffer))
+        }));
+        Ok(())
+    }
+
+    /// Waits for the pool if it has the writer. Cancel safe: until it is here, it stays where it is.
+    async fn take_writer(&mut self) -> Result<Writer, ApiError> {
+        if let Place::OnThePool(work) = &mut self.writer {
+            let done = work.await;
+            self.writer = Place::Gone;
+            let (writer, spare) = done.map_err(|error| ApiError::internal(pool_failed(&error)))?.map_err(store_error)?;
+            (self.writer, self.spare) = (Place::Here(writer), spare);
+        }
+        match std::mem::replace(&mut self.writer, Place::Gone) {
+            Place::Here(writer) => Ok(writer),
+            Place::OnThePool(_) | Place::Gone => Err(ApiError::internal("the file of an upload was lost before")),
+        }
+    }
+}
+
+pub fn too_large(max_bytes: u64) -> ApiError {
+    ApiError::new(Code::BodyTooLarge, format!("A video may have {max_bytes} bytes here.")).with("maxBytes", max_bytes)
+}
+
+/// Runs what blocks on the disk on the blocking pool.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(pool_failed(&error)))
+}
+
+pub fn store_error(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Full(_) => ApiError::new(Code::StorageFull, "There is no space left for this video.").because(error),
+        StoreError::Missing | StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
+    }
+}
+
+fn pool_failed(error: &tokio::task::JoinError) -> String {
+    format!("work on the blocking pool: {error}")
+}
