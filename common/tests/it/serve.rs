@@ -2,7 +2,6 @@
 
 mod deadlines;
 mod drain;
-mod raw;
 mod refusals;
 
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use common::testing::eventually;
+use common::testing::raw::Raw;
 
-use super::raw::Raw;
 use super::{config, start};
 
 #[actix_web::test]

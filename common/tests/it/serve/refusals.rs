@@ -1,18 +1,8 @@
 //! Answers that are no success: they reach the client whatever it does, have one form, and hurt nobody else.
 
-use tokio::io::AsyncWriteExt;
+use common::testing::raw::Raw;
 
-use super::raw::{Answer, Raw};
 use super::{config, start};
-
-fn check_problem(answer: &Answer, status: u16, code: &str) {
-    assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
-    let problem = answer.json();
-    assert_eq!(problem["code"], code);
-    assert_eq!(problem["status"], status);
-    assert_eq!(problem["operationID"].as_str(), answer.header("x-request-id"));
-}
 
 #[actix_web::test]
 async fn promise_11_a_panic_answers_one_request() {
@@ -24,7 +14,7 @@ async fn promise_11_a_panic_answers_one_request() {
         .send("GET /panic HTTP/1.1\r\nHost: t\r\nX-Operation-Id: op-1\r\n\r\n")
         .await;
     let answer = client.answer().await;
-    check_problem(&answer, 500, "internal");
+    answer.check_problem(500, "internal");
     assert_eq!(answer.header("x-request-id"), Some("op-1"));
     assert!(
         !answer.json().to_string().contains("always panics"),
@@ -69,15 +59,15 @@ async fn promise_8_a_refusal_reaches_a_client_that_is_still_sending() {
         let chunked = framing.contains("chunked");
         for _ in 0..128 {
             if chunked {
-                client.io.write_all(b"10000\r\n").await.unwrap();
+                client.send_bytes(b"10000\r\n").await;
             }
-            client.io.write_all(&[b'x'; 64 * 1024]).await.unwrap();
+            client.send_bytes(&[b'x'; 64 * 1024]).await;
             if chunked {
-                client.io.write_all(b"\r\n").await.unwrap();
+                client.send_bytes(b"\r\n").await;
             }
         }
         let answer = client.answer().await;
-        check_problem(&answer, 413, "body_too_large");
+        answer.check_problem(413, "body_too_large");
         assert_eq!(answer.json()["maxBytes"], 5);
     }
     server.stop().await;
@@ -130,10 +120,10 @@ async fn head_has_no_body_whatever_the_answer() {
 async fn what_the_framework_refuses_has_the_form_of_all_others() {
     let (server, _) = start(config()).await;
     let mut client = Raw::connect(&server.public).await;
-    check_problem(&client.get("/nothing").await, 404, "not_found");
+    client.get("/nothing").await.check_problem(404, "not_found");
     client.send("PUT /small HTTP/1.1\r\nHost: t\r\n\r\n").await;
     let answer = client.answer().await;
-    check_problem(&answer, 405, "method_not_allowed");
+    answer.check_problem(405, "method_not_allowed");
     assert_eq!(answer.header("allow"), Some("GET"));
     server.stop().await;
 }
