@@ -107,6 +107,14 @@ impl Endpoint {
         }
     }
 
+    /// The same service for a call that does a lot before it answers: at least this deadline.
+    fn patient(&self, timeout: Duration) -> Endpoint {
+        Endpoint {
+            timeout: self.timeout.max(timeout),
+            ..self.clone()
+        }
+    }
+
     /// A request to the next address in turn.
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
         let count = self.bases.len();
@@ -120,6 +128,7 @@ impl Endpoint {
         let request = self
             .http
             .request(method, format!("{base}{path}"))
+            .timeout(self.timeout)
             .bearer_auth(self.token.expose());
         Ok(request.header(OPERATION_ID_HEADER, operation::current_or_mint().as_str()))
     }

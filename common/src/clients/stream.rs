@@ -1,5 +1,7 @@
 //! Calls to stream-service.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -7,14 +9,21 @@ use super::{ClientError, Endpoint};
 use crate::ids::VideoId;
 use crate::messages::{MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility};
 
+/// Deleting a video of many segments is many unlinks and as many ledger rows.
+const DELETE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Comparing ledger and disk reads all of both: a million files take minutes on a slow disk.
+const RECONCILE_WITHIN: Duration = Duration::from_secs(1800);
+
 #[derive(Clone)]
 pub struct StreamClient(pub(super) Endpoint);
 
 impl StreamClient {
     /// Removes every object of the video; repeating it gives the same receipt.
     pub async fn delete_media(&self, video: &VideoId) -> Result<Receipt, ClientError> {
-        self.0
-            .call(self.0.request(Method::DELETE, &format!("/internal/media/{video}"))?)
+        let patient = self.0.patient(DELETE_WITHIN);
+        patient
+            .call(patient.request(Method::DELETE, &format!("/internal/media/{video}"))?)
             .await
     }
 
@@ -52,11 +61,17 @@ impl StreamClient {
 
     /// Removes uploads that nobody continues.
     pub async fn expire_uploads(&self, sweep: Sweep) -> Result<Swept, ClientError> {
-        self.0.post("/internal/uploads/expire", &sweep).await
+        self.0
+            .patient(DELETE_WITHIN)
+            .post("/internal/uploads/expire", &sweep)
+            .await
     }
 
     /// Compares ledger and disk.
     pub async fn reconcile(&self, sweep: Sweep) -> Result<StoreReport, ClientError> {
-        self.0.post("/internal/reconcile", &sweep).await
+        self.0
+            .patient(RECONCILE_WITHIN)
+            .post("/internal/reconcile", &sweep)
+            .await
     }
 }
