@@ -8,7 +8,7 @@ mod operate;
 mod settle;
 
 pub use arm::{Armed, Request, arm, cancel_by_key, ensure_periodic};
-pub use lease::{Leased, Terms, due_in, extend, lease};
+pub use lease::{DUE, Leased, Terms, due_in, extend, lease};
 pub use list::{Filter, Summary, by_id, page, summary};
 pub use operate::{cancel, retry, run_now};
 pub use settle::{Outcome, Settled, prune, settle};

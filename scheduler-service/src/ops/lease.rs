@@ -83,7 +83,7 @@ fn expired(conn: &mut AnyConn, now: i64, terms: &Terms) -> QueryResult<Vec<Candi
 }
 
 /// The statement that every poll runs; a test holds it to its index.
-pub(crate) const DUE: &str = "SELECT id, attempts FROM jobs WHERE state = 'scheduled' AND kind = $1 AND run_at <= $2 \
+pub const DUE: &str = "SELECT id, attempts FROM jobs WHERE state = 'scheduled' AND kind = $1 AND run_at <= $2 \
                               ORDER BY run_at LIMIT $3";
 
 fn due(conn: &mut AnyConn, now: i64, kind: Kind, room: usize) -> QueryResult<Vec<Candidate>> {

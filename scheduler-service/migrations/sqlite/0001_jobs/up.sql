@@ -27,9 +27,7 @@ CREATE TABLE jobs (
 );
 -- What a poll reads: the due ones of a kind, the oldest first, however many are queued.
 CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'scheduled';
--- Leases in force: as many as workers.
-CREATE INDEX jobs_leased ON jobs (lease_until) WHERE state = 'running';
--- The operators' lists, newest first.
+-- The operators' lists, newest first; also the leases in force (as many as workers).
 CREATE INDEX jobs_by_state ON jobs (state, id);
 CREATE INDEX jobs_by_kind ON jobs (kind, id);
 -- What is old enough to be forgotten.

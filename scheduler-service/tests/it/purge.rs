@@ -1,0 +1,214 @@
+//! The purge job: its endings, its failures, and a crash at every step.
+
+use std::time::Duration;
+
+use common::db::Db;
+use common::messages::{Receipt, VideoState};
+use common::testing::{eventually, on_each_backend};
+use scheduler_service::MIGRATIONS;
+use scheduler_service::job::{Kind, State};
+use scheduler_service::runner::Limits;
+
+use crate::worker::{SOON, Worker, arm, job, limits, purge_request, until};
+use crate::world::World;
+
+#[test]
+fn a_purge_ends_with_the_receipt_and_the_operation_that_caused_it() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.trashed(1, 123_456);
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, limits());
+        let done = until(&db, video.as_str(), State::Done).await;
+        assert_eq!(
+            done.result.unwrap(),
+            serde_json::json!({ "objects": 2, "bytes": 123_456 })
+        );
+        assert!(done.finished_at >= done.started_at && done.last_error.is_none());
+        let things = world.things();
+        assert_eq!(
+            things.purged[video.as_str()],
+            Receipt {
+                objects: 2,
+                bytes: 123_456
+            }
+        );
+        assert!(things.media.is_empty() && things.videos.is_empty());
+        assert!(
+            things.operations.iter().all(|operation| operation == "test-operation"),
+            "{:?}",
+            things.operations
+        );
+        assert_eq!(things.operations.len(), 3);
+        drop(things);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_restored_video_ends_the_job_and_keeps_its_media() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.video(1, VideoState::Ready);
+        world.media(1, 5);
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, limits());
+        let ended = until(&db, video.as_str(), State::Cancelled).await;
+        assert!(ended.last_error.unwrap().contains("it was restored"));
+        assert_eq!(world.calls("DELETE"), 0);
+        assert_eq!(world.things().media.len(), 1);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+/// The restore wins the race at the last moment: the job is leased, api-service is asked, and says no.
+#[test]
+fn a_video_restored_while_the_job_runs_is_kept() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.trashed(1, 5);
+        let (mut arrived, go) = world.gate("purge/begin", false);
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, limits());
+        arrived.recv().await.unwrap();
+        world.things().videos.get_mut(video.as_str()).unwrap().state = VideoState::Ready;
+        go.send(()).unwrap();
+        until(&db, video.as_str(), State::Cancelled).await;
+        assert_eq!((world.calls("DELETE"), world.things().media.len()), (0, 1));
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_video_that_is_gone_loses_what_a_crash_left_in_the_store() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let unknown = world.media(1, 5);
+        let purged = world.media(2, 6);
+        world
+            .things()
+            .purged
+            .insert(purged.to_string(), Receipt { objects: 2, bytes: 6 });
+        let worker = Worker::start(&db, &world, limits());
+        for video in [&unknown, &purged] {
+            arm(&db, purge_request(video.as_str())).await;
+            assert_eq!(
+                until(&db, video.as_str(), State::Done).await.result.unwrap()["objects"],
+                2
+            );
+        }
+        assert!(world.things().media.is_empty());
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_key_that_is_no_video_ends_without_a_call() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        arm(&db, purge_request("not-a-video")).await;
+        let worker = Worker::start(&db, &world, limits());
+        until(&db, "not-a-video", State::Cancelled).await;
+        assert_eq!(world.calls(""), 0);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+/// A crash before and after the effect of each step repeats to the same receipt.
+#[test]
+fn promise_16_a_crash_at_any_step_of_a_purge_leaves_one_receipt() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let mut n = 0;
+        for step in ["purge/begin", "DELETE /internal/media", "purge/done"] {
+            for effect_first in [false, true] {
+                n += 1;
+                let world = World::start();
+                let video = world.trashed(n, 1000 + n as u64);
+                let (mut arrived, go) = world.gate(step, effect_first);
+                arm(&db, purge_request(video.as_str())).await;
+                let dying = Worker::start(&db, &world, limits());
+                arrived.recv().await.unwrap();
+                dying.kill().await;
+                drop(go);
+                db.shift_clock(i64::try_from(n).unwrap() * 600_000);
+                let next = Worker::start(&db, &world, limits());
+                let done = until(&db, video.as_str(), State::Done).await;
+                assert_eq!(done.attempts, 2, "{step} {effect_first}");
+                let receipt = Receipt {
+                    objects: 2,
+                    bytes: 1000 + n as u64,
+                };
+                assert_eq!(world.things().purged[video.as_str()], receipt, "{step} {effect_first}");
+                assert_eq!(
+                    done.result.unwrap(),
+                    serde_json::json!(receipt),
+                    "{step} {effect_first}"
+                );
+                next.drain().await;
+                world.stop().await;
+            }
+        }
+    });
+}
+
+/// Eight refusals make it dead; between them it waits, longer each time; an operator's retry brings it back.
+#[test]
+fn a_job_that_keeps_failing_waits_longer_and_ends_dead() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.trashed(1, 5);
+        world.things().broken.push(("DELETE /internal/media".into(), 500));
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, limits());
+        let mut shift = 0;
+        for attempt in 1..8 {
+            let failed = eventually("the attempt failed", SOON, || async {
+                let job = job(&db, Kind::Purge, video.as_str()).await;
+                (job.attempts == attempt && job.state == State::Scheduled).then_some(job)
+            })
+            .await;
+            assert!(failed.last_error.as_ref().unwrap().contains("500"), "{failed:?}");
+            let wait = failed.run_at.since(failed.started_at.unwrap());
+            let whole = Duration::from_secs(3_u64.pow(u32::try_from(attempt).unwrap() - 1).min(600));
+            assert!(
+                wait >= whole / 2 && wait <= whole + SOON,
+                "attempt {attempt} waits {wait:?}"
+            );
+            // Time is told: the wait is over.
+            shift += 601_000;
+            db.shift_clock(shift);
+        }
+        let dead = until(&db, video.as_str(), State::Dead).await;
+        assert_eq!(dead.attempts, 8);
+        assert!(dead.last_error.unwrap().contains("500"));
+        assert_eq!(world.calls("DELETE"), 8);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_service_that_is_away_is_tried_again() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.trashed(1, 5);
+        world.things().broken.push(("purge/done".into(), 503));
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, Limits { workers: 1, ..limits() });
+        eventually("one attempt failed", SOON, || async {
+            (job(&db, Kind::Purge, video.as_str()).await.state == State::Scheduled).then_some(())
+        })
+        .await;
+        world.things().broken.clear();
+        db.shift_clock(10_000);
+        let done = until(&db, video.as_str(), State::Done).await;
+        assert_eq!((done.attempts, done.result.unwrap()["bytes"].clone()), (2, 5.into()));
+        worker.drain().await;
+        world.stop().await;
+    });
+}

@@ -1,0 +1,165 @@
+//! The periodic jobs: they come again by themselves, an outage does not end them, and a dry run changes nothing.
+
+use common::config::SchedulerConfig;
+use common::db::{Db, DbError, now_ms};
+use common::testing::{eventually, on_each_backend};
+use scheduler_service::MIGRATIONS;
+use scheduler_service::job::{Job, Kind, PERIODIC, State};
+use scheduler_service::ops;
+use scheduler_service::schedule::Schedule;
+
+use crate::worker::{SOON, Worker, job, limits};
+use crate::world::World;
+
+const HOUR: i64 = 3_600_000;
+
+pub async fn run_now(db: &Db, kind: Kind, payload: &'static str) -> Option<Job> {
+    db.write(move |conn| -> Result<_, DbError> {
+        let now = now_ms(conn)?;
+        Ok(ops::run_now(conn, now, kind, payload, "by-hand")?.map(|row| row.shown(now)))
+    })
+    .await
+    .unwrap()
+}
+
+pub async fn finished(db: &Db, kind: Kind, key: &str) -> Job {
+    eventually(&format!("{key} is finished"), SOON, || async {
+        Some(job(db, kind, key).await).filter(|job| matches!(job.state, State::Done | State::Dead | State::Cancelled))
+    })
+    .await
+}
+
+#[test]
+fn periodic_jobs_come_again_and_sweep_until_nothing_is_left() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        {
+            let mut things = world.things();
+            (
+                things.sessions_to_expire,
+                things.uploads_to_expire,
+                things.videos_to_expire,
+            ) = (5, 3, 1);
+        }
+        Schedule::from(&SchedulerConfig::default()).ensure(&db).await.unwrap();
+        let worker = Worker::start(&db, &world, limits());
+        assert_eq!(job(&db, Kind::ExpireSessions, PERIODIC).await.state, State::Scheduled);
+        for round in 1..=2 {
+            db.shift_clock(round * HOUR + round * 60_000);
+            let swept = |kind| {
+                let db = &db;
+                async move {
+                    eventually("swept", SOON, || async {
+                        let job = job(db, kind, PERIODIC).await;
+                        let since = round * HOUR - HOUR;
+                        let fresh = job
+                            .finished_at
+                            .is_some_and(|at| at.millis() > job.created_at.millis() + since);
+                        (fresh && job.state == State::Scheduled).then_some(job)
+                    })
+                    .await
+                }
+            };
+            let sessions = swept(Kind::ExpireSessions).await;
+            let uploads = swept(Kind::ExpireUploads).await;
+            let expected = if round == 1 { (5, 3, 1) } else { (0, 0, 0) };
+            assert_eq!(sessions.result.unwrap()["sessions"], expected.0);
+            let result = uploads.result.unwrap();
+            assert_eq!(
+                (&result["uploads"], &result["videos"]),
+                (&expected.1.into(), &expected.2.into())
+            );
+            assert_eq!(sessions.attempts, 0);
+            let every = sessions.run_at.millis() - sessions.finished_at.unwrap().millis();
+            assert_eq!(every, HOUR);
+        }
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn arming_the_schedules_is_safe_to_repeat_and_takes_over_a_shorter_interval() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let long = Schedule::from(&SchedulerConfig::default());
+        long.ensure(&db).await.unwrap();
+        let first = job(&db, Kind::Reconcile, PERIODIC).await;
+        db.shift_clock(60_000);
+        long.ensure(&db).await.unwrap();
+        let again = job(&db, Kind::Reconcile, PERIODIC).await;
+        assert_eq!((again.id.clone(), again.run_at), (first.id, first.run_at));
+        let config = SchedulerConfig {
+            reconcile_every: common::config::Span::seconds(60),
+            ..SchedulerConfig::default()
+        };
+        Schedule::from(&config).ensure(&db).await.unwrap();
+        assert!(job(&db, Kind::Reconcile, PERIODIC).await.run_at < first.run_at);
+    });
+}
+
+/// After its attempts a periodic job waits for its next time instead of being dead.
+#[test]
+fn an_outage_does_not_end_a_schedule() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        world.things().broken.push(("sessions/expire".into(), 500));
+        Schedule::from(&SchedulerConfig::default()).ensure(&db).await.unwrap();
+        let worker = Worker::start(&db, &world, limits());
+        let mut shift = 2 * HOUR;
+        for attempt in 1..=8 {
+            db.shift_clock(shift);
+            eventually("it was tried", SOON, || async {
+                (world.calls("sessions/expire") == attempt).then_some(())
+            })
+            .await;
+            eventually("it waits", SOON, || async {
+                (job(&db, Kind::ExpireSessions, PERIODIC).await.state == State::Scheduled).then_some(())
+            })
+            .await;
+            shift += 601_000;
+        }
+        let waiting = job(&db, Kind::ExpireSessions, PERIODIC).await;
+        assert_eq!((waiting.state, waiting.attempts), (State::Scheduled, 0));
+        assert!(waiting.last_error.unwrap().contains("500"));
+        world.things().broken.clear();
+        db.shift_clock(shift + 2 * HOUR);
+        eventually("it works again", SOON, || async {
+            let job = job(&db, Kind::ExpireSessions, PERIODIC).await;
+            (job.last_error.is_none() && job.result.is_some()).then_some(())
+        })
+        .await;
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn a_dry_run_counts_and_changes_nothing() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        world.things().sessions_to_expire = 5;
+        let worker = Worker::start(&db, &world, limits());
+        for _ in 0..2 {
+            let started = run_now(&db, Kind::ExpireSessions, r#"{"dryRun":true}"#).await.unwrap();
+            let done = finished(&db, Kind::ExpireSessions, &started.key).await;
+            assert_eq!(
+                done.result.unwrap(),
+                serde_json::json!({ "dryRun": true, "sessions": 5 })
+            );
+        }
+        assert_eq!(world.things().sessions_to_expire, 5);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
+fn operators_can_not_pile_up_sweeps() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        for _ in 0..4 {
+            assert!(run_now(&db, Kind::Reconcile, "{}").await.is_some());
+        }
+        assert!(run_now(&db, Kind::Reconcile, "{}").await.is_none());
+        assert!(run_now(&db, Kind::ExpireSessions, "{}").await.is_some());
+    });
+}

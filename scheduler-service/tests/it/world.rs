@@ -1,0 +1,318 @@
+//! The other services, as far as jobs see them: videos and media in memory, behind real HTTP.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::{self, Data, Query};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use common::ids::VideoId;
+use common::messages::{MediaRecord, Receipt, VideoRecord, VideoState, Visibility};
+use common::time::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a test does to one call.
+pub enum Fault {
+    /// Tells that the call came, and goes on when the test says so; before its effect or after it.
+    Gate {
+        reached: mpsc::UnboundedSender<()>,
+        release: oneshot::Receiver<()>,
+        effect_first: bool,
+    },
+}
+
+#[derive(Default)]
+pub struct Things {
+    pub videos: BTreeMap<String, VideoRecord>,
+    /// Purged for good: their receipts.
+    pub purged: BTreeMap<String, Receipt>,
+    pub media: BTreeMap<String, MediaRecord>,
+    /// What deletions removed.
+    pub removed: BTreeMap<String, Receipt>,
+    /// `METHOD path` of every call, in order.
+    pub calls: Vec<String>,
+    /// For the next calls that contain the text.
+    pub faults: Vec<(&'static str, Fault)>,
+    /// For all calls that contain the text: this status.
+    pub broken: Vec<(String, u16)>,
+    pub tokens: HashMap<String, &'static str>,
+    pub sessions_to_expire: u64,
+    pub uploads_to_expire: u64,
+    pub videos_to_expire: u64,
+    pub orphan_files: u64,
+    pub operations: Vec<String>,
+}
+
+/// The server; it ends with [`World::stop`].
+pub struct World {
+    pub url: String,
+    things: Arc<Mutex<Things>>,
+    handle: ServerHandle,
+}
+
+pub fn video_id(n: usize) -> VideoId {
+    let mut n = n;
+    let mut text = vec![b'0'; 12];
+    for byte in text.iter_mut().rev() {
+        *byte = b"0123456789abcdefghjkmnpqrstvwxyz"[n % 32];
+        n /= 32;
+    }
+    String::from_utf8(text).unwrap().parse().unwrap()
+}
+
+impl World {
+    pub fn start() -> World {
+        let things = Arc::new(Mutex::new(Things::default()));
+        let data = Data::new(things.clone());
+        let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)))
+            .workers(1)
+            .disable_signals()
+            .bind(("127.0.0.1", 0))
+            .unwrap();
+        let url = format!("http://{}", server.addrs()[0]);
+        let server = server.run();
+        let handle = server.handle();
+        drop(actix_web::rt::spawn(server));
+        World { url, things, handle }
+    }
+
+    pub fn things(&self) -> MutexGuard<'_, Things> {
+        self.things.lock().unwrap()
+    }
+
+    pub async fn stop(self) {
+        self.handle.stop(false).await;
+    }
+
+    /// A trashed video that is due, with stored media of that many bytes.
+    pub fn trashed(&self, n: usize, bytes: u64) -> VideoId {
+        self.video(n, VideoState::Trashed);
+        self.media(n, bytes)
+    }
+
+    pub fn video(&self, n: usize, state: VideoState) -> VideoId {
+        let id = video_id(n);
+        let purge_at = matches!(state, VideoState::Trashed | VideoState::Purging).then_some(Timestamp(1));
+        let record = VideoRecord {
+            id: id.clone(),
+            state,
+            created_at: Timestamp(1),
+            purge_at,
+            version: 7,
+        };
+        self.things().videos.insert(id.to_string(), record);
+        id
+    }
+
+    /// Old enough for every grace; hidden as its video says.
+    pub fn media(&self, n: usize, bytes: u64) -> VideoId {
+        let id = video_id(n);
+        let mut things = self.things();
+        let state = things.videos.get(id.as_str()).map(|video| video.state);
+        let hidden = matches!(state, Some(VideoState::Trashed | VideoState::Purging));
+        let created_at = Timestamp(1);
+        let record = MediaRecord {
+            id: id.clone(),
+            live: true,
+            hidden,
+            objects: 2,
+            bytes,
+            created_at,
+        };
+        things.media.insert(id.to_string(), record);
+        id
+    }
+
+    pub fn calls(&self, containing: &str) -> usize {
+        self.things()
+            .calls
+            .iter()
+            .filter(|call| call.contains(containing))
+            .count()
+    }
+
+    /// The next call that contains the text waits; the first of the pair hears of it, the second lets it go on.
+    pub fn gate(&self, call: &'static str, effect_first: bool) -> (mpsc::UnboundedReceiver<()>, oneshot::Sender<()>) {
+        let (reached, arrivals) = mpsc::unbounded_channel();
+        let (go, release) = oneshot::channel();
+        self.things().faults.push((
+            call,
+            Fault::Gate {
+                reached,
+                release,
+                effect_first,
+            },
+        ));
+        (arrivals, go)
+    }
+}
+
+#[derive(Deserialize)]
+struct After {
+    after: Option<String>,
+    limit: usize,
+}
+
+async fn answer(request: HttpRequest, body: web::Bytes, things: Data<Arc<Mutex<Things>>>) -> HttpResponse {
+    let call = format!("{} {}", request.method(), request.path());
+    let fault = {
+        let mut things = things.lock().unwrap();
+        things.calls.push(call.clone());
+        let operation = request
+            .headers()
+            .get("x-operation-id")
+            .map(|id| id.to_str().unwrap().to_owned());
+        things.operations.extend(operation);
+        if let Some((_, status)) = things.broken.iter().find(|(text, _)| call.contains(text.as_str())) {
+            return problem(*status, "broken on purpose");
+        }
+        let at = things.faults.iter().position(|(text, _)| call.contains(text));
+        at.map(|at| things.faults.remove(at).1)
+    };
+    let effect = || things.lock().unwrap().effect(&request, &body);
+    match fault {
+        None => effect(),
+        Some(Fault::Gate {
+            reached,
+            release,
+            effect_first,
+        }) => {
+            let early = effect_first.then(effect);
+            reached.send(()).ok();
+            release.await.ok();
+            early.unwrap_or_else(effect)
+        }
+    }
+}
+
+fn problem(status: u16, detail: &str) -> HttpResponse {
+    let code = common::error::Code::from_status(status).entry();
+    HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap())
+        .content_type("application/problem+json")
+        .json(json!({
+            "type": format!("/problems/{}", code.code), "title": code.title, "status": status, "detail": detail,
+            "code": code.code, "errCode": code.number, "operationID": "",
+        }))
+}
+
+impl Things {
+    fn effect(&mut self, request: &HttpRequest, body: &[u8]) -> HttpResponse {
+        let path: Vec<&str> = request.path().trim_start_matches("/internal/").split('/').collect();
+        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+        let dry_run = json["dryRun"] == true;
+        match (request.method().as_str(), path.as_slice()) {
+            ("POST", ["tokens", "parse"]) => self.parse_token(&json),
+            ("GET", ["videos"]) => page(request, &self.videos),
+            ("GET", ["media"]) => page(request, &self.media),
+            ("POST", ["videos", "expire"]) => swept(&mut self.videos_to_expire, dry_run),
+            ("POST", ["sessions", "expire"]) => swept(&mut self.sessions_to_expire, dry_run),
+            ("POST", ["uploads", "expire"]) => swept(&mut self.uploads_to_expire, dry_run),
+            ("POST", ["reconcile"]) => {
+                let orphan_files = if dry_run {
+                    self.orphan_files
+                } else {
+                    std::mem::take(&mut self.orphan_files)
+                };
+                HttpResponse::Ok().json(json!({ "orphanFiles": orphan_files, "samples": [] }))
+            }
+            ("POST", ["videos", id, "purge", "begin"]) => self.purge_begin(id),
+            ("POST", ["videos", id, "purge", "done"]) => {
+                let receipt: Receipt = serde_json::from_value(json["receipt"].clone()).unwrap();
+                self.purge_done(id, receipt)
+            }
+            ("POST", ["videos", id, "media-failed"]) => self.media_failed(id),
+            ("DELETE", ["media", id]) => {
+                let gone = self.media.remove(*id);
+                let now = gone.map(|media| Receipt {
+                    objects: media.objects,
+                    bytes: media.bytes,
+                });
+                let receipt = self.removed.entry((*id).to_owned()).or_insert(now.unwrap_or_default());
+                HttpResponse::Ok().json(receipt)
+            }
+            ("POST", ["media", id, "announce"]) => match (self.media.get(*id), self.videos.get_mut(*id)) {
+                (Some(media), Some(video)) if media.live => {
+                    video.state = VideoState::Ready;
+                    HttpResponse::NoContent().finish()
+                }
+                _ => problem(404, "no live source"),
+            },
+            ("PUT", ["media", id, "hidden"]) => {
+                let wish: Visibility = serde_json::from_value(json).unwrap();
+                assert_eq!(wish.version, 7);
+                self.media.get_mut(*id).unwrap().hidden = wish.hidden;
+                HttpResponse::NoContent().finish()
+            }
+            (method, path) => panic!("{method} {path:?} is not a call of a job"),
+        }
+    }
+
+    fn parse_token(&self, json: &Value) -> HttpResponse {
+        let Some(role) = json["token"].as_str().and_then(|token| self.tokens.get(token)) else {
+            return problem(401, "nobody");
+        };
+        let id = common::ids::Id::now();
+        HttpResponse::Ok().json(json!({
+            "userID": id, "sessionID": id, "username": "someone", "role": role, "expiresAt": "2100-01-01T00:00:00.000Z",
+        }))
+    }
+
+    fn purge_begin(&mut self, id: &str) -> HttpResponse {
+        if self.purged.contains_key(id) {
+            return problem(410, "purged");
+        }
+        match self.videos.get_mut(id) {
+            None => problem(404, "no such video"),
+            Some(video) if matches!(video.state, VideoState::Trashed | VideoState::Purging) => {
+                video.state = VideoState::Purging;
+                HttpResponse::NoContent().finish()
+            }
+            Some(_) => problem(409, "it was restored"),
+        }
+    }
+
+    /// The first receipt stays; a different one would be a broken promise.
+    fn purge_done(&mut self, id: &str, receipt: Receipt) -> HttpResponse {
+        assert_eq!(
+            *self.purged.entry(id.to_owned()).or_insert(receipt),
+            receipt,
+            "two receipts of {id}"
+        );
+        self.videos.remove(id);
+        HttpResponse::NoContent().finish()
+    }
+
+    fn media_failed(&mut self, id: &str) -> HttpResponse {
+        match self.videos.get_mut(id) {
+            None => problem(404, "no such video"),
+            Some(video) => {
+                video.state = VideoState::Failed;
+                HttpResponse::NoContent().finish()
+            }
+        }
+    }
+}
+
+/// In batches of two, as a service would bound one call.
+fn swept(left: &mut u64, dry_run: bool) -> HttpResponse {
+    let count = if dry_run { *left } else { (*left).min(2) };
+    if !dry_run {
+        *left -= count;
+    }
+    HttpResponse::Ok().json(json!({ "count": count }))
+}
+
+fn page<T: serde::Serialize>(request: &HttpRequest, all: &BTreeMap<String, T>) -> HttpResponse {
+    let query = Query::<After>::from_query(request.query_string()).unwrap();
+    let after = query.after.clone().unwrap_or_default();
+    let rest: Vec<(&String, &T)> = all
+        .range(after.clone()..)
+        .filter(|(id, _)| **id > after)
+        .take(query.limit + 1)
+        .collect();
+    let next = (rest.len() > query.limit).then(|| rest[query.limit - 1].0);
+    let items: Vec<&T> = rest.iter().take(query.limit).map(|(_, item)| *item).collect();
+    HttpResponse::Ok().json(json!({ "items": items, "next": next }))
+}
