@@ -163,7 +163,7 @@ async function cancels({ page, context, shot }) {
 }
 
 async function expiredGrant({ page, complaints, shot }) {
-  complaints.expected.push([410, /^\/media/]);
+  complaints.expected.push([401, /^\/media/]);
   const card = by(page, "my-video").filter({ hasText: "Broken on the way" });
   await card.getByRole("heading").getByRole("link").click();
   const player = by(page, "player");

@@ -77,7 +77,8 @@ function endSession(s, r, id) {
 
 function changeMe(s, r) {
   const user = needUser(r);
-  invalid(text(r.body, "displayName", 0, 64), text(r.body, "bio", 0, 1000));
+  if (r.body.displayName === null) r.body.displayName = user.username;
+  invalid(r.body.displayName === undefined ? null : text(r.body, "displayName", 1, 64), text(r.body, "bio", 0, 1000));
   for (const key of ["displayName", "bio", "language"]) if (r.body[key] !== undefined) user[key] = r.body[key];
   return { status: 200, body: ownUser(user) };
 }
@@ -160,7 +161,7 @@ function deletion(s, r, id) {
 
 function playback(s, r, id) {
   const video = s.visibleVideo(id, r.user);
-  if (video.state !== "ready") throw notFound();
+  if (video.state !== "ready") throw new Refusal(409, "conflict", `The video can't be played; it is ${video.state}.`);
   const { grant, expiresAt } = s.grant("play", id, r.user?.username ?? null, s.options.playbackTtlMs);
   return { status: 200, body: { sources: [{ type: "file", url: `/media/${grant}/${id}/file`, mime: "video/mp4" }], poster: null, expiresAt } };
 }

@@ -57,7 +57,7 @@ export class State {
   checkGrant(grant, kind, videoId) {
     const facts = this.grants.get(grant);
     if (!facts || facts.kind !== kind || facts.videoId !== videoId) throw new Refusal(401, "unauthenticated", "This grant is not good for that.");
-    if (facts.expires < Date.now()) throw new Refusal(410, "gone", "This grant has expired.");
+    if (facts.expires < Date.now()) throw new Refusal(401, "unauthenticated", "This grant has expired.");
     return facts;
   }
 
@@ -65,7 +65,7 @@ export class State {
     const video = {
       id: newVideoId(), title: fields.title, description: fields.description ?? "", visibility: fields.visibility ?? "public",
       state: "awaiting_upload", failure: null, username: user.username, sizeBytes: null, durationMs: null, width: null, height: null,
-      codecs: null, createdAt: iso(), readyAt: null, purgeAt: null, file: null, receipt: null, purged: false,
+      codecs: [], createdAt: iso(), readyAt: null, purgeAt: null, file: null, receipt: null, purged: false,
     };
     this.videos.set(video.id, video);
     return video;
@@ -137,7 +137,7 @@ export function inspect(bytes) {
   const long = bytes[mvhd + 4] === 1;
   const scale = bytes.readUInt32BE(mvhd + (long ? 24 : 16));
   const units = long ? Number(bytes.readBigUInt64BE(mvhd + 28)) : bytes.readUInt32BE(mvhd + 20);
-  const facts = { durationMs: Math.round((units / scale) * 1000), width: null, height: null, codecs: bytes.includes("avc1") ? "avc1, mp4a" : null };
+  const facts = { durationMs: Math.round((units / scale) * 1000), width: null, height: null, codecs: ["avc1", "mp4a"].filter((name) => bytes.includes(name)) };
   for (let at = bytes.indexOf("tkhd"); at >= 0; at = bytes.indexOf("tkhd", at + 4)) {
     const end = at + (bytes[at + 4] === 1 ? 92 : 80);
     const width = bytes.readUInt16BE(end);

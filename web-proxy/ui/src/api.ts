@@ -66,7 +66,7 @@ const v1 = (...parts: string[]) => `/api/v1/${parts.map(encodeURIComponent).join
 // Accounts and sessions
 
 export const register = (fields: { username: string; password: string; displayName?: string }) =>
-  json<{ user: User }>("POST", v1("users"), fields);
+  json<{ user: User }>("POST", v1("users"), { ...fields, platform: "web" });
 
 export const signIn = (username: string, password: string) =>
   json<{ user: User }>("POST", v1("sessions"), { username, password, platform: "web" });
@@ -88,7 +88,8 @@ export async function whoAmI(): Promise<User | null> {
   }
 }
 
-export const changeMe = (change: { displayName?: string; bio?: string; language?: string }) =>
+/** A `displayName` of null is the user name again. */
+export const changeMe = (change: { displayName?: string | null; bio?: string; language?: string }) =>
   json<User>("PATCH", v1("users", "me"), change);
 
 export const changePassword = (current: string, next: string) =>

@@ -43,7 +43,7 @@ export interface Video {
   durationMs: number | null;
   width: number | null;
   height: number | null;
-  codecs?: string | string[] | null;
+  codecs: string[];
   createdAt: string;
   readyAt: string | null;
   purgeAt?: string | null;

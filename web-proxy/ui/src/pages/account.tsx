@@ -38,7 +38,7 @@ function ProfileForm({ user }: { user: User }) {
   const [displayName, setDisplayName] = useState(user.displayName);
   const [bio, setBio] = useState(user.bio ?? "");
   const save = useAction(async () => {
-    person.set(await changeMe({ displayName: displayName.trim(), bio: bio.trim() }));
+    person.set(await changeMe({ displayName: displayName.trim() || null, bio: bio.trim() }));
     say(t.site.saved);
   });
   const submit = (event: Event) => {

@@ -26,12 +26,12 @@ export function Mine() {
     if (changed > 0) pages.reload();
   }, [changed]);
 
-  const moving = pages.items.some((video) => video.state === "processing" || video.state === "purging");
+  const moving = pages.items.some((video) => video.state === "processing" || leaving(video));
   usePolling(moving, FOLLOW_MS, async (signal) => {
     const page = await listMine(null, signal);
     const fresh = new Map(page.items.map((video) => [video.id, video]));
     const inFirstPage = (video: Video) => pages.items.indexOf(video) < page.items.length;
-    pages.change((items) => items.flatMap((video) => fresh.get(video.id) ?? (video.state === "purging" && inFirstPage(video) ? [] : video)));
+    pages.change((items) => items.flatMap((video) => fresh.get(video.id) ?? (leaving(video) && inFirstPage(video) ? [] : video)));
   });
 
   const replace = (video: Video) => pages.change((items) => items.map((item) => (item.id === video.id ? video : item)));
@@ -58,6 +58,11 @@ export function Mine() {
       {doomed && <PurgeDialog video={doomed} onClose={() => setDoomed(undefined)} />}
     </>
   );
+}
+
+/** Being deleted, or about to be as soon as a worker is free. */
+function leaving(video: Video): boolean {
+  return video.state === "purging" || (video.state === "trashed" && !!video.purgeAt && Date.parse(video.purgeAt) <= Date.now());
 }
 
 interface RowProps {

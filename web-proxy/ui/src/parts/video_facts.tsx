@@ -30,13 +30,12 @@ export function VideoFacts({ video }: { video: Video }) {
       say(t.watch.notCopied, { kind: "problem" });
     }
   };
-  const codecs = [video.codecs ?? []].flat().join(", ");
   const facts: Array<[string, string | null | undefined | false]> = [
     [t.watch.published, moment(video.readyAt ?? video.createdAt, language.value)],
     [t.watch.length, video.durationMs !== null && duration(video.durationMs)],
     [t.watch.size, video.sizeBytes !== null && bytes(video.sizeBytes, language.value)],
     [t.watch.picture, video.width && video.height ? `${video.width} × ${video.height}` : null],
-    [t.watch.codecs, codecs],
+    [t.watch.codecs, video.codecs.join(", ")],
   ];
   return (
     <div class="facts">
