@@ -2,6 +2,7 @@
 //! die or be replaced between any two of them; and it asks its [`Hold`] before each call to the outside.
 
 mod expire;
+mod lookup;
 mod purge;
 pub mod reconcile;
 
@@ -32,6 +33,8 @@ pub enum Finished {
     Done(Value),
     /// There was nothing to do any more.
     Cancelled(String),
+    /// It is not to be done before this time, Unix milliseconds.
+    Postponed(i64),
 }
 
 /// Why a job did not end.

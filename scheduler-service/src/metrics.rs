@@ -15,7 +15,7 @@ use crate::ops::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndLabels {
     kind: &'static str,
-    /// `done`, `cancelled`, `failed` (one attempt) or `given_back`.
+    /// `done`, `cancelled`, `failed` (one attempt), `given_back` or `postponed`.
     outcome: &'static str,
 }
 
@@ -62,6 +62,7 @@ impl JobMetrics {
             Outcome::Cancelled(_) => "cancelled",
             Outcome::Failed { .. } => "failed",
             Outcome::GivenBack => "given_back",
+            Outcome::Postponed(_) => "postponed",
         };
         self.ended
             .get_or_create(&EndLabels {

@@ -10,7 +10,7 @@ mod settle;
 pub use arm::{Armed, Request, arm, cancel_by_key, ensure_periodic};
 pub use lease::{DUE, Leased, Terms, due_in, extend, lease};
 pub use list::{Filter, Summary, by_id, page, summary};
-pub use operate::{cancel, retry, run_now};
+pub use operate::{Operated, cancel, retry, run_now};
 pub use settle::{Outcome, Settled, prune, settle};
 
 /// Our own ids (hexadecimal digits and hyphens, checked when they were read) as the inside of an `IN (…)`.

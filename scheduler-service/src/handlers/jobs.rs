@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::State;
 use crate::auth::Operator;
-use crate::job::{self, Job, Kind, Row};
-use crate::ops::{self, Filter, Summary};
+use crate::job::{self, Job, Kind};
+use crate::ops::{self, Filter, Operated, Summary};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -123,7 +123,7 @@ pub async fn cancel(operator: Operator, state: Data<State>, id: Path<Id>) -> Res
     operate(operator, &state, id.into_inner(), "cancels", ops::cancel).await
 }
 
-type Operation = fn(&mut AnyConn, i64, &Id) -> diesel::QueryResult<Option<Result<Row, Row>>>;
+type Operation = fn(&mut AnyConn, i64, &Id) -> diesel::QueryResult<Option<Operated>>;
 
 async fn operate(
     Operator(who): Operator,
@@ -139,10 +139,11 @@ async fn operate(
             Ok((change(conn, now, &id)?, now))
         })
         .await?;
-    let row = answer.ok_or_else(no_such_job)?.map_err(|row| {
-        let job = row.shown(now);
-        ApiError::new(Code::Conflict, format!("The job is {}.", job.state.name()))
-    })?;
+    let Operated { job: row, changed } = answer.ok_or_else(no_such_job)?;
+    if !changed {
+        let state = row.shown(now).state.name();
+        return Err(ApiError::new(Code::Conflict, format!("The job is {state}.")));
+    }
     log::info!(user_id = who.user, job = row.id; "Operator {} {verb} job {} {}", who.username, row.kind, row.key);
     state.tell(row.run_at, now);
     Ok(Json(row.shown(now)))

@@ -3,10 +3,10 @@
 
 use common::clients::ClientError;
 use common::ids::VideoId;
-use common::messages::Receipt;
+use common::messages::{Receipt, VideoState};
 use serde_json::json;
 
-use super::{Context, Finished, Trouble};
+use super::{Context, Finished, Trouble, lookup};
 
 pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     let key = &context.leased.job.key;
@@ -18,9 +18,7 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     context.hold.check()?;
     match api.purge_begin(&video).await {
         Ok(()) => {}
-        Err(refused) if refused.status() == Some(409) => {
-            return Ok(Finished::Cancelled(format!("The video is not to be purged: {refused}")));
-        }
+        Err(refused) if refused.status() == Some(409) => return not_now(context, &video, &refused).await,
         // The row is gone or purged already; what a crash left in the store still goes.
         Err(refused) if is_gone(&refused) => {}
         Err(other) => return Err(other.into()),
@@ -42,6 +40,20 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     log::info!(video_id = video, objects = receipt.objects, bytes = receipt.bytes;
         "Purged video {video}: {} objects, {} bytes", receipt.objects, receipt.bytes);
     Ok(Finished::Done(json!(receipt)))
+}
+
+/// Restored, which ends the job; or in the trash and not due by the clock of api-service, which differs from ours (or the video
+/// was restored and trashed again).
+async fn not_now(context: &Context, video: &VideoId, refused: &ClientError) -> Result<Finished, Trouble> {
+    context.hold.check()?;
+    let record = lookup::video(context, video).await?;
+    match record
+        .filter(|record| record.state == VideoState::Trashed)
+        .and_then(|record| record.purge_at)
+    {
+        Some(due) => Ok(Finished::Postponed(due.millis())),
+        None => Ok(Finished::Cancelled(format!("The video is not to be purged: {refused}"))),
+    }
 }
 
 fn is_gone(error: &ClientError) -> bool {

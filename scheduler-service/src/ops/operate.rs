@@ -12,8 +12,15 @@ use crate::job::{Kind, PERIODIC, Row};
 /// Unfinished jobs of one kind that operators may have started. One reconcile reads everything; a queue of them helps nobody.
 const MAX_STARTED: i64 = 4;
 
-/// Makes the job due now with all its attempts. `Ok(None)`: there is no such job; `Ok(Some(Err(_)))`: it runs.
-pub fn retry(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Result<Row, Row>>> {
+/// A job after an operator's wish, and whether the wish could be done.
+#[derive(Debug)]
+pub struct Operated {
+    pub job: Row,
+    pub changed: bool,
+}
+
+/// Makes the job due now with all its attempts; not one that runs. `None`: there is no such job.
+pub fn retry(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Operated>> {
     let changed = sql_query(
         "UPDATE jobs SET state = 'scheduled', run_at = $1, attempts = 0, finished_at = NULL \
          WHERE id = $2 AND state <> 'running'",
@@ -24,8 +31,9 @@ pub fn retry(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Result
     answer(conn, id, changed)
 }
 
-/// Ends a job that does not run: a scheduled one will not begin, a dead one is put aside. `Ok(Some(Err(_)))`: it runs or is done.
-pub fn cancel(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Result<Row, Row>>> {
+/// Ends a job that neither runs nor is done: a scheduled one will not begin, a dead one is put aside. `None`: there is no
+/// such job.
+pub fn cancel(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Operated>> {
     let changed = sql_query(
         "UPDATE jobs SET state = 'cancelled', finished_at = CASE WHEN state = 'cancelled' THEN finished_at ELSE $1 END \
          WHERE id = $2 AND state IN ('scheduled', 'dead', 'cancelled')",
@@ -36,9 +44,9 @@ pub fn cancel(conn: &mut AnyConn, now: i64, id: &Id) -> QueryResult<Option<Resul
     answer(conn, id, changed)
 }
 
-fn answer(conn: &mut AnyConn, id: &Id, changed: usize) -> QueryResult<Option<Result<Row, Row>>> {
-    let row = by_id(conn, id)?;
-    Ok(row.map(|row| if changed == 1 { Ok(row) } else { Err(row) }))
+fn answer(conn: &mut AnyConn, id: &Id, changed: usize) -> QueryResult<Option<Operated>> {
+    let changed = changed == 1;
+    Ok(by_id(conn, id)?.map(|job| Operated { job, changed }))
 }
 
 #[derive(QueryableByName)]

@@ -19,6 +19,8 @@ pub enum Outcome {
     Failed { error: String, wait_ms: i64 },
     /// Not finished, and not the job's fault: the attempt does not count.
     GivenBack,
+    /// Not to be done before this time, Unix milliseconds; the attempt does not count.
+    Postponed(i64),
 }
 
 /// An ended attempt and the rules for it.
@@ -33,6 +35,9 @@ pub struct Settled {
 
 /// Longest error kept with a job, in characters: a sentence and its causes.
 const MAX_ERROR_CHARS: usize = 1000;
+
+/// Two clocks may differ: what is due here and not yet there is asked about once a second.
+const MIN_POSTPONED_MS: i64 = 1000;
 
 /// What the row becomes when nobody asked for another run in between.
 struct Target {
@@ -113,6 +118,12 @@ fn target(now: i64, settled: &Settled) -> Target {
             attempts: (job.attempts - 1).max(0),
             finished_at: None,
             ..ends("scheduled", job.last_error.clone())
+        },
+        (Outcome::Postponed(until), _) => Target {
+            run_at: (*until).max(again(MIN_POSTPONED_MS)),
+            attempts: (job.attempts - 1).max(0),
+            finished_at: None,
+            ..ends("scheduled", None)
         },
     }
 }

@@ -81,6 +81,7 @@ impl Running {
                 log::info!(job = job.id; "Job {} {} ended early: {reason}", job.kind, job.key);
                 Outcome::Cancelled(reason)
             }
+            Ok(Finished::Postponed(until)) => Outcome::Postponed(until),
             Err(Trouble::Stopped(Stop::Draining)) => Outcome::GivenBack,
             Err(Trouble::Stopped(Stop::Lost)) => {
                 log::warn!(job = job.id; "Job {} {} stopped: its lease is over", job.kind, job.key);

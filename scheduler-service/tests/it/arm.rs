@@ -211,7 +211,7 @@ fn every_settle_is_a_compare_and_set() {
                 .is_empty()
         );
         let kept = ops::extend(t.0, t.1, &terms(), &[(second.job.id.clone(), second.job.fence)]).unwrap();
-        assert_eq!(kept, [second.job.id.clone()]);
+        assert_eq!(kept, std::slice::from_ref(&second.job.id));
         t.done(&second);
         assert!(!t.settle(&second, Outcome::GivenBack), "settled once");
     });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::db::Db;
 use common::messages::{Receipt, VideoState};
 use common::testing::{eventually, on_each_backend};
+use common::time::Timestamp;
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Kind, State};
 use scheduler_service::runner::Limits;
@@ -25,22 +26,23 @@ fn a_purge_ends_with_the_receipt_and_the_operation_that_caused_it() {
             serde_json::json!({ "objects": 2, "bytes": 123_456 })
         );
         assert!(done.finished_at >= done.started_at && done.last_error.is_none());
-        let things = world.things();
-        assert_eq!(
-            things.purged[video.as_str()],
-            Receipt {
-                objects: 2,
-                bytes: 123_456
-            }
-        );
-        assert!(things.media.is_empty() && things.videos.is_empty());
-        assert!(
-            things.operations.iter().all(|operation| operation == "test-operation"),
-            "{:?}",
-            things.operations
-        );
-        assert_eq!(things.operations.len(), 3);
-        drop(things);
+        {
+            let things = world.things();
+            assert_eq!(
+                things.purged[video.as_str()],
+                Receipt {
+                    objects: 2,
+                    bytes: 123_456
+                }
+            );
+            assert!(things.media.is_empty() && things.videos.is_empty());
+            assert!(
+                things.operations.iter().all(|operation| operation == "test-operation"),
+                "{:?}",
+                things.operations
+            );
+            assert_eq!(things.operations.len(), 3);
+        }
         worker.drain().await;
         world.stop().await;
     });
@@ -77,6 +79,30 @@ fn a_video_restored_while_the_job_runs_is_kept() {
         go.send(()).unwrap();
         until(&db, video.as_str(), State::Cancelled).await;
         assert_eq!((world.calls("DELETE"), world.things().media.len()), (0, 1));
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+/// The clock of api-service is behind ours, or the video was restored and trashed again: the purge waits, and is not lost.
+#[test]
+fn a_purge_that_is_not_due_at_api_service_waits() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let video = world.trashed(1, 5);
+        world.things().videos.get_mut(video.as_str()).unwrap().purge_at = Some(Timestamp(2));
+        arm(&db, purge_request(video.as_str())).await;
+        let worker = Worker::start(&db, &world, limits());
+        eventually("it was postponed", SOON, || async {
+            (job(&db, Kind::Purge, video.as_str()).await.state == State::Scheduled).then_some(())
+        })
+        .await;
+        let waiting = job(&db, Kind::Purge, video.as_str()).await;
+        assert_eq!((waiting.attempts, waiting.last_error), (0, None));
+        assert_eq!((world.calls("DELETE"), world.things().media.len()), (0, 1));
+        world.things().later = 1;
+        db.shift_clock(2000);
+        until(&db, video.as_str(), State::Done).await;
         worker.drain().await;
         world.stop().await;
     });

@@ -42,6 +42,8 @@ pub struct Things {
     pub uploads_to_expire: u64,
     pub videos_to_expire: u64,
     pub orphan_files: u64,
+    /// The clock of api-service is at 1 plus this; purge times here are small numbers.
+    pub later: i64,
     pub operations: Vec<String>,
 }
 
@@ -265,6 +267,9 @@ impl Things {
         }
         match self.videos.get_mut(id) {
             None => problem(404, "no such video"),
+            Some(video) if video.state == VideoState::Trashed && video.purge_at > Some(Timestamp(1 + self.later)) => {
+                problem(409, "it is not due")
+            }
             Some(video) if matches!(video.state, VideoState::Trashed | VideoState::Purging) => {
                 video.state = VideoState::Purging;
                 HttpResponse::NoContent().finish()

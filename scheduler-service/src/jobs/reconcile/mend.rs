@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use super::Wish;
 use super::report::{Finding, Report, What};
 use crate::job::{Kind, jobs};
-use crate::jobs::{Context, Trouble};
+use crate::jobs::{Context, Trouble, lookup};
 use crate::ops;
 
 /// Unknown media up to this number is deleted without a further look at how much that is.
@@ -88,7 +88,7 @@ async fn mend(context: &Context, now: i64, dry_run: bool, finding: &Finding) -> 
     let video = &finding.video;
     match finding.what {
         What::UnknownMedia => {
-            if state_of(context, video).await?.is_some() {
+            if lookup::video(context, video).await?.is_some() {
                 return Ok(false);
             }
             context.hold.check().map_err(|stop| Failure::Trouble(stop.into()))?;
@@ -102,7 +102,8 @@ async fn mend(context: &Context, now: i64, dry_run: bool, finding: &Finding) -> 
             }
         }
         What::LostMedia => {
-            if is_live(context, video).await? || state_of(context, video).await? != Some(VideoState::Ready) {
+            let state = lookup::video(context, video).await?.map(|record| record.state);
+            if state != Some(VideoState::Ready) || lookup::is_live(context, video).await? {
                 return Ok(false);
             }
             if !dry_run {
@@ -132,37 +133,6 @@ fn told(answer: Result<(), ClientError>) -> Result<bool, Failure> {
         Err(error) if matches!(error.status(), Some(404 | 409 | 410)) => Ok(false),
         Err(error) => Err(error.into()),
     }
-}
-
-/// The present state of a video in api-service.
-async fn state_of(context: &Context, video: &VideoId) -> Result<Option<VideoState>, ClientError> {
-    let page = context.clients.api.videos(before(video).as_ref(), 1).await?;
-    Ok(page
-        .items
-        .into_iter()
-        .find(|record| record.id == *video)
-        .map(|record| record.state))
-}
-
-/// Whether stream-service has whole media of a video now.
-async fn is_live(context: &Context, video: &VideoId) -> Result<bool, ClientError> {
-    let page = context.clients.stream.media(before(video).as_ref(), 1).await?;
-    Ok(page.items.iter().any(|record| record.id == *video && record.live))
-}
-
-/// The id right before `video`, so that `after=` begins with `video`; none before the first.
-fn before(video: &VideoId) -> Option<VideoId> {
-    const DIGITS: &[u8] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let mut text = video.as_str().as_bytes().to_vec();
-    for byte in text.iter_mut().rev() {
-        let digit = DIGITS.iter().position(|digit| digit == byte)?;
-        if digit > 0 {
-            *byte = DIGITS[digit - 1];
-            return String::from_utf8(text).ok()?.parse().ok();
-        }
-        *byte = DIGITS[DIGITS.len() - 1];
-    }
-    None
 }
 
 /// Those of the findings whose purge job is on its way.
@@ -198,22 +168,4 @@ async fn make_purge(context: &Context, now: i64, finding: &Finding) -> Result<()
         .write(move |conn| -> Result<_, DbError> { Ok(ops::arm(conn, now, &request)?) })
         .await
         .map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_before() {
-        let check = |video: &str, expected: Option<&str>| {
-            let found = before(&video.parse().unwrap());
-            assert_eq!(found.as_ref().map(VideoId::as_str), expected);
-        };
-        check("0000000000v1", Some("0000000000v0"));
-        check("0000000000v0", Some("0000000000tz"));
-        check("100000000000", Some("0zzzzzzzzzzz"));
-        check("00000000000j", Some("00000000000h"));
-        check("000000000000", None);
-    }
 }
