@@ -34,7 +34,11 @@ pub async fn deliver(api: &ApiClient, entry: Entry) -> Delivery {
     };
     match told {
         Ok(()) => Delivery::Done,
-        Err(ClientError::Refused { status: status @ (404 | 409 | 410), code, .. }) => {
+        Err(ClientError::Refused {
+            status: status @ (404 | 409 | 410),
+            code,
+            ..
+        }) => {
             info!(video_id = video; "api-service wants no {} of video {video}: {status} {code}", entry.kind);
             Delivery::Done
         }

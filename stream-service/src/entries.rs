@@ -48,7 +48,9 @@ impl Entries {
             return;
         }
         if inner.known.len() >= MAX {
-            inner.known.retain(|_, (then, _)| since.saturating_duration_since(*then) < LIFE);
+            inner
+                .known
+                .retain(|_, (then, _)| since.saturating_duration_since(*then) < LIFE);
         }
         if inner.known.len() < MAX {
             inner.known.insert(video.clone(), (since, entry));
@@ -80,7 +82,9 @@ mod tests {
     #[test]
     fn an_entry_lives_less_than_a_second() {
         let (entries, video, now) = (Entries::default(), VideoId::random(), Instant::now());
-        let Err(asked) = entries.get(&video, now) else { panic!("known before it was put") };
+        let Err(asked) = entries.get(&video, now) else {
+            panic!("known before it was put")
+        };
         entries.put(&video, None, asked, now);
         assert!(matches!(entries.get(&video, now + LIFE / 2), Ok(None)));
         assert!(entries.get(&video, now + LIFE).is_err());
@@ -91,7 +95,9 @@ mod tests {
     #[test]
     fn an_answer_from_before_an_eviction_is_not_kept() {
         let (entries, video, now) = (Entries::default(), VideoId::random(), Instant::now());
-        let Err(asked) = entries.get(&video, now) else { panic!("known before it was put") };
+        let Err(asked) = entries.get(&video, now) else {
+            panic!("known before it was put")
+        };
         entries.evict(&video);
         entries.put(&video, None, asked, now);
         assert!(entries.get(&video, now).is_err());
@@ -102,12 +108,16 @@ mod tests {
         let (entries, now) = (Entries::default(), Instant::now());
         for _ in 0..2 * MAX {
             let video = VideoId::random();
-            let Err(asked) = entries.get(&video, now) else { panic!("known before it was put") };
+            let Err(asked) = entries.get(&video, now) else {
+                panic!("known before it was put")
+            };
             entries.put(&video, None, asked, now);
         }
         assert_eq!(entries.lock().known.len(), MAX);
         let (late, later) = (VideoId::random(), now + LIFE);
-        let Err(asked) = entries.get(&late, later) else { panic!("known before it was put") };
+        let Err(asked) = entries.get(&late, later) else {
+            panic!("known before it was put")
+        };
         entries.put(&late, None, asked, later);
         assert_eq!(entries.lock().known.len(), 1);
     }

@@ -53,17 +53,28 @@ pub struct Source {
 
 /// Whether an upload for this video may begin or end now.
 pub fn check_open(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Result<(), Barred>> {
-    let purged: i64 = tombstones::table.filter(tombstones::video_id.eq(video.as_str())).count().get_result(conn)?;
+    let purged: i64 = tombstones::table
+        .filter(tombstones::video_id.eq(video.as_str()))
+        .count()
+        .get_result(conn)?;
     if purged > 0 {
         return Ok(Err(Barred::Purged));
     }
-    let live = objects::table.filter(objects::video_id.eq(video.as_str())).filter(objects::state.eq(LIVE));
+    let live = objects::table
+        .filter(objects::video_id.eq(video.as_str()))
+        .filter(objects::state.eq(LIVE));
     let sources: i64 = live.count().get_result(conn)?;
     Ok(if sources > 0 { Err(Barred::HasSource) } else { Ok(()) })
 }
 
 /// The row of an object that is about to be received.
-pub fn begin(conn: &mut AnyConn, video: &VideoId, object: &Id, by: &Uploader, owner: &Id) -> QueryResult<Result<(), Barred>> {
+pub fn begin(
+    conn: &mut AnyConn,
+    video: &VideoId,
+    object: &Id,
+    by: &Uploader,
+    owner: &Id,
+) -> QueryResult<Result<(), Barred>> {
     if let Err(barred) = check_open(conn, video)? {
         return Ok(Err(barred));
     }
@@ -93,7 +104,10 @@ pub fn begin(conn: &mut AnyConn, video: &VideoId, object: &Id, by: &Uploader, ow
 pub fn heartbeat(conn: &mut AnyConn, object: &Id) -> QueryResult<bool> {
     let now = now_ms(conn)?;
     let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
-    Ok(diesel::update(writing).set(objects::heartbeat_at.eq(now)).execute(conn)? == 1)
+    Ok(diesel::update(writing)
+        .set(objects::heartbeat_at.eq(now))
+        .execute(conn)?
+        == 1)
 }
 
 /// Writing → live, for an object that is durable. A second live source is refused by the unique index, as an error.
@@ -128,19 +142,33 @@ pub fn abandon(conn: &mut AnyConn, object: &Id) -> QueryResult<()> {
 
 /// The state of an object's row, if there is one.
 pub fn state_of(conn: &mut AnyConn, object: &Id) -> QueryResult<Option<String>> {
-    objects::table.find(object.as_str()).select(objects::state).first(conn).optional()
+    objects::table
+        .find(object.as_str())
+        .select(objects::state)
+        .first(conn)
+        .optional()
 }
 
 /// The live source of a video that is not hidden.
 pub fn playable(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Source>> {
-    let hidden: Option<bool> = media::table.find(video.as_str()).select(media::hidden).first(conn).optional()?;
+    let hidden: Option<bool> = media::table
+        .find(video.as_str())
+        .select(media::hidden)
+        .first(conn)
+        .optional()?;
     if hidden == Some(true) {
         return Ok(None);
     }
     let row: Option<(Id, i64, String, String, i64)> = objects::table
         .filter(objects::video_id.eq(video.as_str()))
         .filter(objects::state.eq(LIVE))
-        .select((objects::object_id, objects::size_bytes, objects::sha256, objects::mime, objects::updated_at))
+        .select((
+            objects::object_id,
+            objects::size_bytes,
+            objects::sha256,
+            objects::mime,
+            objects::updated_at,
+        ))
         .first(conn)
         .optional()?;
     Ok(row.map(|(object, size, sha256, mime, stored_at)| Source {
@@ -154,14 +182,19 @@ pub fn playable(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Sourc
 
 /// What api-service was told of the live source.
 pub fn announcement(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<MediaReady>> {
-    let live = objects::table.filter(objects::video_id.eq(video.as_str())).filter(objects::state.eq(LIVE));
+    let live = objects::table
+        .filter(objects::video_id.eq(video.as_str()))
+        .filter(objects::state.eq(LIVE));
     let text: Option<String> = live.select(objects::media).first(conn).optional()?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// Hides or shows a video, unless a newer version said otherwise already or the video is purged.
 pub fn set_visibility(conn: &mut AnyConn, video: &VideoId, visibility: Visibility) -> QueryResult<bool> {
-    let purged: i64 = tombstones::table.filter(tombstones::video_id.eq(video.as_str())).count().get_result(conn)?;
+    let purged: i64 = tombstones::table
+        .filter(tombstones::video_id.eq(video.as_str()))
+        .count()
+        .get_result(conn)?;
     if purged > 0 {
         return Ok(false);
     }
@@ -204,7 +237,9 @@ pub fn page(conn: &mut AnyConn, after: Option<&VideoId>, limit: u32) -> QueryRes
     .bind::<Text, _>(after.map_or("", VideoId::as_str))
     .bind::<BigInt, _>(i64::from(limit))
     .load(conn)?;
-    let next = (rows.len() == limit as usize).then(|| rows.last().map(|row| row.video_id.clone())).flatten();
+    let next = (rows.len() == limit as usize)
+        .then(|| rows.last().map(|row| row.video_id.clone()))
+        .flatten();
     let items = rows.into_iter().map(|row| MediaRecord {
         id: row.video_id,
         live: row.live > 0,
@@ -213,5 +248,8 @@ pub fn page(conn: &mut AnyConn, after: Option<&VideoId>, limit: u32) -> QueryRes
         bytes: u64::try_from(row.bytes).unwrap_or(0),
         created_at: Timestamp(row.created_at),
     });
-    Ok(RecordPage { items: items.collect(), next })
+    Ok(RecordPage {
+        items: items.collect(),
+        next,
+    })
 }

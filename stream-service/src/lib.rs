@@ -36,6 +36,8 @@ use std::{sync::Arc, time::Duration};
 use store::Store;
 
 /// The tables of this service.
+pub use openapi::openapi;
+
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),
@@ -43,16 +45,23 @@ pub static MIGRATIONS: Migrations = Migrations {
 
 /// Opens ledger and store, mends what the last end left, and starts the background loops.
 pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {
+    start_with_state(config, platform).await.map(|(service, _)| service)
+}
+
+/// As [`start`], with the state: whoever runs the service may set its limits anew.
+pub async fn start_with_state(config: &Config, platform: &Platform) -> Result<(Service, State), StartError> {
     let state = open(config, platform)?;
     mend(&state).await;
     spawn_loops(&state);
-    Ok(service(&state))
+    Ok((service(&state), state))
 }
 
 /// Everything but the loops and the first sweep. Blocks on the disk and the database.
-pub fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
-    let url: DatabaseUrl =
-        config.database_url("stream").parse().map_err(|error| ConfigError::new("database.stream", error))?;
+fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
+    let url: DatabaseUrl = config
+        .database_url("stream")
+        .parse()
+        .map_err(|error| ConfigError::new("database.stream", error))?;
     migrate(&url, &MIGRATIONS).map_err(|error| StartError::Other(format!("database.stream: {error}")))?;
     let options = DbOptions {
         application_name: "sluice-stream".into(),
@@ -84,7 +93,7 @@ pub fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
     })
 }
 
-pub fn service(state: &State) -> Service {
+fn service(state: &State) -> Service {
     let db = state.db.clone();
     Service {
         name: "stream-service",
@@ -111,10 +120,15 @@ async fn mend(state: &State) {
 
 fn spawn_loops(state: &State) {
     let (platform, api) = (&state.platform, state.platform.clients.api.clone());
-    platform.spawn(outbox::relay(state.db.clone(), state.relay.clone(), platform.drain.clone(), move |entry| {
-        let api = api.clone();
-        async move { deliver::deliver(&api, entry).await }
-    }));
+    platform.spawn(outbox::relay(
+        state.db.clone(),
+        state.relay.clone(),
+        platform.drain.clone(),
+        move |entry| {
+            let api = api.clone();
+            async move { deliver::deliver(&api, entry).await }
+        },
+    ));
     platform.spawn(watch::sessions(state.clone()));
     platform.spawn(watch::media(state.clone()));
 }

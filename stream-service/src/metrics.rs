@@ -17,10 +17,26 @@ impl StreamMetrics {
     pub fn register(&self, metrics: &Metrics) {
         metrics.register(|registry| {
             let stream = registry.sub_registry_with_prefix("stream");
-            stream.register("uploads_stored", "Uploads that became live", self.uploads_stored.clone());
-            stream.register("uploads_failed", "Uploads that left nothing", self.uploads_failed.clone());
-            stream.register("received_bytes", "Bytes of uploads received", self.received_bytes.clone());
-            stream.register("sent_bytes", "Bytes of media given to connections", self.sent_bytes.clone());
+            stream.register(
+                "uploads_stored",
+                "Uploads that became live",
+                self.uploads_stored.clone(),
+            );
+            stream.register(
+                "uploads_failed",
+                "Uploads that left nothing",
+                self.uploads_failed.clone(),
+            );
+            stream.register(
+                "received_bytes",
+                "Bytes of uploads received",
+                self.received_bytes.clone(),
+            );
+            stream.register(
+                "sent_bytes",
+                "Bytes of media given to connections",
+                self.sent_bytes.clone(),
+            );
             stream.register("streams", "Media responses being sent", self.streams.clone());
             stream.register("refused", "Requests refused by a limit", self.refused.clone());
         });

@@ -7,6 +7,12 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
+/// The document, for the edge that merges all.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Docs::openapi()
+}
+
 #[derive(OpenApi)]
 #[openapi(
     paths(handlers::uploads::put, handlers::uploads::form, handlers::media::file),
@@ -21,6 +27,8 @@ struct Grants;
 impl Modify for Grants {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        api.components.get_or_insert_with(Default::default).add_security_scheme("uploadGrant", scheme);
+        api.components
+            .get_or_insert_with(Default::default)
+            .add_security_scheme("uploadGrant", scheme);
     }
 }

@@ -16,10 +16,17 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Takes one token of the client's bucket.
 pub fn take_token(state: &State, client: ClientKey) -> Result<(), ApiError> {
-    let Err(wait) = state.limits.rate.take(client, Instant::now()) else { return Ok(()) };
+    let Err(wait) = state.limits.rate.take(client, Instant::now()) else {
+        return Ok(());
+    };
     state.metrics.refused.inc();
     let policy = Policy::rate(&state.limits.rate.quota());
-    Err(refused(Code::TooManyRequests, "This client asks too often.", &policy, Some(wait)))
+    Err(refused(
+        Code::TooManyRequests,
+        "This client asks too often.",
+        &policy,
+        Some(wait),
+    ))
 }
 
 pub fn streams(state: &State, reached: Refused) -> ApiError {

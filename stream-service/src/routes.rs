@@ -20,13 +20,23 @@ pub fn public(state: &State) -> Configure {
                 web::scope("/uploads")
                     .app_data(state.clone())
                     .configure(typed_input)
-                    .service(resource("/by-video/{video}").put(uploads::put).post(uploads::form).done()),
+                    .service(
+                        resource("/by-video/{video}")
+                            .put(uploads::put)
+                            .post(uploads::form)
+                            .done(),
+                    ),
             )
             .service(
                 web::scope("/media")
                     .app_data(state.clone())
                     .configure(typed_input)
-                    .service(resource("/{grant}/{video}/file").get(media::file).on(Method::HEAD, media::file).done()),
+                    .service(
+                        resource("/{grant}/{video}/file")
+                            .get(media::file)
+                            .on(Method::HEAD, media::file)
+                            .done(),
+                    ),
             );
     })
 }

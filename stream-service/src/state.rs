@@ -62,10 +62,19 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(config: &StreamConfig) -> Self {
-        let streams = ConnLimits { total: config.max_streams, per_client: config.max_streams_per_client };
-        let uploads = ConnLimits { total: config.max_uploads, per_client: config.max_uploads_per_user };
+        let streams = ConnLimits {
+            total: config.max_streams,
+            per_client: config.max_streams_per_client,
+        };
+        let uploads = ConnLimits {
+            total: config.max_uploads,
+            per_client: config.max_uploads_per_user,
+        };
         Self {
-            rate: Arc::new(RateLimiter::new(Quota::new(config.rate, config.burst), config.max_clients)),
+            rate: Arc::new(RateLimiter::new(
+                Quota::new(config.rate, config.burst),
+                config.max_clients,
+            )),
             streams: ConnLimiter::new(streams),
             uploads: ConnLimiter::new(uploads),
             pace: Arc::new(AtomicU64::new(config.pace.0)),
@@ -76,15 +85,24 @@ impl Limits {
 impl State {
     /// The client's address, through trusted proxies only.
     pub fn address(&self, request: &HttpRequest) -> IpAddr {
-        let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        let peer = request
+            .peer_addr()
+            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
         self.proxies.client(peer, request.headers())
     }
 
     /// Verifies a grant, and says whom the limits count: its user, else the address.
     pub fn identify(&self, request: &HttpRequest, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
         let grant = match grant {
-            Some(text) => self.platform.grants.verify(text, Timestamp::now()).map_err(refused_grant),
-            None => Err(ApiError::new(Code::Unauthenticated, "A grant is needed, as `Authorization: Bearer <grant>`.")),
+            Some(text) => self
+                .platform
+                .grants
+                .verify(text, Timestamp::now())
+                .map_err(refused_grant),
+            None => Err(ApiError::new(
+                Code::Unauthenticated,
+                "A grant is needed, as `Authorization: Bearer <grant>`.",
+            )),
         };
         let user = grant.as_ref().ok().and_then(|grant| grant.user.as_ref());
         let client = ClientKey::of(user, self.address(request));

@@ -71,7 +71,9 @@ pub async fn run(state: &State, admitted: Admitted, body: Body) -> Result<Stored
         // Nobody may be waiting any more.
         drop(answer.send(result));
     }));
-    let result = answered.await.unwrap_or_else(|_| Err(ApiError::internal("the task of an upload panicked")));
+    let result = answered
+        .await
+        .unwrap_or_else(|_| Err(ApiError::internal("the task of an upload panicked")));
     drop(client);
     result
 }
@@ -82,12 +84,22 @@ async fn receive(
     body: Body,
     gone: oneshot::Receiver<Infallible>,
 ) -> Result<Stored, ApiError> {
-    let Admitted { video, by, max_bytes, permit } = admitted;
-    let key = ObjectKey { video: video.clone(), object: Id::now() };
+    let Admitted {
+        video,
+        by,
+        max_bytes,
+        permit,
+    } = admitted;
+    let key = ObjectKey {
+        video: video.clone(),
+        object: Id::now(),
+    };
     // Registered before the row is written: a row whose upload isn't registered is dead to the sweeps.
     let ticket = state.uploads.register(&key, &by.session);
     let (row_video, object, row_by, owner) = (video.clone(), key.object.clone(), by.clone(), state.instance.clone());
-    let begun = state.db.write(move |conn| Ok::<_, DbError>(ledger::begin(conn, &row_video, &object, &row_by, &owner)?));
+    let begun = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(ledger::begin(conn, &row_video, &object, &row_by, &owner)?));
     begun.await?.map_err(barred)?;
     let result = store(state, &key, &ticket, max_bytes, body, gone).await;
     drop(permit);
@@ -149,7 +161,11 @@ async fn keep_alive(state: &State, key: &ObjectKey) -> ApiError {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let object = key.object.clone();
-        match state.db.write(move |conn| Ok::<_, DbError>(ledger::heartbeat(conn, &object)?)).await {
+        match state
+            .db
+            .write(move |conn| Ok::<_, DbError>(ledger::heartbeat(conn, &object)?))
+            .await
+        {
             Ok(true) => {}
             Ok(false) => return barred(Barred::Forgotten),
             Err(error) => warn!(video_id = key.video; "Heartbeat of an upload: {error}"),
@@ -160,7 +176,11 @@ async fn keep_alive(state: &State, key: &ObjectKey) -> ApiError {
 /// Forgets an upload whose file is gone already. A failure leaves the row to the sweeps.
 async fn abandon(state: &State, key: &ObjectKey) {
     let object = key.object.clone();
-    if let Err(error) = state.db.write(move |conn| Ok::<_, DbError>(ledger::abandon(conn, &object)?)).await {
+    if let Err(error) = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(ledger::abandon(conn, &object)?))
+        .await
+    {
         warn!(video_id = key.video; "The row of a failed upload stays until the next sweep: {error}");
     }
 }
@@ -169,7 +189,10 @@ fn barred(why: Barred) -> ApiError {
     match why {
         Barred::Purged => ApiError::new(Code::Gone, "This video has been deleted for good."),
         Barred::HasSource => ApiError::new(Code::Conflict, "This video has its file already."),
-        Barred::Forgotten => ApiError::new(Code::Conflict, "This upload was taken for dead and removed; send it again."),
+        Barred::Forgotten => ApiError::new(
+            Code::Conflict,
+            "This upload was taken for dead and removed; send it again.",
+        ),
     }
 }
 
@@ -182,7 +205,24 @@ fn stopped(stop: Stop) -> ApiError {
 
 impl Stored {
     fn new(video: &VideoId, media: MediaReady) -> Self {
-        let MediaReady { size_bytes, sha256, mime, duration_ms, width, height, codecs } = media;
-        Self { video_id: video.clone(), size_bytes, sha256, mime, duration_ms, width, height, codecs }
+        let MediaReady {
+            size_bytes,
+            sha256,
+            mime,
+            duration_ms,
+            width,
+            height,
+            codecs,
+        } = media;
+        Self {
+            video_id: video.clone(),
+            size_bytes,
+            sha256,
+            mime,
+            duration_ms,
+            width,
+            height,
+            codecs,
+        }
     }
 }

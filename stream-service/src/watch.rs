@@ -41,9 +41,21 @@ pub async fn sessions(state: State) {
 /// Asks api-service which sessions of running uploads are still good. Without an answer they go on: they were granted.
 async fn recheck(state: &State) {
     for batch in state.uploads.sessions().chunks(BATCH) {
-        match state.platform.clients.api.check_sessions(SessionList { sessions: batch.to_vec() }).await {
+        match state
+            .platform
+            .clients
+            .api
+            .check_sessions(SessionList {
+                sessions: batch.to_vec(),
+            })
+            .await
+        {
             Ok(good) => {
-                let ended: Vec<Id> = batch.iter().filter(|session| !good.sessions.contains(session)).cloned().collect();
+                let ended: Vec<Id> = batch
+                    .iter()
+                    .filter(|session| !good.sessions.contains(session))
+                    .cloned()
+                    .collect();
                 state.uploads.stop_sessions(&ended);
             }
             Err(error) => debug!("Sessions of running uploads could not be checked: {error}"),
@@ -77,7 +89,11 @@ pub async fn media(state: State) {
 
 async fn stop_if_purged(state: &State, video: common::ids::VideoId) {
     let asked = video.clone();
-    match state.db.read(move |conn| Ok::<_, DbError>(ledger::purge::has_begun(conn, &asked)?)).await {
+    match state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::purge::has_begun(conn, &asked)?))
+        .await
+    {
         Ok(true) => state.uploads.stop_video(&video),
         Ok(false) => {}
         // Its heartbeat will find out, and its commit is refused in any case.

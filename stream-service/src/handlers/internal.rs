@@ -39,10 +39,16 @@ pub async fn set_hidden(
 ) -> Result<HttpResponse, ApiError> {
     let (video, visibility) = (video.into_inner(), visibility.into_inner());
     let changed = video.clone();
-    state.db.write(move |conn| Ok::<_, DbError>(ledger::set_visibility(conn, &changed, visibility)?)).await?;
+    state
+        .db
+        .write(move |conn| Ok::<_, DbError>(ledger::set_visibility(conn, &changed, visibility)?))
+        .await?;
     // Also when nothing changed: whoever repeats the call wants to be sure.
     state.entries.evict(&video);
-    state.platform.bus.publish(&Subject::MediaChanged, &MediaChanged { video });
+    state
+        .platform
+        .bus
+        .publish(&Subject::MediaChanged, &MediaChanged { video });
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -53,24 +59,37 @@ pub async fn page(
 ) -> Result<web::Json<RecordPage<MediaRecord>>, ApiError> {
     let PageQuery { after, limit } = query.into_inner();
     let limit = limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let page = state.db.read(move |conn| Ok::<_, DbError>(ledger::page(conn, after.as_ref(), limit)?)).await?;
+    let page = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::page(conn, after.as_ref(), limit)?))
+        .await?;
     Ok(web::Json(page))
 }
 
 /// `POST /internal/media/{id}/announce`: has `media-ready` delivered once more.
 pub async fn announce(video: web::Path<VideoId>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let wanted = video.clone();
-    let media = state.db.read(move |conn| Ok::<_, DbError>(ledger::announcement(conn, &wanted)?)).await?;
-    let Some(media) = media else { return Err(ApiError::not_found("media")) };
+    let media = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::announcement(conn, &wanted)?))
+        .await?;
+    let Some(media) = media else {
+        return Err(ApiError::not_found("media"));
+    };
     let message = Message::new(MEDIA_READY, &*video, &media);
-    state.db.write(move |conn| Ok::<_, DbError>(outbox::enqueue(conn, &message)?)).await?;
+    state
+        .db
+        .write(move |conn| Ok::<_, DbError>(outbox::enqueue(conn, &message)?))
+        .await?;
     state.relay.wake();
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// `POST /internal/uploads/expire`: removes uploads that nobody continues.
 pub async fn expire(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
-    Ok(web::Json(uploads::expire(&state, sweep.dry_run, std::time::Duration::ZERO).await?))
+    Ok(web::Json(
+        uploads::expire(&state, sweep.dry_run, std::time::Duration::ZERO).await?,
+    ))
 }
 
 /// `POST /internal/reconcile`: the store against the ledger.

@@ -56,14 +56,29 @@ pub async fn file(
     refusal::take_token(&state, client)?;
     let grant = grant?;
     if grant.permission != Permission::Play {
-        return Err(ApiError::new(Code::Unauthenticated, "This grant does not allow playing."));
+        return Err(ApiError::new(
+            Code::Unauthenticated,
+            "This grant does not allow playing.",
+        ));
     }
     if grant.video != video {
         return Err(ApiError::not_found("video"));
     }
-    let Some(source) = playable(&state, &video).await? else { return Err(ApiError::not_found("video")) };
+    let Some(source) = playable(&state, &video).await? else {
+        return Err(ApiError::not_found("video"));
+    };
     let download = query.download.as_deref().is_some_and(|value| value != "0");
-    reply::reply(&state, Wanted { request: &request, client, video: &video, source: &source, download }).await
+    reply::reply(
+        &state,
+        Wanted {
+            request: &request,
+            client,
+            video: &video,
+            source: &source,
+            download,
+        },
+    )
+    .await
 }
 
 async fn playable(state: &State, video: &VideoId) -> Result<Option<ledger::Source>, ApiError> {
@@ -73,7 +88,10 @@ async fn playable(state: &State, video: &VideoId) -> Result<Option<ledger::Sourc
         Err(asked) => asked,
     };
     let wanted = video.clone();
-    let entry = state.db.read(move |conn| Ok::<_, DbError>(ledger::playable(conn, &wanted)?)).await?;
+    let entry = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::playable(conn, &wanted)?))
+        .await?;
     state.entries.put(video, entry.clone(), asked, now);
     Ok(entry)
 }

@@ -95,7 +95,10 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
     refusal::take_token(state, client)?;
     let grant = grant?;
     let Permission::Upload { max_bytes, session } = grant.permission else {
-        return Err(ApiError::new(Code::Unauthenticated, "This grant does not allow an upload."));
+        return Err(ApiError::new(
+            Code::Unauthenticated,
+            "This grant does not allow an upload.",
+        ));
     };
     if grant.video != video {
         return Err(ApiError::not_found("video"));
@@ -104,22 +107,45 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
     if declared_length(request).is_some_and(|declared| declared > max_bytes.saturating_add(overhead)) {
         return Err(too_large(max_bytes));
     }
-    let permit = state.limits.uploads.try_acquire(client).map_err(|reached| refusal::uploads(state, reached))?;
+    let permit = state
+        .limits
+        .uploads
+        .try_acquire(client)
+        .map_err(|reached| refusal::uploads(state, reached))?;
     check_session(state, &session).await?;
-    Ok(Admitted { video, by: Uploader { user: grant.user, session }, max_bytes, permit })
+    Ok(Admitted {
+        video,
+        by: Uploader {
+            user: grant.user,
+            session,
+        },
+        max_bytes,
+        permit,
+    })
 }
 
 fn declared_length(request: &HttpRequest) -> Option<u64> {
-    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    request
+        .headers()
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// A grant outlives the sign-out of the session that got it; the upload does not. When api-service can't be asked, the
 /// signature has to do: it is asked again while the upload runs.
 async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
-    let asked = SessionList { sessions: vec![session.clone()] };
+    let asked = SessionList {
+        sessions: vec![session.clone()],
+    };
     match tokio::time::timeout(SESSION_CHECK, state.platform.clients.api.check_sessions(asked)).await {
         Ok(Ok(good)) if good.sessions.contains(session) => Ok(()),
-        Ok(Ok(_)) => Err(ApiError::new(Code::Unauthenticated, "The session that got this grant has ended.")),
+        Ok(Ok(_)) => Err(ApiError::new(
+            Code::Unauthenticated,
+            "The session that got this grant has ended.",
+        )),
         Ok(Err(error @ ClientError::Refused { .. })) => Err(error.into()),
         Ok(Err(error @ ClientError::Away { .. })) => {
             warn!("Taking an upload without asking for its session: {error}");

@@ -44,9 +44,17 @@ pub fn begin(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Vec<Doomed>> {
     diesel::update(of_video.filter(objects::state.ne(DELETING)))
         .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
         .execute(conn)?;
-    let rows: Vec<(Id, Option<i64>)> =
-        of_video.select((objects::object_id, objects::removed_bytes)).order(objects::object_id).load(conn)?;
-    Ok(rows.into_iter().map(|(object, bytes)| Doomed { object, measured: bytes.is_some() }).collect())
+    let rows: Vec<(Id, Option<i64>)> = of_video
+        .select((objects::object_id, objects::removed_bytes))
+        .order(objects::object_id)
+        .load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(object, bytes)| Doomed {
+            object,
+            measured: bytes.is_some(),
+        })
+        .collect())
 }
 
 /// A row for a file of the video that had none, so that it counts and survives a crash like the others.
@@ -68,8 +76,13 @@ pub fn adopt(conn: &mut AnyConn, video: &VideoId, object: &Id, owner: &Id) -> Qu
 /// Writes down what the store is about to lose: bytes, or that there is no file. Never changed once written.
 pub fn measure(conn: &mut AnyConn, object: &Id, bytes: Option<u64>) -> QueryResult<()> {
     let bytes = bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    let unmeasured = objects::table.find(object.as_str()).filter(objects::removed_bytes.is_null());
-    diesel::update(unmeasured).set(objects::removed_bytes.eq(bytes)).execute(conn).map(drop)
+    let unmeasured = objects::table
+        .find(object.as_str())
+        .filter(objects::removed_bytes.is_null());
+    diesel::update(unmeasured)
+        .set(objects::removed_bytes.eq(bytes))
+        .execute(conn)
+        .map(drop)
 }
 
 /// Removes the rows, whose files are gone, and writes the receipt. Repeating it gives the first receipt.
@@ -78,13 +91,21 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
         return Ok(receipt);
     }
     let now = now_ms(conn)?;
-    let doomed = objects::table.filter(objects::video_id.eq(video.as_str())).filter(objects::state.eq(DELETING));
+    let doomed = objects::table
+        .filter(objects::video_id.eq(video.as_str()))
+        .filter(objects::state.eq(DELETING));
     let measured: Vec<Option<i64>> = doomed.select(objects::removed_bytes).load(conn)?;
     let lost: Vec<i64> = measured.into_iter().flatten().filter(|&bytes| bytes >= 0).collect();
     let (count, bytes) = (i64::try_from(lost.len()).unwrap_or(i64::MAX), lost.iter().sum::<i64>());
-    let open = tombstones::table.find(video.as_str()).filter(tombstones::finished_at.is_null());
+    let open = tombstones::table
+        .find(video.as_str())
+        .filter(tombstones::finished_at.is_null());
     let written = diesel::update(open)
-        .set((tombstones::objects.eq(count), tombstones::bytes.eq(bytes), tombstones::finished_at.eq(now)))
+        .set((
+            tombstones::objects.eq(count),
+            tombstones::bytes.eq(bytes),
+            tombstones::finished_at.eq(now),
+        ))
         .execute(conn)?;
     if written == 0 {
         // Another caller finished between the look above and this.
@@ -97,7 +118,10 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
 
 /// Whether the video's purge has begun: no upload of it may go on.
 pub fn has_begun(conn: &mut AnyConn, video: &VideoId) -> QueryResult<bool> {
-    let stones: i64 = tombstones::table.filter(tombstones::video_id.eq(video.as_str())).count().get_result(conn)?;
+    let stones: i64 = tombstones::table
+        .filter(tombstones::video_id.eq(video.as_str()))
+        .count()
+        .get_result(conn)?;
     Ok(stones > 0)
 }
 
@@ -112,7 +136,9 @@ pub fn unfinished(conn: &mut AnyConn, after: &str, limit: i64) -> QueryResult<Ve
         .load(conn)
 }
 
-
 fn to_receipt(objects: i64, bytes: i64) -> Receipt {
-    Receipt { objects: u64::try_from(objects).unwrap_or(0), bytes: u64::try_from(bytes).unwrap_or(0) }
+    Receipt {
+        objects: u64::try_from(objects).unwrap_or(0),
+        bytes: u64::try_from(bytes).unwrap_or(0),
+    }
 }

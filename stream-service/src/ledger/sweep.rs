@@ -20,8 +20,17 @@ const SILENCE_MS: i64 = 3 * crate::upload::HEARTBEAT.as_millis() as i64;
 
 /// Uploads, in pages by object id, that have been silent for `grace_ms` and whose process is not known to live. A SQLite
 /// file belongs to one process, so there any upload that isn't one of ours (`ours`) has lost its process.
-pub fn silent_uploads(conn: &mut AnyConn, after: &str, grace_ms: i64, ours: &[Id]) -> QueryResult<(Vec<ObjectKey>, Option<Id>)> {
-    let silence = if conn.backend() == Backend::Sqlite { 0 } else { SILENCE_MS };
+pub fn silent_uploads(
+    conn: &mut AnyConn,
+    after: &str,
+    grace_ms: i64,
+    ours: &[Id],
+) -> QueryResult<(Vec<ObjectKey>, Option<Id>)> {
+    let silence = if conn.backend() == Backend::Sqlite {
+        0
+    } else {
+        SILENCE_MS
+    };
     let before = now_ms(conn)? - grace_ms.max(silence);
     let rows: Vec<(Id, VideoId)> = objects::table
         .filter(objects::state.eq(WRITING))
@@ -31,9 +40,14 @@ pub fn silent_uploads(conn: &mut AnyConn, after: &str, grace_ms: i64, ours: &[Id
         .order(objects::object_id)
         .limit(PAGE)
         .load(conn)?;
-    let last = (rows.len() as i64 == PAGE).then(|| rows.last().map(|(object, _)| object.clone())).flatten();
+    let last = (rows.len() as i64 == PAGE)
+        .then(|| rows.last().map(|(object, _)| object.clone()))
+        .flatten();
     let silent = rows.into_iter().filter(|(object, _)| !ours.contains(object));
-    Ok((silent.map(|(object, video)| ObjectKey { video, object }).collect(), last))
+    Ok((
+        silent.map(|(object, video)| ObjectKey { video, object }).collect(),
+        last,
+    ))
 }
 
 /// Whether the ledger knows this object, in any state.
@@ -56,14 +70,19 @@ pub fn live_page(conn: &mut AnyConn, after: &str) -> QueryResult<Vec<(ObjectKey,
         .limit(PAGE)
         .load(conn)?;
     let rows = rows.into_iter();
-    Ok(rows.map(|(object, video, size)| (ObjectKey { video, object }, u64::try_from(size).unwrap_or(0))).collect())
+    Ok(rows
+        .map(|(object, video, size)| (ObjectKey { video, object }, u64::try_from(size).unwrap_or(0)))
+        .collect())
 }
 
 /// Live → lost; `false` when it is no longer live.
 pub fn mark_lost(conn: &mut AnyConn, object: &Id) -> QueryResult<bool> {
     let now = now_ms(conn)?;
     let live = objects::table.find(object.as_str()).filter(objects::state.eq(LIVE));
-    Ok(diesel::update(live).set((objects::state.eq(LOST), objects::updated_at.eq(now))).execute(conn)? == 1)
+    Ok(diesel::update(live)
+        .set((objects::state.eq(LOST), objects::updated_at.eq(now)))
+        .execute(conn)?
+        == 1)
 }
 
 /// Writing → deleting, for an upload that is still as silent as it was found; `false` when it has gone on, ended or become a
@@ -74,7 +93,10 @@ pub fn condemn(conn: &mut AnyConn, object: &Id, grace_ms: i64) -> QueryResult<bo
         .find(object.as_str())
         .filter(objects::state.eq(WRITING))
         .filter(objects::heartbeat_at.le(now - grace_ms));
-    Ok(diesel::update(silent).set((objects::state.eq(DELETING), objects::updated_at.eq(now))).execute(conn)? == 1)
+    Ok(diesel::update(silent)
+        .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
+        .execute(conn)?
+        == 1)
 }
 
 #[derive(QueryableByName)]
@@ -93,7 +115,13 @@ pub fn condemned(conn: &mut AnyConn) -> QueryResult<Vec<ObjectKey>> {
     )
     .bind::<BigInt, _>(PAGE)
     .load(conn)?;
-    Ok(rows.into_iter().map(|row| ObjectKey { video: row.video_id, object: row.object_id }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ObjectKey {
+            video: row.video_id,
+            object: row.object_id,
+        })
+        .collect())
 }
 
 /// Removes the row of a condemned upload whose files are gone, unless a purge has taken it over and counts it.

@@ -67,8 +67,21 @@ impl FileBody {
     pub fn new(file: File, parts: Vec<Part>, permit: Permit, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
         metrics.streams.inc();
         let length = parts.iter().map(Part::len).sum();
-        let pace = Pace { per_second: pace, began: None, sent: 0, sleep: None };
-        Self { file: Arc::new(file), parts: parts.into(), length, reading: None, pace, metrics, _permit: permit }
+        let pace = Pace {
+            per_second: pace,
+            began: None,
+            sent: 0,
+            sleep: None,
+        };
+        Self {
+            file: Arc::new(file),
+            parts: parts.into(),
+            length,
+            reading: None,
+            pace,
+            metrics,
+            _permit: permit,
+        }
     }
 
     /// Bytes of the whole body.
@@ -86,7 +99,9 @@ impl FileBody {
         let (start, wanted) = match self.parts.front() {
             None => return Poll::Ready(Ok(None)),
             Some(Part::Text(_)) => {
-                let Some(Part::Text(text)) = self.parts.pop_front() else { return Poll::Ready(Ok(None)) };
+                let Some(Part::Text(text)) = self.parts.pop_front() else {
+                    return Poll::Ready(Ok(None));
+                };
                 return Poll::Ready(Ok(Some(text)));
             }
             Some(&Part::File { start, end }) => (start, (end - start).min(PIECE as u64) as usize),
@@ -102,7 +117,10 @@ impl FileBody {
     /// Counts a piece off the first part.
     fn taken(&mut self, piece: Bytes) -> io::Result<Bytes> {
         if piece.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the stored file is shorter than its ledger says"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the stored file is shorter than its ledger says",
+            ));
         }
         if let Some(Part::File { start, end }) = self.parts.front_mut() {
             *start += piece.len() as u64;
@@ -189,7 +207,9 @@ impl Pace {
         if due <= Instant::now() {
             return Poll::Ready(());
         }
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         if sleep.deadline() != due {
             sleep.as_mut().reset(due);
         }

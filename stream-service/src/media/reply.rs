@@ -41,9 +41,14 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
     let etag = format!("\"{}\"", source.sha256);
     let modified = whole_seconds(source);
     let get = |name| joined(request, name);
-    let fields =
-        [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_RANGE]
-            .map(get);
+    let fields = [
+        header::IF_MATCH,
+        header::IF_UNMODIFIED_SINCE,
+        header::IF_NONE_MATCH,
+        header::IF_MODIFIED_SINCE,
+        header::IF_RANGE,
+    ]
+    .map(get);
     let conditions = Conditions {
         if_match: fields[0].as_deref(),
         if_unmodified_since: fields[1].as_deref(),
@@ -55,19 +60,33 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
         Outcome::Proceed { use_range } => use_range,
         Outcome::NotModified => return Ok(head(StatusCode::NOT_MODIFIED, &wanted, &etag, modified).finish()),
         Outcome::Failed => {
-            return Err(ApiError::new(Code::PreconditionFailed, "The file is not the one that the request names."));
+            return Err(ApiError::new(
+                Code::PreconditionFailed,
+                "The file is not the one that the request names.",
+            ));
         }
     };
     if request.method() == Method::HEAD {
         let mut response = head(StatusCode::OK, &wanted, &etag, modified);
-        return Ok(response.content_type(source.mime.as_str()).no_chunking(source.size).body(NoBody));
+        return Ok(response
+            .content_type(source.mime.as_str())
+            .no_chunking(source.size)
+            .body(NoBody));
     }
-    let range = if use_range { joined(request, header::RANGE) } else { None };
+    let range = if use_range {
+        joined(request, header::RANGE)
+    } else {
+        None
+    };
     let plan = range::plan(range.as_deref(), source.size);
     if plan == Plan::Unsatisfiable {
         return Err(unsatisfiable(source.size));
     }
-    let permit = state.limits.streams.try_acquire(wanted.client).map_err(|refused| refusal::streams(state, refused))?;
+    let permit = state
+        .limits
+        .streams
+        .try_acquire(wanted.client)
+        .map_err(|refused| refusal::streams(state, refused))?;
     let file = open(state, wanted.video, source).await?;
     let (mut response, parts) = planned(plan, &wanted, &etag, modified);
     let body = body(state, file, parts, permit);
@@ -80,8 +99,16 @@ fn planned(plan: Plan, wanted: &Wanted<'_>, etag: &str, modified: SystemTime) ->
     match plan {
         Plan::One(range) => {
             let mut response = head(StatusCode::PARTIAL_CONTENT, wanted, etag, modified);
-            response.content_type(mime).insert_header((header::CONTENT_RANGE, range.content_range(size)));
-            (response, vec![Part::File { start: range.start, end: range.end }])
+            response
+                .content_type(mime)
+                .insert_header((header::CONTENT_RANGE, range.content_range(size)));
+            (
+                response,
+                vec![Part::File {
+                    start: range.start,
+                    end: range.end,
+                }],
+            )
         }
         Plan::Many(ranges) => {
             let framing = Multipart::new(&ranges, size, mime, unguessable());
@@ -90,7 +117,10 @@ fn planned(plan: Plan, wanted: &Wanted<'_>, etag: &str, modified: SystemTime) ->
             let mut parts = Vec::new();
             for (text, range) in framing.parts() {
                 parts.push(Part::Text(text.clone().into()));
-                parts.push(Part::File { start: range.start, end: range.end });
+                parts.push(Part::File {
+                    start: range.start,
+                    end: range.end,
+                });
             }
             parts.push(Part::Text(framing.tail().into()));
             (response, parts)
@@ -117,7 +147,11 @@ fn head(status: StatusCode, wanted: &Wanted<'_>, etag: &str, modified: SystemTim
         .insert_header(("Cross-Origin-Resource-Policy", "same-origin"));
     if wanted.download {
         // The name is made from the id: no text of a user becomes a header.
-        let name = format!("attachment; filename=\"{}.{}\"", wanted.video, extension(&wanted.source.mime));
+        let name = format!(
+            "attachment; filename=\"{}.{}\"",
+            wanted.video,
+            extension(&wanted.source.mime)
+        );
         response.insert_header((header::CONTENT_DISPOSITION, name));
     }
     response
@@ -128,11 +162,17 @@ fn body(state: &State, file: File, parts: Vec<Part>, permit: Permit) -> FileBody
 }
 
 async fn open(state: &State, video: &VideoId, source: &Source) -> Result<File, ApiError> {
-    let key = ObjectKey { video: video.clone(), object: source.object.clone() };
+    let key = ObjectKey {
+        video: video.clone(),
+        object: source.object.clone(),
+    };
     let store = state.store.clone();
     match blocking(move || store.open(&key)).await? {
         Ok((file, size)) if size == source.size => Ok(file),
-        Ok((_, size)) => Err(ApiError::internal(format!("{video}: {size} bytes stored, the ledger says {}", source.size))),
+        Ok((_, size)) => Err(ApiError::internal(format!(
+            "{video}: {size} bytes stored, the ledger says {}",
+            source.size
+        ))),
         Err(StoreError::Missing) => {
             // Purged since the ledger was asked, or lost: the reconciler tells them apart.
             state.entries.evict(video);
@@ -155,7 +195,10 @@ fn unsatisfiable(size: u64) -> ApiError {
 /// All lines of a header as one list; `None` when it is absent or not text.
 fn joined(request: &HttpRequest, name: header::HeaderName) -> Option<String> {
     let lines: Result<Vec<&str>, _> = request.headers().get_all(&name).map(|value| value.to_str()).collect();
-    lines.ok().filter(|lines| !lines.is_empty()).map(|lines| lines.join(", "))
+    lines
+        .ok()
+        .filter(|lines| !lines.is_empty())
+        .map(|lines| lines.join(", "))
 }
 
 /// HTTP dates have whole seconds.

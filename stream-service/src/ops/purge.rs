@@ -22,25 +22,41 @@ const UPLOADS_END: Duration = Duration::from_secs(5);
 
 pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> {
     let asked = video.clone();
-    if let Some(receipt) = state.db.read(move |conn| Ok::<_, DbError>(purge::receipt(conn, &asked)?)).await? {
+    if let Some(receipt) = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(purge::receipt(conn, &asked)?))
+        .await?
+    {
         return Ok(receipt);
     }
     let closed = video.clone();
-    state.db.write(move |conn| Ok::<_, DbError>(purge::begin(conn, &closed)?)).await?;
+    state
+        .db
+        .write(move |conn| Ok::<_, DbError>(purge::begin(conn, &closed)?))
+        .await?;
     state.entries.evict(video);
     state.uploads.stop_video(video);
-    state.platform.bus.publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
+    state
+        .platform
+        .bus
+        .publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
     if !state.uploads.wait_for_none(video, UPLOADS_END).await {
         warn!(video_id = video; "An upload of {video} did not end in time; its file is removed under it");
     }
     adopt_files(state, video).await?;
     measure(state, video).await?;
     for object in doomed(state, video).await? {
-        let key = ObjectKey { video: video.clone(), object };
+        let key = ObjectKey {
+            video: video.clone(),
+            object,
+        };
         in_store(state, move |store| store.remove(&key)).await?;
     }
     let finished = video.clone();
-    let receipt = state.db.write(move |conn| Ok::<_, DbError>(purge::finish(conn, &finished)?)).await?;
+    let receipt = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(purge::finish(conn, &finished)?))
+        .await?;
     info!(video_id = video, objects = receipt.objects, bytes = receipt.bytes; "Purged video {video}: {} bytes", receipt.bytes);
     Ok(receipt)
 }
@@ -58,7 +74,9 @@ async fn adopt_files(state: &State, video: &VideoId) -> Result<(), ApiError> {
         .collect();
     let (video, owner) = (video.clone(), state.instance.clone());
     let adopted = state.db.write(move |conn| {
-        objects.iter().try_for_each(|object| purge::adopt(conn, &video, object, &owner))?;
+        objects
+            .iter()
+            .try_for_each(|object| purge::adopt(conn, &video, object, &owner))?;
         Ok::<_, DbError>(())
     });
     Ok(adopted.await?)
@@ -69,11 +87,16 @@ async fn measure(state: &State, video: &VideoId) -> Result<(), ApiError> {
     let rows = rows(state, video).await?;
     let mut sizes = Vec::new();
     for row in rows.into_iter().filter(|row| !row.measured) {
-        let key = ObjectKey { video: video.clone(), object: row.object.clone() };
+        let key = ObjectKey {
+            video: video.clone(),
+            object: row.object.clone(),
+        };
         sizes.push((row.object, in_store(state, move |store| store.size(&key)).await?));
     }
     let measured = state.db.write(move |conn| {
-        sizes.iter().try_for_each(|(object, bytes)| purge::measure(conn, object, *bytes))?;
+        sizes
+            .iter()
+            .try_for_each(|(object, bytes)| purge::measure(conn, object, *bytes))?;
         Ok::<_, DbError>(())
     });
     Ok(measured.await?)
@@ -85,5 +108,8 @@ async fn doomed(state: &State, video: &VideoId) -> Result<Vec<Id>, ApiError> {
 
 async fn rows(state: &State, video: &VideoId) -> Result<Vec<purge::Doomed>, ApiError> {
     let video = video.clone();
-    Ok(state.db.write(move |conn| Ok::<_, DbError>(purge::begin(conn, &video)?)).await?)
+    Ok(state
+        .db
+        .write(move |conn| Ok::<_, DbError>(purge::begin(conn, &video)?))
+        .await?)
 }

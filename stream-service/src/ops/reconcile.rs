@@ -38,8 +38,13 @@ async fn finish_purges(state: &State, dry_run: bool, report: &mut StoreReport) -
     let mut after = String::new();
     loop {
         let start = after.clone();
-        let page = state.db.read(move |conn| Ok::<_, DbError>(purge_rows::unfinished(conn, &start, sweep::PAGE)?)).await?;
-        let Some(last) = page.last().map(VideoId::to_string) else { return Ok(()) };
+        let page = state
+            .db
+            .read(move |conn| Ok::<_, DbError>(purge_rows::unfinished(conn, &start, sweep::PAGE)?))
+            .await?;
+        let Some(last) = page.last().map(VideoId::to_string) else {
+            return Ok(());
+        };
         for video in page {
             sample(report, "unfinished purge", &video);
             report.resumed_deletions += 1;
@@ -83,7 +88,10 @@ async fn is_orphan(state: &State, found: &Found) -> Result<bool, ApiError> {
         FoundKind::Stray => Ok(true),
         FoundKind::Object(key) | FoundKind::Part(key) => {
             let key = key.clone();
-            Ok(!state.db.read(move |conn| Ok::<_, DbError>(sweep::knows(conn, &key)?)).await?)
+            Ok(!state
+                .db
+                .read(move |conn| Ok::<_, DbError>(sweep::knows(conn, &key)?))
+                .await?)
         }
     }
 }
@@ -92,7 +100,10 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
     let (mut lost, mut live, mut after) = (Vec::new(), 0usize, String::new());
     loop {
         let start = after.clone();
-        let page = state.db.read(move |conn| Ok::<_, DbError>(sweep::live_page(conn, &start)?)).await?;
+        let page = state
+            .db
+            .read(move |conn| Ok::<_, DbError>(sweep::live_page(conn, &start)?))
+            .await?;
         let Some((last, _)) = page.last() else { break };
         after = last.object.to_string();
         for (key, size) in page {
@@ -110,7 +121,10 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
     }
     report.lost_objects = lost.len() as u64;
     if lost.len() > MANY_LOST && lost.len() * 2 > live {
-        error!("{} of {live} objects are not in the store. Is it mounted? Nothing is reported as lost", lost.len());
+        error!(
+            "{} of {live} objects are not in the store. Is it mounted? Nothing is reported as lost",
+            lost.len()
+        );
         return Ok(());
     }
     if !dry_run {
@@ -123,7 +137,9 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
 
 /// Live → lost, and api-service is told, in one transaction.
 async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
-    let failure = MediaFailed { reason: "The stored file was lost or damaged.".to_owned() };
+    let failure = MediaFailed {
+        reason: "The stored file was lost or damaged.".to_owned(),
+    };
     let message = Message::new(MEDIA_FAILED, &key.video, &failure);
     let video = key.video.clone();
     let told = state.db.write(move |conn| {

@@ -12,7 +12,9 @@ pub async fn expire(state: &State, dry_run: bool, grace: Duration) -> Result<Swe
     let mut after = String::new();
     loop {
         let (start, ours) = (after.clone(), state.uploads.objects());
-        let page = state.db.read(move |conn| Ok::<_, DbError>(sweep::silent_uploads(conn, &start, grace_ms, &ours)?));
+        let page = state
+            .db
+            .read(move |conn| Ok::<_, DbError>(sweep::silent_uploads(conn, &start, grace_ms, &ours)?));
         let (silent, last) = page.await?;
         for key in silent {
             if dry_run || remove(state, key, grace_ms).await? {
@@ -29,7 +31,10 @@ pub async fn expire(state: &State, dry_run: bool, grace: Duration) -> Result<Swe
 /// Condemns the row first: from then on the upload can't end well, should it live after all.
 async fn remove(state: &State, key: ObjectKey, grace_ms: i64) -> Result<bool, ApiError> {
     let object = key.object.clone();
-    let condemned = state.db.write(move |conn| Ok::<_, DbError>(sweep::condemn(conn, &object, grace_ms)?)).await?;
+    let condemned = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(sweep::condemn(conn, &object, grace_ms)?))
+        .await?;
     if condemned {
         erase(state, key).await?;
     }
@@ -39,7 +44,10 @@ async fn remove(state: &State, key: ObjectKey, grace_ms: i64) -> Result<bool, Ap
 async fn erase(state: &State, key: ObjectKey) -> Result<(), ApiError> {
     let object: Id = key.object.clone();
     in_store(state, move |store| store.remove(&key)).await?;
-    Ok(state.db.write(move |conn| Ok::<_, DbError>(sweep::erase(conn, &object)?)).await?)
+    Ok(state
+        .db
+        .write(move |conn| Ok::<_, DbError>(sweep::erase(conn, &object)?))
+        .await?)
 }
 
 /// Ends removals that a crash interrupted.

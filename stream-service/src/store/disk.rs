@@ -9,7 +9,10 @@ use common::ids::VideoId;
 use log::warn;
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fsync, mkdirat, openat, statat, unlinkat},
+    fs::{
+        AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fsync, mkdirat,
+        openat, statat, unlinkat,
+    },
     io::Errno,
 };
 use std::{

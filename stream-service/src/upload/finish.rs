@@ -37,7 +37,9 @@ enum Commit {
 }
 
 pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whole) -> Result<Stored, ApiError> {
-    let published = blocking(move || publish(whole)).await.and_then(|result| result.map_err(unkept));
+    let published = blocking(move || publish(whole))
+        .await
+        .and_then(|result| result.map_err(unkept));
     let media = match published {
         Ok(media) => media,
         Err(error) => {
@@ -65,7 +67,11 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
 
 /// On the blocking pool: the file has its name, durably, when this is Ok. On failure its part is gone.
 fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
-    let Whole { incoming, sha256, bytes } = whole;
+    let Whole {
+        incoming,
+        sha256,
+        bytes,
+    } = whole;
     let found = probe::probe(incoming.file()).map_err(|error| match error {
         ProbeError::Rejected(text) => Unkept::NotVideo(text),
         ProbeError::Io(error) => Unkept::Unreadable(error),
@@ -85,10 +91,11 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
 
 fn unkept(why: Unkept) -> ApiError {
     match why {
-        Unkept::NotVideo(text) => {
-            ApiError::new(Code::UnsupportedMedia, format!("This is not a video that can be played. Found: {text}."))
-                .with("found", text)
-        }
+        Unkept::NotVideo(text) => ApiError::new(
+            Code::UnsupportedMedia,
+            format!("This is not a video that can be played. Found: {text}."),
+        )
+        .with("found", text),
         Unkept::Store(error) => store_error(error),
         Unkept::Unreadable(error) => ApiError::internal(error),
     }
@@ -118,7 +125,11 @@ async fn commit(state: &State, key: &ObjectKey, media: &MediaReady) -> Commit {
 /// file, and a dead row is found by the sweeps.
 async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), ApiError> {
     let object = key.object.clone();
-    match state.db.read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?)).await {
+    match state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?))
+        .await
+    {
         Ok(Some(row)) if row == LIVE => Ok(()),
         Ok(_) => {
             remove(state, key).await;
@@ -134,7 +145,10 @@ async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), Ap
 /// Removes the file, then the row. A row that a purge has taken over stays with its file: the purge counts both.
 async fn remove(state: &State, key: &ObjectKey) {
     let object = key.object.clone();
-    let row = state.db.read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?)).await;
+    let row = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?))
+        .await;
     if matches!(&row, Ok(Some(row)) if row == ledger::DELETING) {
         return;
     }

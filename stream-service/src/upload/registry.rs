@@ -44,9 +44,17 @@ pub struct Ticket {
 impl Registry {
     pub fn register(&self, key: &ObjectKey, session: &Id) -> Ticket {
         let (stop, stopped) = watch::channel(None);
-        let running = Running { video: key.video.clone(), session: session.clone(), stop };
+        let running = Running {
+            video: key.video.clone(),
+            session: session.clone(),
+            stop,
+        };
         self.lock().insert(key.object.clone(), running);
-        Ticket { object: key.object.clone(), stop: stopped, shared: Arc::clone(&self.0) }
+        Ticket {
+            object: key.object.clone(),
+            stop: stopped,
+            shared: Arc::clone(&self.0),
+        }
     }
 
     pub fn stop_video(&self, video: &VideoId) {
@@ -91,7 +99,9 @@ impl Registry {
     fn stop(&self, why: Stop, which: impl Fn(&Running) -> bool) {
         for running in self.lock().values().filter(|running| which(running)) {
             // The first reason stays.
-            running.stop.send_if_modified(|stop| stop.replace(stop.unwrap_or(why)).is_none());
+            running
+                .stop
+                .send_if_modified(|stop| stop.replace(stop.unwrap_or(why)).is_none());
         }
     }
 
@@ -122,7 +132,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.object);
+        self.shared
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.object);
         self.shared.ended.notify_waiters();
     }
 }
@@ -132,7 +146,10 @@ mod tests {
     use super::*;
 
     fn key() -> ObjectKey {
-        ObjectKey { video: VideoId::random(), object: Id::now() }
+        ObjectKey {
+            video: VideoId::random(),
+            object: Id::now(),
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
@@ -155,7 +172,9 @@ mod tests {
         let key = key();
         let ticket = registry.register(&key, &Id::now());
         assert!(!registry.wait_for_none(&key.video, Duration::from_millis(1)).await);
-        let (gone, ()) = tokio::join!(registry.wait_for_none(&key.video, Duration::from_secs(5)), async { drop(ticket) });
+        let (gone, ()) = tokio::join!(registry.wait_for_none(&key.video, Duration::from_secs(5)), async {
+            drop(ticket)
+        });
         assert!(gone && registry.objects().is_empty());
     }
 }

@@ -50,7 +50,10 @@ impl Sink {
         let (store, key) = (state.store.clone(), key.clone());
         let incoming = blocking(move || store.create(&key)).await?.map_err(store_error)?;
         Ok(Self {
-            writer: Place::Here(Writer { incoming, hash: Sha256::new() }),
+            writer: Place::Here(Writer {
+                incoming,
+                hash: Sha256::new(),
+            }),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
             received: 0,
@@ -82,7 +85,11 @@ impl Sink {
         self.flush().await?;
         let Writer { incoming, hash } = self.take_writer().await?;
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Whole { incoming, sha256, bytes: self.received })
+        Ok(Whole {
+            incoming,
+            sha256,
+            bytes: self.received,
+        })
     }
 
     /// Removes what was written, and is over when it is gone.
@@ -112,7 +119,9 @@ impl Sink {
         if let Place::OnThePool(work) = &mut self.writer {
             let done = work.await;
             self.writer = Place::Gone;
-            let (writer, spare) = done.map_err(|error| ApiError::internal(pool_failed(&error)))?.map_err(store_error)?;
+            let (writer, spare) = done
+                .map_err(|error| ApiError::internal(pool_failed(&error)))?
+                .map_err(store_error)?;
             (self.writer, self.spare) = (Place::Here(writer), spare);
         }
         match std::mem::replace(&mut self.writer, Place::Gone) {
@@ -128,12 +137,16 @@ pub fn too_large(max_bytes: u64) -> ApiError {
 
 /// Runs what blocks on the disk on the blocking pool.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ApiError::internal(pool_failed(&error)))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ApiError::internal(pool_failed(&error)))
 }
 
 pub fn store_error(error: StoreError) -> ApiError {
     match error {
-        StoreError::Full(_) => ApiError::new(Code::StorageFull, "There is no space left for this video.").because(error),
+        StoreError::Full(_) => {
+            ApiError::new(Code::StorageFull, "There is no space left for this video.").because(error)
+        }
         StoreError::Missing | StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
     }
 }

@@ -43,11 +43,17 @@ async fn read_form(form: &mut Multipart, sink: &mut Sink, stall: Duration) -> Re
         let mut field = field.map_err(|error| form_error(&error))?;
         fields += 1;
         if fields > MAX_FIELDS {
-            return Err(ApiError::new(Code::BadRequest, format!("The form has more than {MAX_FIELDS} fields.")));
+            return Err(ApiError::new(
+                Code::BadRequest,
+                format!("The form has more than {MAX_FIELDS} fields."),
+            ));
         }
         let is_file = field.name() == Some("file");
         if is_file && found {
-            return Err(ApiError::new(Code::BadRequest, "The form has more than one field `file`."));
+            return Err(ApiError::new(
+                Code::BadRequest,
+                "The form has more than one field `file`.",
+            ));
         }
         found |= is_file;
         // The name and type that the client gives the file are not looked at: they are text of a user.
@@ -59,11 +65,18 @@ async fn read_form(form: &mut Multipart, sink: &mut Sink, stall: Duration) -> Re
             }
             other += piece.len();
             if other > MAX_OTHER_FIELDS {
-                return Err(ApiError::new(Code::BadRequest, "The fields beside `file` are too large."));
+                return Err(ApiError::new(
+                    Code::BadRequest,
+                    "The fields beside `file` are too large.",
+                ));
             }
         }
     }
-    if found { Ok(()) } else { Err(ApiError::new(Code::BadRequest, "The form has no field `file`.")) }
+    if found {
+        Ok(())
+    } else {
+        Err(ApiError::new(Code::BadRequest, "The form has no field `file`."))
+    }
 }
 
 async fn next<S: Stream + Unpin>(stream: &mut S, stall: Duration) -> Result<Option<S::Item>, ApiError> {

@@ -103,7 +103,7 @@ impl Stream {
     }
 }
 
-fn media() -> Option<PathBuf> {
+pub fn media() -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     if !folder.join("manifest.json").exists() {
         eprintln!("SKIPPED: no test media at {}", folder.display());
