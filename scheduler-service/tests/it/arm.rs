@@ -1,5 +1,7 @@
 //! `PUT` and `DELETE /internal/jobs/{kind}/{key}` at the level of rows: what repeated and changed requests do in every state.
 
+use std::time::Duration;
+
 use common::db::{AnyConn, Db, DbError, now_ms};
 use common::testing::on_each_backend;
 use scheduler_service::MIGRATIONS;
@@ -214,6 +216,42 @@ fn every_settle_is_a_compare_and_set() {
         assert_eq!(kept, std::slice::from_ref(&second.job.id));
         t.done(&second);
         assert!(!t.settle(&second, Outcome::GivenBack), "settled once");
+    });
+}
+
+/// Two workers look at the same moment: each due job and each lease that ran out goes to one of them, and neither waits for the
+/// other longer than SQLite's one writer makes it.
+#[test]
+fn what_one_transaction_leases_another_does_not() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        for run_out in [false, true] {
+            let lease_at = move |conn: &mut AnyConn| -> Result<usize, DbError> {
+                let now = now_ms(conn)? + if run_out { 60_000 } else { 0 };
+                Ok(ops::lease(conn, now, &terms(), 4, true)?.len())
+            };
+            if !run_out {
+                db.write(|conn| -> Result<_, DbError> { Ok(ops::arm(conn, 1, &purge_request("k"))?.created) })
+                    .await
+                    .unwrap();
+            }
+            let (leased, second_may_look) = tokio::sync::oneshot::channel();
+            let (second_has_looked, looked) = std::sync::mpsc::channel::<()>();
+            let first = db.write(move |conn| -> Result<usize, DbError> {
+                let count = lease_at(conn)?;
+                leased.send(()).ok();
+                // SQLite's second writer waits for this transaction: it may not wait for that one.
+                drop(looked.recv_timeout(Duration::from_millis(500)));
+                Ok(count)
+            });
+            let second = async {
+                second_may_look.await.unwrap();
+                let count = db.write(lease_at).await;
+                second_has_looked.send(()).ok();
+                count
+            };
+            let (first, second) = futures_util::future::join(first, second).await;
+            assert_eq!((first.unwrap(), second.unwrap()), (1, 0), "run out: {run_out}");
+        }
     });
 }
 
