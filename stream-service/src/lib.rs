@@ -9,7 +9,7 @@ mod ledger;
 pub mod limit;
 mod media;
 mod metrics;
-pub mod openapi;
+mod openapi;
 mod ops;
 pub mod precondition;
 pub mod probe;
@@ -35,9 +35,9 @@ use state::{Limits, State};
 use std::{sync::Arc, time::Duration};
 use store::Store;
 
-/// The tables of this service.
 pub use openapi::openapi;
 
+/// The tables of this service.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),

@@ -20,7 +20,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     tags((name = "uploads", description = "Sending a video"), (name = "media", description = "Playing a video")),
     modifiers(&Grants),
 )]
-pub struct Docs;
+struct Docs;
 
 struct Grants;
 
@@ -30,5 +30,18 @@ impl Modify for Grants {
         api.components
             .get_or_insert_with(Default::default)
             .add_security_scheme("uploadGrant", scheme);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_public_address_is_described() {
+        let document = serde_json::to_value(super::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths["/uploads/by-video/{videoId}"]["put"].is_object());
+        assert!(paths["/uploads/by-video/{videoId}"]["post"].is_object());
+        assert!(paths["/media/{grant}/{videoId}/file"]["get"].is_object());
+        assert!(document["components"]["schemas"]["Stored"]["properties"]["sha256"].is_object());
     }
 }

@@ -109,6 +109,13 @@ impl Store {
         }
     }
 
+    /// Removes all of these objects of one video, as [`Store::remove`] does one.
+    pub fn remove_all(&self, video: &VideoId, objects: &[Id]) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(disk) => disk.remove_all(video, objects).map(drop),
+        }
+    }
+
     /// The groups that [`Store::list`] lists, in order: a bounded way through a store of any size.
     pub fn groups(&self) -> Result<Vec<String>, StoreError> {
         match self {

@@ -14,13 +14,6 @@ use diesel::{
     sql_types::{BigInt, Text},
 };
 
-/// An object to be removed.
-#[derive(Clone, Debug)]
-pub struct Doomed {
-    pub object: Id,
-    pub measured: bool,
-}
-
 /// The receipt of a purge that is done.
 pub fn receipt(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receipt>> {
     let row: Option<(i64, i64, Option<i64>)> = tombstones::table
@@ -31,55 +24,86 @@ pub fn receipt(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receip
     Ok(row.and_then(|(objects, bytes, finished)| finished.map(|_| to_receipt(objects, bytes))))
 }
 
-/// Closes the video and dooms its objects.
-pub fn begin(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Vec<Doomed>> {
+/// Closes the video and dooms its objects; the receipt instead, when that has been done.
+pub fn begin(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receipt>> {
     let now = now_ms(conn)?;
-    diesel::sql_query(
+    let closed = diesel::sql_query(
         "INSERT INTO tombstones (video_id, objects, bytes, begun_at) VALUES ($1, 0, 0, $2) ON CONFLICT (video_id) DO NOTHING",
     )
     .bind::<Text, _>(video.as_str())
     .bind::<BigInt, _>(now)
     .execute(conn)?;
+    if closed == 0
+        && let Some(receipt) = receipt(conn, video)?
+    {
+        return Ok(Some(receipt));
+    }
+    doom(conn, video, now)?;
+    Ok(None)
+}
+
+fn doom(conn: &mut AnyConn, video: &VideoId, now: i64) -> QueryResult<()> {
     let of_video = objects::table.filter(objects::video_id.eq(video.as_str()));
     diesel::update(of_video.filter(objects::state.ne(DELETING)))
         .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
-        .execute(conn)?;
+        .execute(conn)
+        .map(drop)
+}
+
+/// Writes down what the store is about to lose: `files` are the objects that lie there, with their bytes. A file that no row
+/// knows gets one; a row without a file is written down as such. What is written down is never changed. Returns all objects.
+pub fn measure(conn: &mut AnyConn, video: &VideoId, files: &[(Id, u64)], owner: &Id) -> QueryResult<Vec<Id>> {
+    let now = now_ms(conn)?;
+    doom(conn, video, now)?;
+    let of_video = objects::table.filter(objects::video_id.eq(video.as_str()));
     let rows: Vec<(Id, Option<i64>)> = of_video
         .select((objects::object_id, objects::removed_bytes))
-        .order(objects::object_id)
         .load(conn)?;
-    Ok(rows
-        .into_iter()
-        .map(|(object, bytes)| Doomed {
-            object,
-            measured: bytes.is_some(),
-        })
-        .collect())
+    for (object, bytes) in files {
+        match rows.iter().find(|(row, _)| row == object) {
+            None => adopt(conn, video, object, owner, now, *bytes)?,
+            Some((_, None)) => set_removed(conn, object, i64::try_from(*bytes).unwrap_or(i64::MAX))?,
+            Some((_, Some(_))) => {}
+        }
+    }
+    let lies_there = |object: &Id| files.iter().any(|(file, _)| file == object);
+    for (object, _) in rows
+        .iter()
+        .filter(|(object, removed)| removed.is_none() && !lies_there(object))
+    {
+        set_removed(conn, object, -1)?;
+    }
+    of_video.select(objects::object_id).load(conn)
 }
 
 /// A row for a file of the video that had none, so that it counts and survives a crash like the others.
-pub fn adopt(conn: &mut AnyConn, video: &VideoId, object: &Id, owner: &Id) -> QueryResult<()> {
-    let now = now_ms(conn)?;
-    diesel::sql_query(
-        "INSERT INTO objects (object_id, video_id, kind, state, size_bytes, sha256, mime, media, session_id, owner, \
-         heartbeat_at, created_at, updated_at) VALUES ($1, $2, 'source', 'deleting', 0, '', '', '', '', $3, $4, $4, $4) \
-         ON CONFLICT (object_id) DO NOTHING",
-    )
-    .bind::<Text, _>(object.as_str())
-    .bind::<Text, _>(video.as_str())
-    .bind::<Text, _>(owner.as_str())
-    .bind::<BigInt, _>(now)
-    .execute(conn)
-    .map(drop)
+fn adopt(conn: &mut AnyConn, video: &VideoId, object: &Id, owner: &Id, now: i64, bytes: u64) -> QueryResult<()> {
+    diesel::insert_into(objects::table)
+        .values((
+            objects::object_id.eq(object.as_str()),
+            objects::video_id.eq(video.as_str()),
+            objects::kind.eq("source"),
+            objects::state.eq(DELETING),
+            objects::size_bytes.eq(0),
+            (
+                objects::sha256.eq(""),
+                objects::mime.eq(""),
+                objects::media.eq(""),
+                objects::session_id.eq(""),
+            ),
+            objects::owner.eq(owner.as_str()),
+            objects::heartbeat_at.eq(now),
+            objects::removed_bytes.eq(i64::try_from(bytes).unwrap_or(i64::MAX)),
+            objects::created_at.eq(now),
+            objects::updated_at.eq(now),
+        ))
+        .execute(conn)
+        .map(drop)
 }
 
-/// Writes down what the store is about to lose: bytes, or that there is no file. Never changed once written.
-pub fn measure(conn: &mut AnyConn, object: &Id, bytes: Option<u64>) -> QueryResult<()> {
-    let bytes = bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
-    let unmeasured = objects::table
-        .find(object.as_str())
-        .filter(objects::removed_bytes.is_null());
-    diesel::update(unmeasured)
+fn set_removed(conn: &mut AnyConn, object: &Id, bytes: i64) -> QueryResult<()> {
+    let row = objects::table.find(object.as_str());
+    diesel::update(row)
         .set(objects::removed_bytes.eq(bytes))
         .execute(conn)
         .map(drop)

@@ -5,7 +5,7 @@
 //! could not write; no path component is ever followed through a symbolic link.
 
 use super::{ObjectKey, StoreError};
-use common::ids::VideoId;
+use common::ids::{Id, VideoId};
 use log::warn;
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -173,17 +173,26 @@ impl DiskStore {
     }
 
     pub fn remove(&self, key: &ObjectKey) -> Result<bool, StoreError> {
-        let directory = match self.video_dir(&key.video) {
+        self.remove_all(&key.video, std::slice::from_ref(&key.object))
+    }
+
+    /// Whether any of them was there. Durable: either the directory without them is synced, or its own removal is.
+    pub fn remove_all(&self, video: &VideoId, objects: &[Id]) -> Result<bool, StoreError> {
+        let directory = match self.video_dir(video) {
             Err(Errno::NOENT) => return Ok(false),
             other => other?,
         };
         let mut removed = false;
-        for name in names(key) {
-            removed |= unlink(&directory, &name)?;
+        for object in objects {
+            removed |= unlink(&directory, object.as_str())?;
+            removed |= unlink(&directory, &format!("{object}{PART}"))?;
         }
-        // Also when nothing was there: an earlier try may have unlinked and then failed to sync.
-        fsync(&directory)?;
-        remove_empty_dir(&self.root, &key.video);
+        let group = openat(&*self.root, group_of(video), DIR_FLAGS, Mode::empty())?;
+        // A sync also when nothing was there: an earlier try may have unlinked and then failed to sync.
+        match unlinkat(&group, video.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => fsync(&group)?,
+            Err(_) => fsync(&directory)?,
+        }
         Ok(removed)
     }
 
