@@ -72,7 +72,10 @@ pub enum Bus {
 
 /// Topics of an in-process bus, kept while somebody listens.
 #[derive(Clone, Default)]
-pub struct LocalBus(Arc<Mutex<HashMap<String, broadcast::Sender<Arc<[u8]>>>>>);
+pub struct LocalBus(Arc<Mutex<Topics>>);
+
+/// By name: where the listeners of a topic get the JSON of each message.
+type Topics = HashMap<String, broadcast::Sender<Arc<[u8]>>>;
 
 /// Why `bus.url` can't be used.
 #[derive(Debug, thiserror::Error)]

@@ -83,7 +83,6 @@ pub fn metrics_route(metrics: &Metrics) -> impl FnOnce(&mut web::ServiceConfig) 
     }
 }
 
-#[expect(clippy::unused_async, reason = "actix handlers are async")]
 async fn alive() -> HttpResponse {
     HttpResponse::Ok()
         .content_type("text/plain; charset=utf-8")
@@ -108,7 +107,6 @@ async fn ready(health: web::Data<Health>, query: web::Query<ReadyQuery>) -> Http
     response.json(json!({ "ready": all, "checks": checks }))
 }
 
-#[expect(clippy::unused_async, reason = "actix handlers are async")]
 async fn expose(metrics: web::Data<Metrics>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")

@@ -6,6 +6,7 @@
 
 mod body;
 mod client;
+mod connect;
 mod exchange;
 mod headers;
 mod host;

@@ -67,7 +67,7 @@ fn unscaled(value: u64, units: &[(&'static str, u64)]) -> (u64, &'static str) {
     let mut best = (value, units.last().map_or("", |unit| unit.0));
     let mut factor = 0;
     for (name, size) in units {
-        if value > 0 && value % size == 0 && *size > factor {
+        if value > 0 && value.is_multiple_of(*size) && *size > factor {
             factor = *size;
             best = (value / size, name);
         }

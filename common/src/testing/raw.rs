@@ -149,6 +149,9 @@ impl Raw {
 
     /// The body that follows `head`, and whether it is whole by its own framing.
     pub async fn body(&mut self, head: &Answer) -> (Vec<u8>, bool) {
+        if matches!(head.status, 204 | 304) {
+            return (Vec::new(), true);
+        }
         if head.header("transfer-encoding") == Some("chunked") {
             return self.chunks().await;
         }
@@ -157,7 +160,6 @@ impl Raw {
                 Some(body) => (body, true),
                 None => (std::mem::take(&mut self.unread), false),
             },
-            None if matches!(head.status, 204 | 304) => (Vec::new(), true),
             None => (self.rest().await, true),
         }
     }

@@ -1,7 +1,6 @@
 //! The configuration: precedence, refusals, secrets. Promise 20.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use common::config::{ByteSize, Config, Sources, load};
 
@@ -155,7 +154,7 @@ fn promise_20_a_wrong_configuration_does_not_start() {
     );
     let (dir, mut broken) = sources("not toml at all [", &[], &[]);
     assert!(load(&broken).unwrap_err().to_string().contains("is not TOML"));
-    broken.file = Some(PathBuf::from(dir.path().join("missing.toml")));
+    broken.file = Some(dir.path().join("missing.toml"));
     assert!(load(&broken).unwrap_err().to_string().contains("can't be read"));
 }
 

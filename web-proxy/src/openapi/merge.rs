@@ -28,6 +28,9 @@ pub fn merge(public_url: &str, documents: Vec<Value>, missing: &[&str]) -> Value
 }
 
 fn add(whole: &mut Value, mut document: Value) {
+    if !document.is_object() {
+        return;
+    }
     for (kind, name, new_name) in clashes(whole, &document) {
         let (from, to) = (reference(&kind, &name), reference(&kind, &new_name));
         follow(&mut document, &from, &to);

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::http::uri::Scheme;
-use hyper::{Request, Response, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::Outgoing;
-use super::headers::Head;
+use super::connect::Connector;
+use super::headers::{Head, Length};
 use super::upstreams::Replica;
 
 /// Idle connections kept to each replica by each worker.
@@ -20,7 +22,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// Read buffer of a connection, in bytes; also the bound of a service's answer head.
 const READ_BUFFER: usize = 128 * 1024;
 
-pub struct Client(Pool<HttpConnector, Outgoing>);
+pub struct Client(Pool<Connector, Outgoing>);
 
 impl Client {
     pub fn new(connect: Duration) -> Self {
@@ -34,7 +36,7 @@ impl Client {
             .http1_max_buf_size(READ_BUFFER)
             // The public Host goes on as it came.
             .set_host(false)
-            .build(connector);
+            .build(Connector(connector));
         Client(pool)
     }
 
@@ -50,10 +52,17 @@ impl Client {
         *request.headers_mut() = head.headers.clone();
         let headers = request.headers_mut();
         // Only HTTP/1.0 comes without one; to the service it is HTTP/1.1, which needs it.
-        if !headers.contains_key(hyper::header::HOST)
+        if !headers.contains_key(HOST)
             && let Ok(host) = replica.authority().as_str().parse()
         {
-            headers.insert(hyper::header::HOST, host);
+            headers.insert(HOST, host);
+        }
+        // A method that means a body says that there is none (RFC 9110 section 8.6).
+        let means_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
+        if means_body && head.length == Length::None {
+            request
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         self.0.request(request).await
     }

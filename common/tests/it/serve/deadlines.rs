@@ -21,9 +21,9 @@ async fn drip(client: &mut Raw, text: &str) {
             return;
         }
         let mut answer = [0; 1024];
-        match tokio::time::timeout(Duration::from_millis(20), client.io.read(&mut answer)).await {
-            Ok(Ok(0) | Err(_)) => return,
-            Ok(Ok(_)) | Err(_) => {}
+        let read = tokio::time::timeout(Duration::from_millis(20), client.io.read(&mut answer)).await;
+        if matches!(read, Ok(Ok(0) | Err(_))) {
+            return;
         }
     }
     panic!("the whole head was taken, however slow");

@@ -1,0 +1,358 @@
+//! Services that are away, slow, dying or talking nonsense: what the client is told, and how soon (promise 6).
+
+use std::time::Duration;
+
+use common::config::Span;
+use common::testing::eventually;
+use common::testing::raw::Raw;
+use tokio::net::TcpSocket;
+use web_proxy::Mode;
+
+use crate::edge::{ask, before, config, page, start, try_start};
+use crate::upstream::{Upstream, nobody};
+
+const GET: &str = "GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n";
+const POST: &str = "POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
+/// Short enough to be waited for.
+const WAIT: Duration = Duration::from_millis(500);
+
+#[actix_web::test]
+async fn a_service_that_is_away_is_503_with_retry_after() {
+    let gone = nobody().await;
+    let edge = start(config(&[&gone], &[&gone], &[&gone])).await;
+    for text in [GET, POST] {
+        let answer = ask(&edge, text).await;
+        answer.check_problem(503, "upstream_unavailable");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+        assert!(
+            !answer.text().contains("127.0.0.1"),
+            "addresses of services are for the log"
+        );
+    }
+    assert_eq!(
+        ask(&edge, "GET / HTTP/1.1\r\nHost: t\r\n\r\n").await.status,
+        200,
+        "the page lives on"
+    );
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn another_replica_answers_for_one_that_is_away() {
+    let (gone, alive) = (nobody().await, Upstream::named("alive").await);
+    let edge = start(config(&[&gone, &alive.base], &[&gone], &[&gone])).await;
+    for text in [GET, POST, GET, POST, GET, POST] {
+        let answer = ask(&edge, text).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "alive"));
+        let seen = alive.last();
+        assert!(seen.whole);
+        assert_eq!(
+            seen.body.len(),
+            if text == POST { 5 } else { 0 },
+            "a body that nobody took is sent to the other"
+        );
+    }
+    assert_eq!(alive.count(), 6);
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn replicas_take_turns() {
+    let (one, two) = (Upstream::named("one").await, Upstream::named("two").await);
+    let edge = start(config(&[&one.base, &two.base], &[&one.base], &[&one.base])).await;
+    for _ in 0..10 {
+        assert_eq!(ask(&edge, GET).await.status, 200);
+    }
+    assert_eq!((one.count(), two.count()), (5, 5));
+    edge.stop().await;
+}
+
+/// Connections to this address are never answered: its queue is full.
+#[actix_web::test]
+async fn promise_6_connecting_has_a_deadline() {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(io)) =
+        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address)).await
+    {
+        queue.push(io);
+    }
+    let full = format!("http://{address}");
+    let mut config = config(&[&full], &[&full], &[&full]);
+    config.proxy.connect_timeout = Span(Duration::from_millis(300));
+    let edge = start(config).await;
+    ask(&edge, GET).await.check_problem(503, "upstream_unavailable");
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn a_lost_connection_is_tried_once_more_when_that_is_safe() {
+    for (text, asked, status) in [
+        (GET, 2, 200),
+        (POST, 1, 502),
+        ("DELETE /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n", 1, 502),
+    ] {
+        let first = std::rc::Rc::new(std::cell::Cell::new(true));
+        let service = Upstream::new(move |mut call| {
+            let first = first.clone();
+            async move {
+                let Some(mut seen) = call.head().await else { return };
+                call.body(&mut seen).await;
+                if !first.replace(false) {
+                    call.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+                }
+            }
+        })
+        .await;
+        let edge = before(&service).await;
+        let answer = ask(&edge, text).await;
+        assert_eq!((answer.status, service.count()), (status, asked), "{text}");
+        if status == 502 {
+            answer.check_problem(502, "upstream_unavailable");
+            assert_eq!(answer.header("retry-after"), Some("1"));
+        }
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn an_answer_that_is_none_is_502() {
+    let long = format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n\r\n", "y".repeat(300_000));
+    for said in [
+        "garbage\r\n\r\n",
+        "HTTP/9.9 200 OK\r\n\r\n",
+        "HTTP/1.1 abc OK\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nxx",
+        "HTTP/1.1 200 OK\r\nNo colon\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+        &long,
+    ] {
+        let service = Upstream::answering(said).await;
+        let edge = before(&service).await;
+        let answer = ask(&edge, GET).await;
+        assert_eq!(answer.status, 502, "{}", &said[..said.len().min(80)]);
+        answer.check_problem(502, "upstream_unavailable");
+        service.until_open(0).await;
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn promise_6_a_service_that_says_nothing_is_504() {
+    let service = Upstream::new(|mut call| async move { while call.take_some().await > 0 {} }).await;
+    let base = service.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.proxy.response_timeout = Span(WAIT);
+    let edge = start(config).await;
+    for text in [GET, POST] {
+        let answer = ask(&edge, text).await;
+        answer.check_problem(504, "upstream_unavailable");
+    }
+    service.until_open(0).await;
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_6_a_service_that_takes_no_body_is_504() {
+    let service = Upstream::new(|mut call| async move {
+        call.head().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let base = service.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.proxy.response_timeout = Span(WAIT);
+    let edge = start(config).await;
+    let mut client = Raw::connect(&edge.public).await;
+    let size = 64 << 20;
+    client
+        .send(&format!(
+            "PUT /uploads/by-video/x HTTP/1.1\r\nHost: t\r\nContent-Length: {size}\r\n\r\n"
+        ))
+        .await;
+    let (mut reading, mut writing) = client.io.into_split();
+    let sending = tokio::task::spawn_local(async move {
+        let piece = vec![0; 64 * 1024];
+        for _ in 0..size / piece.len() {
+            if tokio::io::AsyncWriteExt::write_all(&mut writing, &piece).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut answer = vec![0; 1024];
+    let count = tokio::io::AsyncReadExt::read(&mut reading, &mut answer).await.unwrap();
+    assert!(
+        answer[..count].starts_with(b"HTTP/1.1 504 "),
+        "{}",
+        String::from_utf8_lossy(&answer[..count])
+    );
+    sending.abort();
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_6_the_deadline_moves_while_the_upload_moves() {
+    let service = Upstream::named("api").await;
+    let base = service.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.proxy.response_timeout = Span(WAIT);
+    let edge = start(config).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client
+        .send("POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n")
+        .await;
+    for _ in 0..9 {
+        tokio::time::sleep(WAIT / 4).await;
+        client.send("x").await;
+    }
+    assert_eq!(client.answer().await.status, 200);
+    // One pause longer than the service's deadline is the client's own affair.
+    client
+        .send("POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nx")
+        .await;
+    tokio::time::sleep(WAIT * 2).await;
+    client.send("x").await;
+    assert_eq!(client.answer().await.status, 200);
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_6_a_client_that_stalls_its_upload_is_answered_408_and_the_service_sees_a_cut() {
+    for framing in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
+        let service = Upstream::named("api").await;
+        let base = service.base.as_str();
+        let mut config = config(&[base], &[base], &[base]);
+        config.server.stall_timeout = Span(WAIT);
+        let edge = start(config).await;
+        let mut client = Raw::connect(&edge.public).await;
+        client
+            .send(&format!(
+                "POST /api/v1/x HTTP/1.1\r\nHost: t\r\n{framing}\r\n\r\n3\r\nabc\r\n"
+            ))
+            .await;
+        client.answer().await.check_problem(408, "request_timeout");
+        service.until_open(0).await;
+        assert!(
+            service.seen().iter().all(|seen| !seen.whole),
+            "{framing}: {:?}",
+            service.seen()
+        );
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn promise_6_a_service_that_stalls_in_its_body_cuts_the_answer_and_a_slow_one_does_not() {
+    for (pause, whole) in [(WAIT / 4, true), (WAIT * 8, false)] {
+        let service = Upstream::new(move |mut call| async move {
+            call.head().await;
+            call.say("HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n").await;
+            for _ in 0..8 {
+                call.say("x").await;
+                tokio::time::sleep(pause).await;
+            }
+        })
+        .await;
+        let base = service.base.as_str();
+        let mut config = config(&[base], &[base], &[base]);
+        config.proxy.response_timeout = Span(WAIT);
+        let edge = start(config).await;
+        let mut client = Raw::connect(&edge.public).await;
+        client.send(GET).await;
+        let head = client.head().await;
+        assert_eq!(client.body(&head).await.1, whole, "{pause:?}");
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_dies_in_its_body_cuts_the_answer() {
+    for said in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n64\r\nha",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ] {
+        let service = Upstream::new(move |mut call| async move {
+            call.head().await;
+            call.say(said).await;
+        })
+        .await;
+        let edge = before(&service).await;
+        let mut client = Raw::connect(&edge.public).await;
+        client.send(GET).await;
+        let head = client.head().await;
+        assert_eq!(head.status, 200);
+        let (body, whole) = client.body(&head).await;
+        assert!(!whole, "a cut, no false end: {said}");
+        assert!(body.len() < 100);
+        assert_eq!(ask(&edge, "GET / HTTP/1.1\r\nHost: t\r\n\r\n").await.status, 200);
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn the_edge_is_ready_when_one_replica_of_each_service_is() {
+    let ready = Upstream::named("ready").await;
+    let busy = Upstream::answering("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
+    let (ready, busy, gone) = (ready.base.as_str(), busy.base.as_str(), nobody().await);
+    for (api, stream, status) in [
+        (vec![ready], vec![ready], 200),
+        (vec![&*gone, ready], vec![busy, ready], 200),
+        (vec![busy], vec![ready], 503),
+        (vec![ready], vec![&*gone], 503),
+    ] {
+        let edge = start(config(&api, &stream, &[ready])).await;
+        let answer = ask(&edge, "GET /readyz?verbose HTTP/1.1\r\nHost: t\r\n\r\n").await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert_eq!(answer.json()["checks"]["scheduler"], "ok");
+        assert_eq!(ask(&edge, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n").await.status, 200);
+        edge.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn promise_20_an_edge_without_services_does_not_start() {
+    for key in ["proxy.api", "proxy.stream", "proxy.scheduler"] {
+        let mut config = config(&["http://a:1"], &["http://a:1"], &["http://a:1"]);
+        match key {
+            "proxy.api" => config.proxy.api.clear(),
+            "proxy.stream" => config.proxy.stream.clear(),
+            _ => config.proxy.scheduler.clear(),
+        }
+        let error = try_start(config, Mode::Edge, page()).await.err().unwrap();
+        assert!(error.to_string().starts_with(&format!("{key}: ")), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+}
+
+#[actix_web::test]
+async fn promise_19_a_running_answer_is_finished_during_the_drain() {
+    let service = Upstream::new(|mut call| async move {
+        call.head().await;
+        call.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n").await;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(80)).await;
+            call.say("x").await;
+        }
+    })
+    .await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client.send(GET).await;
+    let head = client.head().await;
+    edge.platform.drain.begin();
+    assert!(client.body(&head).await.1, "whole in spite of the drain");
+    edge.stop().await;
+    eventually(
+        "no connection to the service is left",
+        Duration::from_secs(10),
+        || async { (service.open() == 0).then_some(()) },
+    )
+    .await;
+}

@@ -1,0 +1,326 @@
+//! Bodies of any size through fixed buffers (promise 7), refusals that overtake a body (promise 8), and clients that
+//! leave (promise 9).
+
+use std::time::Duration;
+
+use common::testing::eventually;
+use common::testing::raw::Raw;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::edge::before;
+use crate::upstream::Upstream;
+
+const SIZE: usize = 200_000_000;
+const PIECE: usize = 64 * 1024;
+/// What may be under way at once: the kernel's buffers of two connections (some 4 MB each) and ours. A proxy that
+/// collected the body would show 200 MB.
+const IN_FLIGHT: usize = 32_000_000;
+
+/// Sends `SIZE` bytes as the body of its answer.
+async fn sender() -> Upstream {
+    Upstream::new(|mut call| async move {
+        while call.head().await.is_some() {
+            call.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"))
+                .await;
+            let before = vec![b'x'; PIECE];
+            let mut left = SIZE;
+            while left > 0 {
+                let count = left.min(PIECE);
+                call.give(&before[..count]).await;
+                left -= count;
+            }
+        }
+    })
+    .await
+}
+
+/// Counts the bytes of one body of `SIZE`, then answers.
+async fn taker() -> Upstream {
+    Upstream::new(|mut call| async move {
+        while call.head().await.is_some() {
+            let mut taken = 0;
+            while taken < SIZE {
+                match call.take_some().await {
+                    0 => return,
+                    count => taken += count,
+                }
+            }
+            call.say("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n").await;
+        }
+    })
+    .await
+}
+
+#[actix_web::test]
+async fn promise_7_200_mb_down_pass_through_fixed_buffers() {
+    let service = sender().await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client.send("GET /media/g/v/file HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    let head = client.head().await;
+    assert_eq!(head.header("content-length"), Some("200000000"));
+    let (mut got, mut most) = (0, 0);
+    while got < SIZE {
+        let count = client.some().await.len();
+        assert!(count > 0, "cut after {got}");
+        got += count;
+        most = most.max(service.given().saturating_sub(got));
+    }
+    assert_eq!(got, SIZE);
+    assert!(most < IN_FLIGHT, "{most} bytes were under way");
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_7_a_client_that_pauses_stops_the_service() {
+    let service = sender().await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client.send("GET /media/g/v/file HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    client.head().await;
+    settled("the service has stopped", || service.given()).await;
+    assert!(service.given() < IN_FLIGHT, "{} bytes for nobody", service.given());
+    drop(client);
+    service.until_open(0).await;
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_7_200_mb_up_pass_through_fixed_buffers() {
+    let service = taker().await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client
+        .send(&format!(
+            "PUT /uploads/by-video/x HTTP/1.1\r\nHost: t\r\nContent-Length: {SIZE}\r\n\r\n"
+        ))
+        .await;
+    let piece = vec![b'x'; PIECE];
+    let (mut sent, mut most) = (0, 0);
+    while sent < SIZE {
+        let count = PIECE.min(SIZE - sent);
+        client.send_bytes(&piece[..count]).await;
+        sent += count;
+        most = most.max(sent.saturating_sub(service.taken()));
+    }
+    assert_eq!(client.answer().await.status, 201);
+    assert_eq!(service.taken(), SIZE);
+    assert_eq!(
+        service.last().headers("content-length"),
+        ["200000000"],
+        "an upload does not become chunked"
+    );
+    assert!(most < IN_FLIGHT, "{most} bytes were under way");
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_7_a_service_that_pauses_stops_the_client() {
+    let service = Upstream::new(|mut call| async move {
+        call.head().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client
+        .send(&format!(
+            "PUT /uploads/by-video/x HTTP/1.1\r\nHost: t\r\nContent-Length: {SIZE}\r\n\r\n"
+        ))
+        .await;
+    let piece = vec![b'x'; PIECE];
+    let mut sent = 0;
+    while let Ok(count) = tokio::time::timeout(Duration::from_millis(500), client.io.write(&piece)).await {
+        sent += count.unwrap();
+        assert!(sent < IN_FLIGHT, "{sent} bytes taken for nobody");
+    }
+    edge.platform.drain.begin();
+    drop(client);
+    edge.stop().await;
+}
+
+/// Both at once: what comes back is what went in, while it goes in.
+#[actix_web::test]
+async fn an_answer_may_begin_while_the_body_is_still_sent() {
+    let service = Upstream::new(|mut call| async move {
+        call.head().await;
+        call.say("HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n").await;
+        let mut left = 20_000_000;
+        while left > 0 {
+            let piece = call.raw.some().await;
+            if piece.is_empty() {
+                return;
+            }
+            left -= piece.len();
+            call.give(&piece).await;
+        }
+    })
+    .await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    client
+        .send("POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 20000000\r\n\r\n")
+        .await;
+    let (mut reading, mut writing) = client.io.into_split();
+    let sending = tokio::task::spawn_local(async move {
+        for number in 0..20_000_000 / 10_000 {
+            writing
+                .write_all(&vec![u8::try_from(number % 251).unwrap(); 10_000])
+                .await
+                .unwrap();
+        }
+        writing
+    });
+    let mut all = Vec::new();
+    let mut piece = vec![0; PIECE];
+    while !all.windows(4).any(|four| four == b"\r\n\r\n") {
+        let count = reading.read(&mut piece).await.unwrap();
+        assert!(count > 0);
+        all.extend_from_slice(&piece[..count]);
+    }
+    let begin = all.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    let mut body = all.split_off(begin);
+    while body.len() < 20_000_000 {
+        let count = reading.read(&mut piece).await.unwrap();
+        assert!(count > 0, "cut after {}", body.len());
+        body.extend_from_slice(&piece[..count]);
+    }
+    assert!(
+        body.chunks(10_000)
+            .enumerate()
+            .all(|(number, chunk)| chunk.iter().all(|byte| usize::from(*byte) == number % 251))
+    );
+    drop(sending.await.unwrap());
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_8_a_refusal_overtakes_the_body() {
+    let problem = r#"{"code":"body_too_large","maxBytes":5}"#;
+    let length = problem.len();
+    for last in ["", "Connection: close\r\n"] {
+        for framing in ["Content-Length: 16777216", "Transfer-Encoding: chunked"] {
+            let refusal = format!(
+                "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/problem+json\r\n{last}Content-Length: {length}\r\n\r\n{problem}"
+            );
+            let service = Upstream::new(move |mut call| {
+                let refusal = refusal.clone();
+                async move {
+                    call.head().await;
+                    call.say(&refusal).await;
+                    if last.is_empty() {
+                        // Keeps the connection and reads nothing of the body.
+                        call.raw.rest().await;
+                    }
+                }
+            })
+            .await;
+            let edge = before(&service).await;
+            let mut client = Raw::connect(&edge.public).await;
+            client
+                .send(&format!(
+                    "PUT /uploads/by-video/x HTTP/1.1\r\nHost: t\r\n{framing}\r\n\r\n"
+                ))
+                .await;
+            // Sends all before it looks, as simple clients do.
+            let chunked = framing.contains("chunked");
+            for _ in 0..256 {
+                if chunked {
+                    client.send("10000\r\n").await;
+                }
+                client.send_bytes(&[b'x'; 65536]).await;
+                if chunked {
+                    client.send("\r\n").await;
+                }
+            }
+            let answer = client.answer().await;
+            assert_eq!(
+                (answer.status, answer.text().as_str()),
+                (413, problem),
+                "{framing} {last}"
+            );
+            service.until_open(0).await;
+            edge.stop().await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn promise_9_a_client_that_leaves_ends_the_call() {
+    // While the answer is awaited, while the body is sent, while the answer is read.
+    for (text, says) in [
+        ("GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n", ""),
+        (
+            "POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhalf",
+            "",
+        ),
+        (
+            "POST /api/v1/x HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            "",
+        ),
+        (
+            "GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        ),
+        (
+            "GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        ),
+    ] {
+        let service = Upstream::new(move |mut call| async move {
+            let Some(mut seen) = call.head().await else { return };
+            call.say(says).await;
+            call.body(&mut seen).await;
+            // Ends when the edge ends the connection.
+            call.raw.rest().await;
+        })
+        .await;
+        let edge = before(&service).await;
+        let mut client = Raw::connect(&edge.public).await;
+        client.send(text).await;
+        service.until_seen(1).await;
+        if !says.is_empty() {
+            assert_eq!(client.head().await.status, 200);
+        }
+        drop(client);
+        service.until_open(0).await;
+        let whole = text.starts_with("GET");
+        assert_eq!(service.last().whole, whole, "half a body is never a whole one: {text}");
+        edge.stop().await;
+    }
+}
+
+/// Connections to services are used again.
+#[actix_web::test]
+async fn connections_to_services_are_kept() {
+    let service = Upstream::named("api").await;
+    let edge = before(&service).await;
+    for _ in 0..20 {
+        let mut client = Raw::connect(&edge.public).await;
+        assert_eq!(client.get("/api/v1/x").await.status, 200);
+        client
+            .send("POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\nhi")
+            .await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    assert_eq!(service.count(), 40);
+    assert!(
+        service.accepted() <= 2,
+        "{} connections for 40 requests in turn",
+        service.accepted()
+    );
+    edge.stop().await;
+    service.until_open(0).await;
+}
+
+/// Waits until `count` has not changed for a while.
+async fn settled(what: &str, count: impl Fn() -> usize) {
+    let last = std::cell::Cell::new((usize::MAX, 0));
+    eventually(what, Duration::from_secs(15), || async {
+        let now = count();
+        let (before, rounds) = last.get();
+        last.set((now, if now == before { rounds + 1 } else { 0 }));
+        (rounds > 40).then_some(())
+    })
+    .await;
+}
