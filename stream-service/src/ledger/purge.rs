@@ -52,7 +52,12 @@ fn doom(conn: &mut AnyConn, video: &VideoId, now: i64) -> QueryResult<()> {
 
 /// Writes down what the store is about to lose: `files` are the objects that lie there, with their bytes. A file that no row
 /// knows gets one; a row without a file is written down as such. What is written down is never changed. Returns all objects.
-pub fn measure(conn: &mut AnyConn, video: &VideoId, files: &[(Id, u64)], owner: &Id) -> QueryResult<Vec<Id>> {
+///
+/// `None` when another caller has finished the purge since: the files were seen before they went, and must not be adopted.
+pub fn measure(conn: &mut AnyConn, video: &VideoId, files: &[(Id, u64)], owner: &Id) -> QueryResult<Option<Vec<Id>>> {
+    if !lock(conn, video)? {
+        return Ok(None);
+    }
     let now = now_ms(conn)?;
     doom(conn, video, now)?;
     let of_video = objects::table.filter(objects::video_id.eq(video.as_str()));
@@ -73,7 +78,16 @@ pub fn measure(conn: &mut AnyConn, video: &VideoId, files: &[(Id, u64)], owner: 
     {
         set_removed(conn, object, -1)?;
     }
-    of_video.select(objects::object_id).load(conn)
+    of_video.select(objects::object_id).load(conn).map(Some)
+}
+
+/// Takes the tombstone of an unfinished purge until the end of the transaction, so that callers go one after the other;
+/// `false` when the purge is finished.
+fn lock(conn: &mut AnyConn, video: &VideoId) -> QueryResult<bool> {
+    let open = tombstones::table
+        .find(video.as_str())
+        .filter(tombstones::finished_at.is_null());
+    Ok(diesel::update(open).set(tombstones::objects.eq(0)).execute(conn)? == 1)
 }
 
 /// A row for a file of the video that had none, so that it counts and survives a crash like the others.
@@ -111,8 +125,8 @@ fn set_removed(conn: &mut AnyConn, object: &Id, bytes: i64) -> QueryResult<()> {
 
 /// Removes the rows, whose files are gone, and writes the receipt. Repeating it gives the first receipt.
 pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
-    if let Some(receipt) = receipt(conn, video)? {
-        return Ok(receipt);
+    if !lock(conn, video)? {
+        return Ok(receipt(conn, video)?.unwrap_or_default());
     }
     let now = now_ms(conn)?;
     let doomed = objects::table
@@ -121,20 +135,13 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
     let measured: Vec<Option<i64>> = doomed.select(objects::removed_bytes).load(conn)?;
     let lost: Vec<i64> = measured.into_iter().flatten().filter(|&bytes| bytes >= 0).collect();
     let (count, bytes) = (i64::try_from(lost.len()).unwrap_or(i64::MAX), lost.iter().sum::<i64>());
-    let open = tombstones::table
-        .find(video.as_str())
-        .filter(tombstones::finished_at.is_null());
-    let written = diesel::update(open)
+    diesel::update(tombstones::table.find(video.as_str()))
         .set((
             tombstones::objects.eq(count),
             tombstones::bytes.eq(bytes),
             tombstones::finished_at.eq(now),
         ))
         .execute(conn)?;
-    if written == 0 {
-        // Another caller finished between the look above and this.
-        return Ok(receipt(conn, video)?.unwrap_or_default());
-    }
     diesel::delete(doomed).execute(conn)?;
     diesel::delete(media::table.find(video.as_str())).execute(conn)?;
     Ok(to_receipt(count, bytes))

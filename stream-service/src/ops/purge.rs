@@ -44,9 +44,10 @@ pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> 
     let measure = state
         .db
         .write(move |conn| Ok::<_, DbError>(purge::measure(conn, &measured, &files, &owner)?));
-    let objects = measure.await?;
-    let emptied = video.clone();
-    in_store(state, move |store| store.remove_all(&emptied, &objects)).await?;
+    if let Some(objects) = measure.await? {
+        let emptied = video.clone();
+        in_store(state, move |store| store.remove_all(&emptied, &objects)).await?;
+    }
     let finished = video.clone();
     let receipt = state
         .db

@@ -285,6 +285,23 @@ fn promise_7_an_upload_costs_a_fixed_buffer() {
         assert_eq!(process.put(&video, 1 << 30, body).await.unwrap().status(), 201);
         let grown = process.memory("VmHWM:").saturating_sub(before);
         assert!(grown < 16 << 10, "160 MiB of upload grew the process by {grown} KiB");
+        println!("one upload of 160 MiB: +{grown} KiB");
+        let piece = bytes::Bytes::from(vec![7u8; 64 << 10]);
+        let uploads = (0..16).map(|_| {
+            let head = bytes::Bytes::from(clip(4096, 1));
+            let pieces = std::iter::once(head).chain(std::iter::repeat_n(piece.clone(), 160));
+            let body = reqwest::Body::wrap_stream(stream::iter(pieces.map(Ok::<_, io::Error>)));
+            async { process.put(&VideoId::random(), 1 << 30, body).await.unwrap().status() }
+        });
+        assert!(
+            futures_util::future::join_all(uploads)
+                .await
+                .iter()
+                .all(|status| *status == 201)
+        );
+        let grown = process.memory("VmHWM:").saturating_sub(before);
+        println!("16 uploads of 10 MiB at once: +{grown} KiB");
+        assert!(grown < 48 << 10, "16 uploads at once grew the process by {grown} KiB");
     });
 }
 

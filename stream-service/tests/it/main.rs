@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod app;
+mod bad_input;
 mod clip;
 mod crash;
 mod internal;
 mod media;
 mod probe;
+mod ranges;
 mod upload;
