@@ -21,7 +21,8 @@
 //!
 //! What does not compile through it: `on_conflict()` of the query language, batch inserts of several rows, `skip_locked`,
 //! `eq_any`/`= ANY`: write them with `sql_query`. Where the text must differ, match on [`AnyConn::backend`] and let both forms
-//! stand side by side. PostgreSQL needs a cast where nothing else tells the type of a parameter: `CAST($1 AS BIGINT)`.
+//! stand side by side. The type in `bind` is
+//! told to PostgreSQL, so a parameter needs no cast.
 
 mod connect;
 mod error;

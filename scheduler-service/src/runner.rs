@@ -7,25 +7,21 @@
 
 mod cycle;
 mod hold;
+mod parts;
 mod task;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::bus::{Bus, Subject, Subscription};
-use common::clients::Clients;
-use common::config::SchedulerConfig;
-use common::db::{Db, DbError, now_ms};
-use common::drain::Drain;
+use common::bus::{Subject, Subscription};
+use common::db::{DbError, now_ms};
 use common::ids::Id;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 pub use hold::{Hold, Stop};
+pub use parts::{Limits, Parts, Wake};
 
-use crate::metrics::JobMetrics;
 use crate::ops::{self, Outcome, Settled, Terms};
-use crate::schedule::Schedule;
 use cycle::{Answer, Ask};
 use task::{Ended, Running};
 
@@ -34,60 +30,6 @@ use task::{Ended, Running};
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// After a failure of the database.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Wakes the runner of this process. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Wake(Arc<Notify>);
-
-impl Wake {
-    /// Call it after a commit that made a job due soon.
-    pub fn wake(&self) {
-        self.0.notify_one();
-    }
-}
-
-/// What the runner is made of.
-#[derive(Clone)]
-pub struct Parts {
-    pub db: Db,
-    pub clients: Clients,
-    pub bus: Bus,
-    pub drain: Drain,
-    pub wake: Wake,
-    pub metrics: JobMetrics,
-}
-
-/// How it runs.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    pub workers: usize,
-    /// From lease to expiry; renewed three times in that.
-    pub lease: Duration,
-    pub poll: Duration,
-    pub max_attempts: i64,
-    pub orphan_grace: Duration,
-    pub schedule: Schedule,
-    /// What running jobs get to end after the drain has begun.
-    pub drain: Duration,
-}
-
-impl Limits {
-    /// `drain` is what the process has for all of it.
-    #[must_use]
-    pub fn new(config: &SchedulerConfig, drain: Duration) -> Self {
-        Limits {
-            workers: config.workers,
-            // A tenth less: the replacement of a dead worker has begun when the configured time is over.
-            lease: config.lease.0.mul_f64(0.9),
-            poll: config.poll.0,
-            max_attempts: i64::from(config.attempts),
-            orphan_grace: config.orphan_grace.0,
-            schedule: Schedule::from(config),
-            // The rest is for giving back.
-            drain: drain.mul_f64(0.8),
-        }
-    }
-}
 
 /// Runs jobs until the drain is over: then nothing is leased any more by this process.
 pub async fn run(parts: Parts, limits: Limits) {
@@ -144,7 +86,7 @@ impl Runner {
             }
             tokio::select! {
                 ended = endings.recv() => self.take_ending(ended.expect("the runner holds a sender")),
-                () = self.parts.wake.0.notified() => self.look_at = Instant::now(),
+                () = self.parts.wake.woken() => self.look_at = Instant::now(),
                 message = subscription.next() => match message {
                     Some(_) => self.look_at = Instant::now(),
                     None => subscription = self.parts.bus.subscribe(&Subject::JobsReady),
@@ -185,7 +127,7 @@ impl Runner {
         let ask = Ask {
             settled,
             held: if renew { held } else { vec![] },
-            free: if look || room > 0 { room } else { 0 },
+            free: room,
             idle: self.running.is_empty(),
             terms: self.terms.clone(),
         };

@@ -11,8 +11,8 @@ use diesel::connection::SimpleConnection;
 use diesel::r2d2::{HandleError, Pool, PooledConnection};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest wait of [`Db::ready`]: a probe wants an answer, also while requests may wait longer.
@@ -71,6 +71,9 @@ struct Lane {
     waiting: AtomicUsize,
     max_waiting: usize,
     wait: Duration,
+    opened: Instant,
+    /// Milliseconds from `opened` to the end of the last closure that went well, plus one; 0 before the first.
+    answered_at: AtomicU64,
 }
 
 impl Db {
@@ -134,8 +137,12 @@ impl Db {
         .await
     }
 
-    /// Does the database answer? For /readyz.
+    /// Does the database answer? For /readyz. What was read a moment ago is answer enough: a process whose connections are
+    /// all at work is busy, not away.
     pub async fn ready(&self) -> Result<(), DbError> {
+        if self.reads.answered_within(READY_WITHIN) {
+            return Ok(());
+        }
         let asked = self.read(|conn| conn.batch_execute("SELECT 1").map_err(DbError::from));
         match tokio::time::timeout(READY_WITHIN, asked).await {
             Ok(answer) => answer,
@@ -157,6 +164,9 @@ impl Db {
             #[cfg(feature = "testing")]
             CLOCK_SHIFT.set(shift);
             let result = f(&lane);
+            if result.is_ok() {
+                lane.answered();
+            }
             // Last: `f` has put its connection back, so that whoever gets the permit finds it.
             drop(permit);
             result
@@ -193,7 +203,22 @@ impl Lane {
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_waiting,
             wait: options.wait,
+            opened: Instant::now(),
+            answered_at: AtomicU64::new(0),
         }
+    }
+
+    fn answered(&self) {
+        self.answered_at.store(self.age_ms() + 1, Ordering::Relaxed);
+    }
+
+    fn answered_within(&self, time: Duration) -> bool {
+        let at = self.answered_at.load(Ordering::Relaxed);
+        at > 0 && u128::from(self.age_ms() + 1 - at) < time.as_millis()
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, DbError> {

@@ -2,8 +2,10 @@
 //! real HTTP server that keeps their promises (and breaks them where a test says so).
 #![allow(clippy::unwrap_used)]
 
+mod app;
 mod arm;
 mod clock;
+mod machines;
 mod million;
 mod operators;
 mod promise_16;

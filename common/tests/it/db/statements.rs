@@ -118,6 +118,28 @@ fn a_parameter_may_appear_again() {
     });
 }
 
+/// Where nothing else tells its type, `bind` does.
+#[test]
+fn a_bare_parameter_has_the_type_of_its_bind() {
+    #[derive(QueryableByName)]
+    struct Bare {
+        #[diesel(sql_type = BigInt)]
+        n: i64,
+        #[diesel(sql_type = Nullable<Text>)]
+        t: Option<String>,
+    }
+    check(|conn| {
+        let query = sql_query("SELECT $1 AS n, CASE WHEN $1 > 4 THEN COALESCE($2, $3) END AS t");
+        let row: Bare = query
+            .bind::<BigInt, _>(5)
+            .bind::<Nullable<Text>, _>(None::<String>)
+            .bind::<Text, _>("x")
+            .get_result(conn)?;
+        assert_eq!((row.n, row.t.as_deref()), (5, Some("x")));
+        Ok(())
+    });
+}
+
 #[test]
 fn returning_and_on_conflict() {
     check(|conn| {

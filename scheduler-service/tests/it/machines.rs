@@ -1,0 +1,146 @@
+//! What other services and machines ask: internal routes, health, metrics, the description; and what does not start.
+
+use common::testing::{INTERNAL_TOKEN, eventually, spawn, test_config};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{FAR, check};
+use crate::worker::SOON;
+use crate::world::video_id;
+
+#[test]
+fn internal_calls_are_safe_to_repeat_and_checked() {
+    check(|app| async move {
+        let key = video_id(9);
+        let path = format!("/internal/jobs/purge/{key}");
+        let (first, one) = app.put(key.as_str(), FAR).await;
+        let (second, two) = app.put(key.as_str(), FAR).await;
+        assert_eq!((first.as_u16(), second.as_u16(), &one["id"]), (201, 200, &two["id"]));
+        for _ in 0..2 {
+            assert_eq!(app.internal(Method::DELETE, &path, None).await.0, 204);
+        }
+        assert_eq!(
+            app.internal(Method::DELETE, &format!("/internal/jobs/purge/{}", video_id(10)), None)
+                .await
+                .0,
+            204
+        );
+        assert_eq!(
+            app.get("/api/v1/jobs?state=cancelled").await["items"][0]["id"],
+            one["id"]
+        );
+        let good = json!({ "runAt": FAR });
+        for (path, body, status) in [
+            ("/internal/jobs/dance/k", good.clone(), 422),
+            ("/internal/jobs/purge/a%20b", good.clone(), 422),
+            ("/internal/jobs/purge/a", json!({ "runAt": "soon" }), 400),
+            ("/internal/jobs/purge/a", json!({}), 400),
+        ] {
+            let (answered, answer) = app.internal(Method::PUT, path, Some(body.clone())).await;
+            let expected = if status == 400 { [400, 422] } else { [status, status] };
+            assert!(
+                expected.contains(&answered.as_u16()),
+                "{path} {body}: {answered} {answer}"
+            );
+            assert!(answer["code"].is_string());
+        }
+        let refused = app
+            .call(&app.service.internal, "wrong", Method::PUT, &path, Some(good.clone()))
+            .await;
+        assert_eq!(refused.0, 401);
+        // Nothing internal is at the edge.
+        assert_eq!(
+            app.call(&app.service.public, INTERNAL_TOKEN, Method::PUT, &path, Some(good))
+                .await
+                .0,
+            404
+        );
+        app.stop().await;
+    });
+}
+
+/// The calls of the typed clients fit the routes.
+#[test]
+fn the_typed_client_speaks_to_these_routes() {
+    check(|app| async move {
+        let mut config = test_config();
+        config.internal.scheduler = vec![app.service.internal.clone()];
+        let scheduler = common::clients::Clients::new(&config).scheduler;
+        let video = app.world.trashed(1, 9);
+        let job = common::messages::JobRequest {
+            payload: json!({}),
+            run_at: common::time::Timestamp(1),
+            operation: common::operation::OperationId::parse("from-api"),
+        };
+        scheduler.put_job("purge", video.as_str(), &job).await.unwrap();
+        eventually("purged", SOON, || async {
+            app.world.things().purged.get(video.as_str()).copied()
+        })
+        .await;
+        assert!(app.world.things().operations.contains(&"from-api".to_owned()));
+        scheduler.delete_job("purge", video.as_str()).await.unwrap();
+        let refused = scheduler.put_job("dance", "k", &job).await.unwrap_err();
+        assert_eq!(refused.status(), Some(422));
+        app.stop().await;
+    });
+}
+
+#[test]
+fn health_tells_of_the_database_and_the_description_names_every_route() {
+    check(|app| async move {
+        let ready = app
+            .http
+            .get(format!("{}/readyz?verbose", app.service.internal))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(ready.status(), 200);
+        assert!(ready.text().await.unwrap().contains("scheduler_database"));
+        let metrics = app
+            .http
+            .get(format!("{}/metrics", app.service.internal))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        assert!(metrics.contains("sluice_jobs_running 0"), "{metrics}");
+        let described = serde_json::to_value(scheduler_service::openapi()).unwrap();
+        let paths: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
+        assert_eq!(
+            paths,
+            [
+                "/api/v1/jobs",
+                "/api/v1/jobs/summary",
+                "/api/v1/jobs/{id}",
+                "/api/v1/jobs/{id}/cancel",
+                "/api/v1/jobs/{id}/retry",
+                "/internal/jobs/{kind}/{key}"
+            ]
+        );
+        app.stop().await;
+    });
+}
+
+#[test]
+fn a_wrong_database_url_does_not_start_and_names_its_key() {
+    for url in [
+        "postgress://u:s3cret@h/d",
+        "sqlite:/nowhere/at/all.db",
+        "postgres://u:s3cret@127.0.0.1:1/d",
+    ] {
+        let error = actix_web::rt::System::new().block_on(async {
+            let mut config = test_config();
+            config.database.scheduler = url.into();
+            let spawned = spawn(config, |config, platform| async move {
+                scheduler_service::start(&config, &platform).await
+            });
+            spawned.await.err().unwrap().to_string()
+        });
+        assert!(
+            error.starts_with("database.scheduler: ") && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+}
