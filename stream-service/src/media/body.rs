@@ -84,11 +84,6 @@ impl FileBody {
         }
     }
 
-    /// Bytes of the whole body.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
     /// The next piece; `Ok(None)` at the end.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if let Some(reading) = &mut self.reading {

@@ -90,7 +90,7 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
     let file = open(state, wanted.video, source).await?;
     let (mut response, parts) = planned(plan, &wanted, &etag, modified);
     let body = body(state, file, parts, permit);
-    Ok(response.no_chunking(body.length()).body(body))
+    Ok(response.body(body))
 }
 
 /// Status, headers and parts of a plan that can be served.

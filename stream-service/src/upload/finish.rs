@@ -1,7 +1,7 @@
 //! The end of an upload whose bytes are all in: look inside, sync, name, commit. Either all of it, or nothing is left.
 
 use super::{
-    Stored, abandon, barred,
+    Stored, abandon, barred, keep_alive,
     registry::Ticket,
     sink::{Whole, blocking, store_error},
     stopped,
@@ -20,6 +20,7 @@ use common::{
     outbox::{self, Message},
 };
 use log::warn;
+use std::pin::pin;
 
 /// Why a whole file is not kept.
 enum Unkept {
@@ -37,9 +38,16 @@ enum Commit {
 }
 
 pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whole) -> Result<Stored, ApiError> {
-    let published = blocking(move || publish(whole))
-        .await
-        .and_then(|result| result.map_err(unkept));
+    let mut publishing = pin!(blocking(move || publish(whole)));
+    // A sync may take longer than another process would wait for a sign of life.
+    let published = tokio::select! {
+        published = &mut publishing => published.and_then(|result| result.map_err(unkept)),
+        forgotten = keep_alive(state, key) => {
+            // What runs on the blocking pool can't be stopped: its file is removed when it is there.
+            drop(publishing.await);
+            Err(forgotten)
+        }
+    };
     let media = match published {
         Ok(media) => media,
         Err(error) => {

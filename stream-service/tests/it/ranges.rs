@@ -61,6 +61,7 @@ impl Player {
             );
         }
         assert!(!headers.contains_key("transfer-encoding"), "{head}");
+        assert!(headers.get_all("content-length").iter().count() <= 1, "{head}");
         let length = headers
             .get("content-length")
             .map_or(0, |value| value.to_str().unwrap().parse().unwrap());
