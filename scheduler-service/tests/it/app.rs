@@ -1,5 +1,7 @@
 //! A whole running service, a method for each way to call it.
 
+use std::time::Duration;
+
 use common::db::Backend;
 use common::testing::{INTERNAL_TOKEN, Running, TestDatabase, eventually, spawn, test_config};
 use reqwest::{Method, StatusCode};
@@ -16,7 +18,7 @@ pub struct App {
 }
 
 impl App {
-    pub async fn start(database: &TestDatabase) -> App {
+    pub async fn start(database: &TestDatabase, poll: Duration) -> App {
         let world = World::start();
         world.things().tokens.insert("operator".into(), "operator");
         world.things().tokens.insert("user".into(), "user");
@@ -24,7 +26,7 @@ impl App {
         config.database.scheduler = database.url.as_str().into();
         config.internal.api = vec![world.url.clone()];
         config.internal.stream = vec![world.url.clone()];
-        config.scheduler.poll = common::config::Span(std::time::Duration::from_millis(100));
+        config.scheduler.poll = common::config::Span(poll);
         let service = spawn(config, |config, platform| async move {
             scheduler_service::start(&config, &platform).await
         });
@@ -101,10 +103,17 @@ impl App {
 pub const FAR: &str = "2100-01-01T00:00:00.000Z";
 pub const PAST: &str = "2001-01-01T00:00:00.000Z";
 
+/// The story with a service that looks often.
 pub fn check<Fut: Future<Output = ()>>(story: impl Fn(App) -> Fut) {
+    check_with(Duration::from_millis(100), |app, _| story(app));
+}
+
+/// The story with a service that looks every `poll`, and the URL of its database.
+pub fn check_with<Fut: Future<Output = ()>>(poll: Duration, story: impl Fn(App, String) -> Fut) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let database = TestDatabase::new(backend);
-        actix_web::rt::System::new().block_on(async { story(App::start(&database).await).await });
+        actix_web::rt::System::new()
+            .block_on(async { story(App::start(&database, poll).await, database.url.clone()).await });
     }
 }
 

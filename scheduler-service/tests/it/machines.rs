@@ -1,11 +1,16 @@
 //! What other services and machines ask: internal routes, health, metrics, the description; and what does not start.
 
+use std::time::Duration;
+
+use common::bus::Subject;
+use common::db::{Db, DbOptions};
 use common::testing::{INTERNAL_TOKEN, eventually, spawn, test_config};
+use common::time::Timestamp;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{FAR, check};
-use crate::worker::SOON;
+use crate::app::{FAR, PAST, check, check_with, text};
+use crate::worker::{SOON, arm, purge_request};
 use crate::world::video_id;
 
 #[test]
@@ -81,6 +86,29 @@ fn the_typed_client_speaks_to_these_routes() {
         scheduler.delete_job("purge", video.as_str()).await.unwrap();
         let refused = scheduler.put_job("dance", "k", &job).await.unwrap_err();
         assert_eq!(refused.status(), Some(422));
+        app.stop().await;
+    });
+}
+
+/// With an hour between two looks: a PUT wakes the runner, a later job runs when it is due, and a message on the bus makes it
+/// look for what another process wrote.
+#[test]
+fn the_runner_is_woken_and_wakes_for_the_next_job() {
+    check_with(Duration::from_secs(3600), |app, url| async move {
+        let now = app.world.trashed(1, 1);
+        let (_, job) = app.put(now.as_str(), PAST).await;
+        app.until(text(&job["id"]), "done").await;
+        let later = app.world.trashed(2, 1);
+        let due = (Timestamp::now() + Duration::from_millis(1500)).to_string();
+        let (_, job) = app.put(later.as_str(), &due).await;
+        assert_eq!(job["state"], "scheduled");
+        app.until(text(&job["id"]), "done").await;
+        let elsewhere = app.world.trashed(3, 1);
+        let db = Db::open(&url.parse().unwrap(), &DbOptions::default()).unwrap();
+        let armed = arm(&db, purge_request(elsewhere.as_str())).await;
+        drop(db);
+        app.service.platform.bus.publish(&Subject::JobsReady, &());
+        app.until(armed.id.as_str(), "done").await;
         app.stop().await;
     });
 }

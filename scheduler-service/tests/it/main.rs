@@ -5,6 +5,7 @@
 mod app;
 mod arm;
 mod clock;
+mod leases;
 mod machines;
 mod million;
 mod operators;

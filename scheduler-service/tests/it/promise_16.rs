@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::config::SchedulerConfig;
 use common::db::Db;
-use common::testing::on_each_backend;
+use common::testing::{eventually, on_each_backend};
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Kind, State};
 use scheduler_service::ops::Filter;
@@ -14,7 +14,7 @@ use crate::worker::{SOON, Worker, arm, job, limits, list, purge_request, until};
 use crate::world::World;
 
 /// A lease short enough to see it end.
-fn short() -> Limits {
+pub fn short() -> Limits {
     Limits {
         lease: Duration::from_millis(400),
         ..limits()
@@ -179,7 +179,7 @@ fn promise_16_two_runners_never_run_one_lease_twice() {
             Worker::start(&db, &world, limits()),
             Worker::start(&db, &world, limits()),
         ];
-        common::testing::eventually("all are done", SOON, || async {
+        eventually("all are done", SOON, || async {
             let left = list(
                 &db,
                 Filter {
@@ -222,51 +222,6 @@ fn promise_17_polling_finds_the_work_when_the_bus_loses_everything() {
             until(&db, video.as_str(), State::Done).await;
         }
         worker.drain().await;
-        world.stop().await;
-    });
-}
-
-#[test]
-fn draining_finishes_what_is_short_and_gives_the_rest_back() {
-    on_each_backend(&MIGRATIONS, |db: Db| async move {
-        let world = World::start();
-        let (stuck, short) = (world.trashed(1, 1), world.trashed(2, 2));
-        let (mut stuck_arrived, _never) = world.gate(format!("{stuck}/purge/begin").leak(), false);
-        let (mut short_arrived, go) = world.gate(format!("{short}/purge/begin").leak(), false);
-        arm(&db, purge_request(stuck.as_str())).await;
-        arm(&db, purge_request(short.as_str())).await;
-        let worker = Worker::start(
-            &db,
-            &world,
-            Limits {
-                drain: Duration::from_millis(500),
-                ..limits()
-            },
-        );
-        stuck_arrived.recv().await.unwrap();
-        short_arrived.recv().await.unwrap();
-        let waiting = world.trashed(3, 3);
-        let draining = tokio::task::spawn_local(worker.drain());
-        go.send(()).unwrap();
-        arm(&db, purge_request(waiting.as_str())).await;
-        draining.await.unwrap();
-        let given_back = job(&db, Kind::Purge, stuck.as_str()).await;
-        assert_eq!(
-            (given_back.state, given_back.attempts),
-            (State::Ready, 0),
-            "it goes back as it was"
-        );
-        assert_eq!(job(&db, Kind::Purge, short.as_str()).await.state, State::Done);
-        assert_eq!(
-            job(&db, Kind::Purge, waiting.as_str()).await.state,
-            State::Ready,
-            "nothing new is begun"
-        );
-        // The next process has it at once, without waiting for a lease.
-        let next = Worker::start(&db, &world, limits());
-        until(&db, stuck.as_str(), State::Done).await;
-        until(&db, waiting.as_str(), State::Done).await;
-        next.drain().await;
         world.stop().await;
     });
 }
