@@ -1,5 +1,9 @@
 //! Who the client is when proxies stand between: its address is taken from `X-Forwarded-For` through configured trusted
-//! proxies only, from the right.
+//! proxies only, from the right. And whom it asked: the Host, checked.
+
+mod host;
+
+pub use host::host;
 
 use std::net::IpAddr;
 

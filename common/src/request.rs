@@ -103,8 +103,9 @@ pub async fn serve_one(
     .await
 }
 
-/// The internal token, where it is asked for.
+/// One Host that is one, and the internal token where it is asked for.
 fn admit(context: &Context, request: &ServiceRequest) -> Result<(), ApiError> {
+    crate::net::host(request.head())?;
     let Some(token) = &context.internal_token else {
         return Ok(());
     };

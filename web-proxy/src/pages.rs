@@ -86,11 +86,17 @@ impl Pages {
         if let Some(file) = file {
             return Ok(file.answer(request));
         }
+        // A cache that keeps one of the two answers must not give it for the other.
+        let vary = HeaderValue::from_static("accept");
         if !name.is_empty() && !wants_html(request.headers()) {
-            return Err(nothing_here());
+            return Err(nothing_here().header(header::VARY, vary));
         }
         match self.0.get("index.html") {
-            Some(index) => Ok(index.answer(request)),
+            Some(index) => {
+                let mut answer = index.answer(request);
+                answer.headers_mut().insert(header::VARY, vary);
+                Ok(answer)
+            }
             None => Err(ApiError::new(
                 Code::UpstreamUnavailable,
                 "This executable was built without the page: run `make ui`, then build it again. The API works.",

@@ -9,7 +9,6 @@ mod client;
 mod connect;
 mod exchange;
 mod headers;
-mod host;
 mod relay;
 mod upstreams;
 
@@ -117,7 +116,6 @@ impl Worker {
             let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
             return Err(refused.header(header::ALLOW, allow));
         }
-        host::of(request)?;
         path::check_query(request.uri().query())?;
         Ok(target(&path::segments(request.uri().path())?))
     }

@@ -11,8 +11,6 @@ use common::operation::{self, OPERATION_ID_HEADER};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 
-use super::host;
-
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -74,8 +72,8 @@ pub fn outgoing(request: &HttpRequest, trusted: &TrustedProxies, https: bool) ->
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(unreadable)?;
         headers.append(name, value);
     }
-    if let Some(host) = host::of(request)? {
-        let host = HeaderValue::from_str(&host).map_err(unreadable)?;
+    if let Some(host) = common::net::host(request.head())? {
+        let host = HeaderValue::from_str(host).map_err(unreadable)?;
         headers.insert(header::HOST, host.clone());
         headers.insert(FORWARDED_HOST, host);
     }

@@ -86,7 +86,10 @@ async fn addresses_of_the_page_get_index_html_and_those_of_services_never_do() {
     ] {
         let answer = ask(&site, &get(path, HTML)).await;
         assert_eq!((answer.status, answer.text().as_str()), (200, INDEX), "{path}");
-        assert_eq!(answer.header("cache-control"), Some("no-cache"));
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("vary")),
+            (Some("no-cache"), Some("accept"))
+        );
         // A program that asks for JSON has mistyped.
         ask(&site, &get(path, "Accept: application/json\r\n"))
             .await

@@ -127,3 +127,29 @@ async fn what_the_framework_refuses_has_the_form_of_all_others() {
     assert_eq!(answer.header("allow"), Some("GET"));
     server.stop().await;
 }
+
+/// The edge in the embedded way is this server: what a Host is doesn't depend on the way to run.
+#[actix_web::test]
+async fn promise_10_a_host_that_is_none_is_refused() {
+    let (server, _) = start(config()).await;
+    for host in ["", "a b", "user@t", "t:port", "a,b", "[::1", "t%00"] {
+        let mut client = Raw::connect(&server.public).await;
+        client
+            .send(&format!("GET /small HTTP/1.1\r\nHost: {host}\r\n\r\n"))
+            .await;
+        client.answer().await.check_problem(400, "bad_request");
+    }
+    let mut client = Raw::connect(&server.public).await;
+    client.send("GET http://other/small HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    client.answer().await.check_problem(400, "bad_request");
+    for head in [
+        "GET /small HTTP/1.1\r\nHost: [::1]:8080",
+        "GET http://t:80/small HTTP/1.1\r\nHost: t:80",
+        "GET /small HTTP/1.0",
+    ] {
+        let mut client = Raw::connect(&server.public).await;
+        client.send(&format!("{head}\r\n\r\n")).await;
+        assert_eq!(client.answer().await.status, 200, "{head}");
+    }
+    server.stop().await;
+}

@@ -1,31 +1,32 @@
 //! The Host of a request, checked before anything believes it (RFC 9110 section 7.2, RFC 9112 section 3.2).
 
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use actix_web::http::{Version, header};
-use common::error::{ApiError, Code};
+
+use crate::error::{ApiError, Code};
 
 /// Longest name of a host (RFC 1035 section 2.3.4) with a port.
 const MAX_HOST: usize = 255 + 6;
 
-/// The one Host of `request`; `None` only for HTTP/1.0, which knows requests without. A target in absolute form must
+/// The one Host of a request; `None` only for HTTP/1.0, which knows requests without. A target in absolute form must
 /// name the same host, so that nobody behind us can choose between two.
-pub fn of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
-    let mut fields = request.headers().get_all(header::HOST);
+pub fn host(request: &RequestHead) -> Result<Option<&str>, ApiError> {
+    let mut fields = request.headers.get_all(header::HOST);
     let host = match (fields.next(), fields.next()) {
         (Some(host), None) => host.to_str().map_err(|_| refused("is not text"))?,
-        (None, _) if request.version() < Version::HTTP_11 => return Ok(None),
+        (None, _) if request.version < Version::HTTP_11 => return Ok(None),
         (None, _) => return Err(refused("is missing")),
         (Some(_), Some(_)) => return Err(refused("stands there twice")),
     };
     if !is_valid(host) {
         return Err(refused("is not a host name with an optional port"));
     }
-    if let Some(authority) = request.uri().authority()
+    if let Some(authority) = request.uri.authority()
         && !authority.as_str().eq_ignore_ascii_case(host)
     {
         return Err(refused("differs from the host of the address"));
     }
-    Ok(Some(host.to_owned()))
+    Ok(Some(host))
 }
 
 fn refused(what: &str) -> ApiError {
