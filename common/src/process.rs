@@ -101,7 +101,9 @@ pub fn exit_code(result: Result<(), StartError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sluice: {error}");
+            // libpq and others write several lines.
+            let lines: Vec<String> = error.to_string().lines().map(|line| line.trim().to_owned()).collect();
+            eprintln!("sluice: {}", lines.join(" "));
             ExitCode::from(error.exit_code())
         }
     }

@@ -23,7 +23,9 @@ fn read_password(file: Option<&Path>) -> Result<Secret, StartError> {
     match file {
         Some(path) => {
             let file = std::fs::File::open(path).map_err(failed)?;
-            std::io::BufReader::new(file.take(MAX_LINE)).read_line(&mut line).map_err(failed)?;
+            std::io::BufReader::new(file.take(MAX_LINE))
+                .read_line(&mut line)
+                .map_err(failed)?;
         }
         None => {
             let input = std::io::stdin();

@@ -97,12 +97,16 @@ impl ConfigArgs {
     pub fn config(&self) -> Result<Config, ConfigError> {
         let mut sources = Sources::from_env(self.config.clone());
         let mut flag = |key: &str, value: &Option<String>| {
-            sources.flags.extend(value.iter().map(|value| (key.to_owned(), value.clone())));
+            sources
+                .flags
+                .extend(value.iter().map(|value| (key.to_owned(), value.clone())));
         };
         flag("server.listen", &self.listen);
         flag("server.data_dir", &self.data_dir);
         for pair in &self.set {
-            let (key, value) = pair.split_once('=').ok_or_else(|| ConfigError::new(pair, "write --set KEY=VALUE"))?;
+            let (key, value) = pair
+                .split_once('=')
+                .ok_or_else(|| ConfigError::new(pair, "write --set KEY=VALUE"))?;
             sources.flags.push((key.to_owned(), value.to_owned()));
         }
         load(&sources)

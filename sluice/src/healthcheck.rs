@@ -16,7 +16,11 @@ pub fn ask(config: &Config, url: Option<String>) -> Result<(), StartError> {
         let failed = |reason: String| StartError::Other(format!("{base} is not ready: {reason}"));
         let client = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build();
         let client = client.map_err(|error| failed(error.to_string()))?;
-        let response = client.get(&url).send().await.map_err(|error| failed(error.to_string()))?;
+        let response = client
+            .get(&url)
+            .send()
+            .await
+            .map_err(|error| failed(error.to_string()))?;
         let ready = response.status().is_success();
         let text = response.text().await.map_err(|error| failed(error.to_string()))?;
         if ready { Ok(()) } else { Err(failed(text)) }

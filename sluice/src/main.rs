@@ -33,9 +33,11 @@ fn execute(cli: Cli) -> Result<(), StartError> {
             Ok(())
         }
         Command::Healthcheck { config, url } => healthcheck::ask(&config.config()?, url),
-        Command::Admin(AdminCommand::Create { config, username, password_file }) => {
-            admin::create(&config.config()?, &username, password_file.as_deref())
-        }
+        Command::Admin(AdminCommand::Create {
+            config,
+            username,
+            password_file,
+        }) => admin::create(&config.config()?, &username, password_file.as_deref()),
     }
 }
 

@@ -12,12 +12,17 @@ const DATABASES: [(&str, &Migrations); 3] = [
 ];
 
 fn url(config: &Config, service: &str) -> Result<DatabaseUrl, ConfigError> {
-    config.database_url(service).parse().map_err(|error| ConfigError::new(format!("database.{service}"), error))
+    config
+        .database_url(service)
+        .parse()
+        .map_err(|error| ConfigError::new(format!("database.{service}"), error))
 }
 
 /// Parses all three addresses.
 pub fn check_urls(config: &Config) -> Result<(), ConfigError> {
-    DATABASES.iter().try_for_each(|(service, _)| url(config, service).map(drop))
+    DATABASES
+        .iter()
+        .try_for_each(|(service, _)| url(config, service).map(drop))
 }
 
 /// Brings all three databases to this version.
@@ -26,7 +31,10 @@ pub fn all(config: &Config) -> Result<(), StartError> {
     for (service, migrations) in DATABASES {
         let applied = migrate(&url(config, service)?, migrations)
             .map_err(|error| ConfigError::new(format!("database.{service}"), error))?;
-        println!("{service}: {applied}");
+        match applied.0.as_slice() {
+            [] => println!("{service}: up to date"),
+            versions => println!("{service}: applied {}", versions.join(", ")),
+        }
     }
     Ok(())
 }

@@ -59,5 +59,9 @@ pub fn role(config: Config, role: Role) -> Result<(), StartError> {
 }
 
 fn documents() -> web_proxy::Documents {
-    web_proxy::Documents::from([api_service::openapi(), stream_service::openapi(), scheduler_service::openapi()])
+    web_proxy::Documents::from([
+        api_service::openapi(),
+        stream_service::openapi(),
+        scheduler_service::openapi(),
+    ])
 }

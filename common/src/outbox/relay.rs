@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::table::{self, Entry, Outcome};
-use crate::db::Db;
+use crate::db::{Db, DbError};
 use crate::drain::Drain;
 use crate::operation::{self, OperationId};
 
@@ -18,8 +19,8 @@ const POLL: Duration = Duration::from_secs(5);
 /// Messages claimed at once, and deliveries under way at once.
 const BATCH: i64 = 128;
 const IN_FLIGHT: usize = 16;
-/// Longer than any delivery of a batch may take: 128 calls, 16 at a time, 10 s each.
-const CLAIM: Duration = Duration::from_secs(90);
+/// How long a dead relay holds its messages up; a live one renews its claims three times in that.
+const CLAIM: Duration = Duration::from_secs(6);
 /// First and longest wait before a message is tried again.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -56,51 +57,95 @@ where
     Fut: Future<Output = Delivery>,
 {
     while !drain.has_begun() {
-        match pass(&db, &deliver).await {
+        let wait = match pass(&db, &deliver).await {
             // More may be waiting: messages behind the ones just delivered, or beyond the batch.
-            Ok(delivered) if delivered > 0 => continue,
-            Ok(_) => {}
-            Err(error) => log::warn!("Outbox: {error}"),
-        }
+            Ok(Pass { delivered, .. }) if delivered > 0 => continue,
+            Ok(Pass { retry, .. }) => retry.map_or(POLL, |retry| retry.min(POLL)),
+            Err(error) => {
+                log::warn!("Outbox: {error}");
+                POLL
+            }
+        };
         tokio::select! {
             () = drain.begun() => {}
             () = wake.0.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// One claim with its deliveries; says how many messages are gone.
-async fn pass<F, Fut>(db: &Db, deliver: &F) -> Result<usize, crate::db::DbError>
+/// What one claim came to.
+#[derive(Default)]
+struct Pass {
+    /// Messages that are gone.
+    delivered: usize,
+    /// When the first of those that failed is due again.
+    retry: Option<Duration>,
+}
+
+/// One claim with its deliveries.
+async fn pass<F, Fut>(db: &Db, deliver: &F) -> Result<Pass, DbError>
 where
     F: Fn(Entry) -> Fut,
     Fut: Future<Output = Delivery>,
 {
-    let claim_ms = i64::try_from(CLAIM.as_millis()).unwrap_or(i64::MAX);
-    let entries = table::claim(db, BATCH, claim_ms).await?;
+    let entries = table::claim(db, BATCH, millis(CLAIM)).await?;
+    let mut pass = Pass::default();
     if entries.is_empty() {
-        return Ok(0);
+        return Ok(pass);
     }
+    let ended = deliver_all(db, entries, deliver).await?;
+    let outcomes = ended.into_iter().map(|(entry, delivery)| {
+        let outcome = match delivery {
+            Delivery::Done => {
+                pass.delivered += 1;
+                Outcome::Delivered
+            }
+            Delivery::Retry(error) => {
+                let retry = retry_after(entry.attempts, rand::random());
+                pass.retry = Some(pass.retry.map_or(retry, |first| first.min(retry)));
+                log::warn!(kind = entry.kind, key = entry.key, attempts = entry.attempts + 1; "Not delivered, next try in {retry:?}: {error}");
+                Outcome::Failed { error, retry_ms: millis(retry) }
+            }
+        };
+        (entry, outcome)
+    });
+    let outcomes = outcomes.collect();
+    table::settle(db, outcomes).await?;
+    Ok(pass)
+}
+
+/// Delivers `entries`, several at a time, and renews the claims of those that are still to come.
+async fn deliver_all<F, Fut>(db: &Db, entries: Vec<Entry>, deliver: &F) -> Result<Vec<(Entry, Delivery)>, DbError>
+where
+    F: Fn(Entry) -> Fut,
+    Fut: Future<Output = Delivery>,
+{
+    let mut left: Vec<i64> = entries.iter().map(|entry| entry.id).collect();
     let deliveries = entries.into_iter().map(|entry| async move {
         let id = OperationId::parse(&entry.operation_id).unwrap_or_else(OperationId::mint);
         let delivery = operation::scope(id, deliver(entry.clone())).await;
         (entry, delivery)
     });
-    let ended: Vec<(Entry, Delivery)> = stream::iter(deliveries).buffer_unordered(IN_FLIGHT).collect().await;
-    let delivered = ended.iter().filter(|(_, delivery)| *delivery == Delivery::Done).count();
-    let outcomes = ended.into_iter().map(|(entry, delivery)| {
-        let outcome = match delivery {
-            Delivery::Done => Outcome::Delivered,
-            Delivery::Retry(error) => {
-                let retry = retry_after(entry.attempts, rand::random());
-                log::warn!(kind = entry.kind, key = entry.key, attempts = entry.attempts + 1; "Not delivered, next try in {retry:?}: {error}");
-                Outcome::Failed { error, retry_ms: i64::try_from(retry.as_millis()).unwrap_or(i64::MAX) }
-            }
-        };
-        (entry, outcome)
-    });
-    table::settle(db, outcomes.collect()).await?;
-    Ok(delivered)
+    let mut running = stream::iter(deliveries).buffer_unordered(IN_FLIGHT);
+    let mut renew = tokio::time::interval_at(Instant::now() + CLAIM / 3, CLAIM / 3);
+    let mut ended = Vec::new();
+    loop {
+        tokio::select! {
+            next = running.next() => match next {
+                Some((entry, delivery)) => {
+                    left.retain(|id| *id != entry.id);
+                    ended.push((entry, delivery));
+                }
+                None => return Ok(ended),
+            },
+            _ = renew.tick() => table::renew(db, left.clone(), millis(CLAIM)).await?,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Doubles with every attempt up to the longest wait; between half and whole of it, so that many don't return at once.

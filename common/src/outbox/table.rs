@@ -82,11 +82,29 @@ pub(super) async fn claim(db: &Db, limit: i64, claim_ms: i64) -> Result<Vec<Entr
         .bind::<BigInt, _>(limit)
         .load(conn)?;
         if !due.is_empty() {
-            sql_query(format!("UPDATE outbox SET claimed_until = $1 WHERE id IN ({})", ids(&due)))
+            sql_query(format!("UPDATE outbox SET claimed_until = $1 WHERE id IN ({})", list(due.iter().map(|entry| &entry.id))))
                 .bind::<BigInt, _>(now + claim_ms)
                 .execute(conn)?;
         }
         Ok::<_, DbError>(due)
+    })
+    .await
+}
+
+/// Keeps claimed messages for another `claim_ms`.
+pub(super) async fn renew(db: &Db, claimed: Vec<i64>, claim_ms: i64) -> Result<(), DbError> {
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    db.write(move |conn| {
+        let until = now_ms(conn)? + claim_ms;
+        sql_query(format!(
+            "UPDATE outbox SET claimed_until = $1 WHERE id IN ({})",
+            list(claimed.iter())
+        ))
+        .bind::<BigInt, _>(until)
+        .execute(conn)?;
+        Ok::<_, DbError>(())
     })
     .await
 }
@@ -106,13 +124,10 @@ pub(super) enum Outcome {
 pub(super) async fn settle(db: &Db, outcomes: Vec<(Entry, Outcome)>) -> Result<(), DbError> {
     db.write(move |conn| {
         let now = now_ms(conn)?;
-        let delivered: Vec<Entry> = outcomes
-            .iter()
-            .filter(|(_, outcome)| matches!(outcome, Outcome::Delivered))
-            .map(|(entry, _)| entry.clone())
-            .collect();
+        let delivered = outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Delivered));
+        let delivered = list(delivered.map(|(entry, _)| &entry.id));
         if !delivered.is_empty() {
-            sql_query(format!("DELETE FROM outbox WHERE id IN ({})", ids(&delivered))).execute(conn)?;
+            sql_query(format!("DELETE FROM outbox WHERE id IN ({delivered})")).execute(conn)?;
         }
         for (entry, outcome) in &outcomes {
             if let Outcome::Failed { error, retry_ms } = outcome {
@@ -131,10 +146,6 @@ pub(super) async fn settle(db: &Db, outcomes: Vec<(Entry, Outcome)>) -> Result<(
 }
 
 /// Numbers of our own, so they can stand in the text of a statement.
-fn ids(entries: &[Entry]) -> String {
-    entries
-        .iter()
-        .map(|entry| entry.id.to_string())
-        .collect::<Vec<_>>()
-        .join(",")
+fn list<'a>(ids: impl Iterator<Item = &'a i64>) -> String {
+    ids.map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

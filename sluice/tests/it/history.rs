@@ -48,7 +48,13 @@ pub struct History {
 
 impl Video {
     pub fn new(owner: usize, title: String) -> Self {
-        Video { owner, titles: BTreeSet::from([title]), upload: Upload::No, life: Life::Alive, comments: BTreeSet::new() }
+        Video {
+            owner,
+            titles: BTreeSet::from([title]),
+            upload: Upload::No,
+            life: Life::Alive,
+            comments: BTreeSet::new(),
+        }
     }
 
     /// States that the API may report; `None` stands for 404.

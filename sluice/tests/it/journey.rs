@@ -32,13 +32,28 @@ async fn journey(home: &Home, site: &Site) {
     assert_eq!(list["items"][0]["id"], id);
     assert_eq!(bob.download(&id).await, clip.bytes);
     let source = bob.source(&id).await;
-    let part = bob.http.get(&source).header("range", "bytes=1000-1999").send().await.unwrap();
+    let part = bob
+        .http
+        .get(&source)
+        .header("range", "bytes=1000-1999")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(part.status(), 206);
-    assert_eq!(part.headers()["content-range"], format!("bytes 1000-1999/{}", clip.bytes.len()));
+    assert_eq!(
+        part.headers()["content-range"],
+        format!("bytes 1000-1999/{}", clip.bytes.len())
+    );
     assert_eq!(part.bytes().await.unwrap(), &clip.bytes[1000..2000]);
 
     // They talk.
-    let said = bob.post(&format!("/api/v1/videos/{id}/comments"), json!({ "text": "What a bear!" })).await.expect(201);
+    let said = bob
+        .post(
+            &format!("/api/v1/videos/{id}/comments"),
+            json!({ "text": "What a bear!" }),
+        )
+        .await
+        .expect(201);
     let said = said.get("comment").unwrap_or(&said).clone();
     let comments = ann.get(&format!("/api/v1/videos/{id}/comments")).await.expect(200);
     assert_eq!(comments["items"][0]["text"], "What a bear!");
@@ -57,7 +72,9 @@ async fn journey(home: &Home, site: &Site) {
     .await;
 
     // Undone: everything is back, the comment too.
-    ann.post(&format!("/api/v1/videos/{id}/restore"), json!({})).await.expect(200);
+    ann.post(&format!("/api/v1/videos/{id}/restore"), json!({}))
+        .await
+        .expect(200);
     common::testing::eventually("it plays again", Duration::from_secs(10), || async {
         let status = bob.http.get(&source).send().await.unwrap().status().as_u16();
         (status == 200).then_some(())
@@ -68,13 +85,23 @@ async fn journey(home: &Home, site: &Site) {
 
     // For good: the receipt says what the disk lost.
     let on_disk = files(&home.data().join("media"));
-    assert_eq!(on_disk.iter().map(|(_, size)| size).sum::<u64>(), clip.bytes.len() as u64);
-    ann.delete(&format!("/api/v1/videos/{id}?permanent=true")).await.expect(202);
+    assert_eq!(
+        on_disk.iter().map(|(_, size)| size).sum::<u64>(),
+        clip.bytes.len() as u64
+    );
+    ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
+        .await
+        .expect(202);
     let receipt = ann.receipt(&id).await;
-    assert_eq!((&receipt["objects"], &receipt["bytes"]), (&json!(on_disk.len()), &json!(clip.bytes.len())));
+    assert_eq!(
+        (&receipt["objects"], &receipt["bytes"]),
+        (&json!(on_disk.len()), &json!(clip.bytes.len()))
+    );
     assert_eq!(files(&home.data().join("media")), []);
     ann.video(&id).await.problem(404, "not_found");
-    bob.get(&format!("/api/v1/videos/{id}/deletion")).await.problem(404, "not_found");
+    bob.get(&format!("/api/v1/videos/{id}/deletion"))
+        .await
+        .problem(404, "not_found");
 
     // Signed out: everywhere, within a second.
     ann.delete("/api/v1/sessions/current").await.expect(204);
@@ -88,8 +115,15 @@ async fn survives_a_restart(home: &Home, start: impl Fn(&Home) -> Site) {
     let id = ann.publish("Kept", &clip).await;
     site.kill();
     let site = start(home);
-    let ann = Person { base: site.base.clone(), ..ann };
-    assert_eq!(ann.download(&id).await, clip.bytes, "the session and the video are still there");
+    let ann = Person {
+        base: site.base.clone(),
+        ..ann
+    };
+    assert_eq!(
+        ann.download(&id).await,
+        clip.bytes,
+        "the session and the video are still there"
+    );
     let admin = Person::sign_in(&site.base, "admin", ADMIN_PASSWORD).await;
     let summary = admin.get("/api/v1/jobs/summary").await;
     assert_eq!(summary.status, 200, "{}", summary.body);
@@ -130,7 +164,14 @@ async fn a_form_upload_and_hostile_names_leave_nothing_behind() {
     let ann = Person::register(&site.base, "ann").await;
     let clip = media::clip("ordinary/testvid_1022ms.mp4");
     let long = "n".repeat(300);
-    let names = ["../../../../tmp/escaped.mp4", "a\\0b.mp4", "a%0d%0aSet-Cookie: x=1.mp4", &long, "\u{202e}4pm.exe", "-rf.mp4"];
+    let names = [
+        "../../../../tmp/escaped.mp4",
+        "a\\0b.mp4",
+        "a%0d%0aSet-Cookie: x=1.mp4",
+        &long,
+        "\u{202e}4pm.exe",
+        "-rf.mp4",
+    ];
     for name in names {
         let (id, upload) = ann.create("A form").await;
         let head = format!(
@@ -138,8 +179,13 @@ async fn a_form_upload_and_hostile_names_leave_nothing_behind() {
         );
         let body = [head.as_bytes(), &clip.bytes, b"\r\n--b0undary--\r\n"].concat();
         let url = format!("{}{}", site.base, upload["url"].as_str().unwrap());
-        let request = ann.http.request(Method::POST, url).bearer_auth(upload["grant"].as_str().unwrap());
-        let request = request.header("content-type", "multipart/form-data; boundary=b0undary").body(body);
+        let request = ann
+            .http
+            .request(Method::POST, url)
+            .bearer_auth(upload["grant"].as_str().unwrap());
+        let request = request
+            .header("content-type", "multipart/form-data; boundary=b0undary")
+            .body(body);
         ann.try_send(request).await.unwrap().expect(201);
         let video = ann.wait_for(&id, "ready").await;
         assert_eq!(video["sizeBytes"], clip.bytes.len());
@@ -149,7 +195,10 @@ async fn a_form_upload_and_hostile_names_leave_nothing_behind() {
     }
     for (path, _) in files(&home.data()) {
         let path = path.strip_prefix(home.data()).unwrap().to_str().unwrap().to_owned();
-        assert!(path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)), "{path}");
+        assert!(
+            path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)),
+            "{path}"
+        );
         assert!(!path.contains("escaped") && !path.contains(&long), "{path}");
     }
     site.stop();

@@ -71,9 +71,15 @@ async fn promise_1_and_2_hold_through_200_kills() {
     reconciled(&home, &site, &history).await;
     eprintln!(
         "{kills} kills: {} acknowledged, {} cut, {} refused, {} videos",
-        history.acknowledged, history.cut, history.refused, history.videos.len()
+        history.acknowledged,
+        history.cut,
+        history.refused,
+        history.videos.len()
     );
-    assert!(history.acknowledged as u64 > kills && history.cut as u64 > kills / 4, "the kills met work");
+    assert!(
+        history.acknowledged as u64 > kills && history.cut as u64 > kills / 4,
+        "the kills met work"
+    );
     site.stop();
 }
 
@@ -82,7 +88,12 @@ async fn live(me: usize, person: Person, history: Shared, clips: Arc<Vec<Clip>>,
     loop {
         let mine: Vec<String> = {
             let history = history.lock().unwrap();
-            history.videos.iter().filter(|(_, video)| video.owner == me && video.life != Life::Purged).map(|(id, _)| id.clone()).collect()
+            history
+                .videos
+                .iter()
+                .filter(|(_, video)| video.owner == me && video.life != Life::Purged)
+                .map(|(id, _)| id.clone())
+                .collect()
         };
         let chosen = (!mine.is_empty()).then(|| mine[dice.random_range(0..mine.len())].clone());
         let done = match (dice.random_range(0..100), chosen) {
@@ -108,10 +119,18 @@ async fn live(me: usize, person: Person, history: Shared, clips: Arc<Vec<Clip>>,
     }
 }
 
-async fn create_and_upload(me: usize, person: &Person, history: &Shared, clips: &[Clip], dice: &mut StdRng) -> Result<Answer, Cut> {
+async fn create_and_upload(
+    me: usize,
+    person: &Person,
+    history: &Shared,
+    clips: &[Clip],
+    dice: &mut StdRng,
+) -> Result<Answer, Cut> {
     let title = format!("Title {}", dice.random::<u32>());
     // A cut creation leaves a video that its owner never heard of; it expires.
-    let answer = person.try_call(Method::POST, "/api/v1/videos", json!({ "title": title })).await?;
+    let answer = person
+        .try_call(Method::POST, "/api/v1/videos", json!({ "title": title }))
+        .await?;
     if answer.status != 201 {
         return Ok(answer);
     }
@@ -128,7 +147,9 @@ async fn create_and_upload(me: usize, person: &Person, history: &Shared, clips: 
         tokio::time::sleep(pause).await;
         Some((Ok::<_, std::io::Error>(piece), pieces))
     });
-    let answer = person.try_send(person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body))).await?;
+    let answer = person
+        .try_send(person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body)))
+        .await?;
     match answer.status {
         201 => {
             assert_eq!(answer.body["sha256"], clip.sha256());
@@ -141,8 +162,21 @@ async fn create_and_upload(me: usize, person: &Person, history: &Shared, clips: 
 
 async fn edit(person: &Person, history: &Shared, id: &str, dice: &mut StdRng) -> Result<Answer, Cut> {
     let title = format!("Edited {}", dice.random::<u32>());
-    history.lock().unwrap().videos.get_mut(id).unwrap().titles.insert(title.clone());
-    let answer = person.try_call(Method::PATCH, &format!("/api/v1/videos/{id}"), json!({ "title": title })).await?;
+    history
+        .lock()
+        .unwrap()
+        .videos
+        .get_mut(id)
+        .unwrap()
+        .titles
+        .insert(title.clone());
+    let answer = person
+        .try_call(
+            Method::PATCH,
+            &format!("/api/v1/videos/{id}"),
+            json!({ "title": title }),
+        )
+        .await?;
     let mut history = history.lock().unwrap();
     let titles = &mut history.videos.get_mut(id).unwrap().titles;
     match answer.status {
@@ -154,9 +188,22 @@ async fn edit(person: &Person, history: &Shared, id: &str, dice: &mut StdRng) ->
 
 async fn comment(person: &Person, history: &Shared, id: &str, dice: &mut StdRng) -> Result<Answer, Cut> {
     let text = format!("Comment {}", dice.random::<u32>());
-    let answer = person.try_call(Method::POST, &format!("/api/v1/videos/{id}/comments"), json!({ "text": text })).await?;
+    let answer = person
+        .try_call(
+            Method::POST,
+            &format!("/api/v1/videos/{id}/comments"),
+            json!({ "text": text }),
+        )
+        .await?;
     if answer.status == 201 {
-        history.lock().unwrap().videos.get_mut(id).unwrap().comments.insert(text);
+        history
+            .lock()
+            .unwrap()
+            .videos
+            .get_mut(id)
+            .unwrap()
+            .comments
+            .insert(text);
     }
     Ok(answer)
 }
@@ -171,9 +218,24 @@ enum Change {
 async fn change_life(person: &Person, history: &Shared, id: &str, change: Change) -> Result<Answer, Cut> {
     let before = history.lock().unwrap().videos[id].life;
     let (method, path, unknown, done) = match change {
-        Change::Trash => (Method::DELETE, format!("/api/v1/videos/{id}"), Life::AliveOrTrashed, Life::Trashed),
-        Change::Restore => (Method::POST, format!("/api/v1/videos/{id}/restore"), Life::AliveOrTrashed, Life::Alive),
-        Change::Purge => (Method::DELETE, format!("/api/v1/videos/{id}?permanent=true"), Life::AnyOrPurged, Life::Purged),
+        Change::Trash => (
+            Method::DELETE,
+            format!("/api/v1/videos/{id}"),
+            Life::AliveOrTrashed,
+            Life::Trashed,
+        ),
+        Change::Restore => (
+            Method::POST,
+            format!("/api/v1/videos/{id}/restore"),
+            Life::AliveOrTrashed,
+            Life::Alive,
+        ),
+        Change::Purge => (
+            Method::DELETE,
+            format!("/api/v1/videos/{id}?permanent=true"),
+            Life::AnyOrPurged,
+            Life::Purged,
+        ),
     };
     // What a cut deletion for good left open stays open whatever follows.
     let open = before == Life::AnyOrPurged;
@@ -194,7 +256,12 @@ async fn look(people: &[Person], history: &Shared, mut dice: Option<&mut StdRng>
         person.get("/api/v1/users/me").await.expect(200);
         let mut mine: Vec<String> = {
             let history = history.lock().unwrap();
-            history.videos.iter().filter(|(_, video)| video.owner == n).map(|(id, _)| id.clone()).collect()
+            history
+                .videos
+                .iter()
+                .filter(|(_, video)| video.owner == n)
+                .map(|(id, _)| id.clone())
+                .collect()
         };
         if let Some(dice) = &mut dice {
             while mine.len() > LOOKED_AT {
@@ -214,12 +281,20 @@ async fn look_at(person: &Person, history: &Shared, id: &str) {
         let history = history.lock().unwrap();
         let video = &history.videos[id];
         let possible = video.possible_states();
-        assert!(possible.contains(&state.as_deref()), "{id} ({:?}) is {state:?}, not one of {possible:?}", video.life);
+        assert!(
+            possible.contains(&state.as_deref()),
+            "{id} ({:?}) is {state:?}, not one of {possible:?}",
+            video.life
+        );
         if state.is_none() {
             return;
         }
         let title = answer.body["title"].as_str().unwrap();
-        assert!(video.titles.contains(title), "{id} is called {title}, not one of {:?}", video.titles);
+        assert!(
+            video.titles.contains(title),
+            "{id} is called {title}, not one of {:?}",
+            video.titles
+        );
         let clip = match &video.upload {
             Upload::Yes(clip) | Upload::Maybe(clip) => Some(clip.clone()),
             Upload::No => None,
@@ -229,8 +304,15 @@ async fn look_at(person: &Person, history: &Shared, id: &str) {
     if state.as_deref() == Some("ready") {
         let clip = bytes.expect("nothing was uploaded, and yet it is ready");
         // It may be purged between the two requests only if its deletion was begun.
-        assert_eq!(person.download(id).await, clip.bytes, "{id}: a ready video has its whole content");
-        assert!(all_comments(person, id).await.is_superset(&comments), "{id} lost a comment");
+        assert_eq!(
+            person.download(id).await,
+            clip.bytes,
+            "{id}: a ready video has its whole content"
+        );
+        assert!(
+            all_comments(person, id).await.is_superset(&comments),
+            "{id} lost a comment"
+        );
     }
 }
 
@@ -239,7 +321,13 @@ async fn all_comments(person: &Person, id: &str) -> std::collections::BTreeSet<S
     let mut path = format!("/api/v1/videos/{id}/comments?limit=100");
     loop {
         let page = person.get(&path).await.expect(200);
-        texts.extend(page["items"].as_array().unwrap().iter().map(|item| item["text"].as_str().unwrap().to_owned()));
+        texts.extend(
+            page["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|item| item["text"].as_str().unwrap().to_owned()),
+        );
         match page["next"].as_str() {
             Some(next) => path = format!("/api/v1/videos/{id}/comments?limit=100&cursor={next}"),
             None => return texts,
@@ -251,7 +339,11 @@ async fn all_comments(person: &Person, id: &str) -> std::collections::BTreeSet<S
 async fn settle(people: &[Person], shared: &Shared) -> History {
     let plan: Vec<(String, usize, Life, Upload)> = {
         let history = shared.lock().unwrap();
-        history.videos.iter().map(|(id, video)| (id.clone(), video.owner, video.life, video.upload.clone())).collect()
+        history
+            .videos
+            .iter()
+            .map(|(id, video)| (id.clone(), video.owner, video.life, video.upload.clone()))
+            .collect()
     };
     for (id, owner, life, upload) in plan {
         let person = &people[owner];
@@ -290,20 +382,35 @@ async fn reconciled(home: &Home, site: &Site, history: &History) {
     admin.run_job(json!({ "kind": "reconcile" })).await;
     let second = admin.run_job(json!({ "kind": "reconcile", "dryRun": true })).await;
     let findings = &second["result"]["findings"];
-    assert!(findings.as_array().is_none_or(Vec::is_empty), "the second reconcile finds nothing: {}", second["result"]);
+    assert!(
+        findings.as_array().is_none_or(Vec::is_empty),
+        "the second reconcile finds nothing: {}",
+        second["result"]
+    );
     let stored = files(&home.data().join("media"));
-    assert!(stored.iter().all(|(path, _)| path.extension().is_none()), "no part of an upload stays: {stored:?}");
+    assert!(
+        stored.iter().all(|(path, _)| path.extension().is_none()),
+        "no part of an upload stays: {stored:?}"
+    );
     let mut possible = 0;
     for (path, size) in &stored {
         let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
         // A creation that was cut has no upload, so every stored file belongs to a video of the history.
-        let video = history.videos.get(id).unwrap_or_else(|| panic!("{} belongs to nothing", path.display()));
+        let video = history
+            .videos
+            .get(id)
+            .unwrap_or_else(|| panic!("{} belongs to nothing", path.display()));
         assert_ne!(video.life, Life::Purged, "{} was purged", path.display());
-        let (Upload::Yes(clip) | Upload::Maybe(clip)) = &video.upload else { panic!("{id} has no upload") };
+        let (Upload::Yes(clip) | Upload::Maybe(clip)) = &video.upload else {
+            panic!("{id} has no upload")
+        };
         assert_eq!(*size, clip.bytes.len() as u64, "{}", path.display());
         possible += 1;
     }
-    let kept = |video: &&Video| matches!(video.upload, Upload::Yes(_)) && matches!(video.life, Life::Alive | Life::Trashed | Life::AliveOrTrashed);
+    let kept = |video: &&Video| {
+        matches!(video.upload, Upload::Yes(_))
+            && matches!(video.life, Life::Alive | Life::Trashed | Life::AliveOrTrashed)
+    };
     let certain = history.videos.values().filter(kept).count();
     assert!(possible >= certain, "{possible} files for {certain} videos");
     let page: Value = admin.get("/api/v1/jobs?state=dead").await.expect(200);

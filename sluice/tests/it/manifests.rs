@@ -7,7 +7,11 @@ use toml::{Table, Value};
 const SERVICES: [&str; 4] = ["api-service", "stream-service", "scheduler-service", "web-proxy"];
 
 fn manifest(name: &str) -> Table {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(name).join("Cargo.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join(name)
+        .join("Cargo.toml");
     std::fs::read_to_string(path).unwrap().parse().unwrap()
 }
 
@@ -15,25 +19,40 @@ fn dependencies(name: &str) -> Vec<(String, Value)> {
     let manifest = manifest(name);
     let mut all = Vec::new();
     for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        let entries = manifest.get(table).and_then(Value::as_table).cloned().unwrap_or_default();
+        let entries = manifest
+            .get(table)
+            .and_then(Value::as_table)
+            .cloned()
+            .unwrap_or_default();
         all.extend(entries);
     }
     all
 }
 
 fn product_dependencies(name: &str) -> Vec<String> {
-    manifest(name)["dependencies"].as_table().unwrap().keys().cloned().collect()
+    manifest(name)["dependencies"]
+        .as_table()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect()
 }
 
 #[test]
 fn no_service_depends_on_another() {
     for service in SERVICES {
         for other in SERVICES.iter().chain(&["sluice", "bench"]) {
-            assert!(dependencies(service).iter().all(|(name, _)| name != other), "{service} depends on {other}");
+            assert!(
+                dependencies(service).iter().all(|(name, _)| name != other),
+                "{service} depends on {other}"
+            );
         }
     }
     for other in SERVICES.iter().chain(&["sluice", "bench"]) {
-        assert!(dependencies("common").iter().all(|(name, _)| name != other), "common depends on {other}");
+        assert!(
+            dependencies("common").iter().all(|(name, _)| name != other),
+            "common depends on {other}"
+        );
     }
 }
 
@@ -43,19 +62,38 @@ fn only_sluice_knows_all_of_them() {
     for service in SERVICES {
         assert!(known.contains(&service.to_owned()), "sluice lacks {service}");
     }
-    assert!(product_dependencies("bench").iter().all(|name| !SERVICES.contains(&name.as_str()) && name != "sluice"));
+    assert!(
+        product_dependencies("bench")
+            .iter()
+            .all(|name| !SERVICES.contains(&name.as_str()) && name != "sluice")
+    );
 }
 
 #[test]
 fn the_edge_knows_no_database_and_jobs_know_no_files() {
     let edge = dependencies("web-proxy");
     for name in ["diesel", "diesel_migrations", "libsqlite3-sys", "pq-sys"] {
-        assert!(edge.iter().all(|(dependency, _)| dependency != name), "web-proxy depends on {name}");
+        assert!(
+            edge.iter().all(|(dependency, _)| dependency != name),
+            "web-proxy depends on {name}"
+        );
     }
     let features = |name: &str| manifest(name)["dependencies"]["common"].get("features").cloned();
-    assert_eq!(features("web-proxy"), None, "the edge takes common without its database part");
-    assert!(product_dependencies("api-service").iter().all(|name| name != "actix-multipart" && name != "rustix"));
-    assert!(product_dependencies("stream-service").iter().all(|name| name != "argon2"));
+    assert_eq!(
+        features("web-proxy"),
+        None,
+        "the edge takes common without its database part"
+    );
+    assert!(
+        product_dependencies("api-service")
+            .iter()
+            .all(|name| name != "actix-multipart" && name != "rustix")
+    );
+    assert!(
+        product_dependencies("stream-service")
+            .iter()
+            .all(|name| name != "argon2")
+    );
 }
 
 #[test]
@@ -63,7 +101,10 @@ fn every_version_stands_in_the_workspace_table() {
     for name in SERVICES.iter().chain(&["common", "sluice", "bench"]) {
         for (dependency, value) in dependencies(name) {
             let own_path = dependency == "common" && value.get("path").is_some();
-            assert!(value.get("workspace").is_some() || own_path, "{name}: {dependency} has a version of its own");
+            assert!(
+                value.get("workspace").is_some() || own_path,
+                "{name}: {dependency} has a version of its own"
+            );
         }
     }
 }

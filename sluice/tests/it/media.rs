@@ -8,7 +8,6 @@ use sha2::{Digest, Sha256};
 /// A video to upload.
 #[derive(Clone)]
 pub struct Clip {
-    pub name: String,
     pub bytes: Vec<u8>,
 }
 
@@ -30,28 +29,44 @@ pub fn folder() -> Option<PathBuf> {
 
 /// `path` in the shared folder, or a clip that ffmpeg makes where the folder is absent.
 pub fn clip(path: &str) -> Clip {
-    let name = path.rsplit('/').next().unwrap().to_owned();
     match folder() {
-        Some(folder) => Clip { name, bytes: std::fs::read(folder.join(path)).unwrap() },
+        Some(folder) => Clip {
+            bytes: std::fs::read(folder.join(path)).unwrap(),
+        },
         None => {
             eprintln!("../shared/media is absent: {path} is replaced by a clip made with ffmpeg");
-            Clip { name, bytes: generated() }
+            Clip { bytes: generated() }
         }
     }
 }
 
 /// Small clips of different sizes.
 pub fn small_clips() -> Vec<Clip> {
-    ["ordinary/testvid_1022ms.mp4", "ordinary/video-h264-001.mp4", "ordinary/midroll-5s.mp4", "ordinary/prog_8s.mp4", "webm-mkv/small.webm"]
-        .map(clip)
-        .to_vec()
+    [
+        "ordinary/testvid_1022ms.mp4",
+        "ordinary/video-h264-001.mp4",
+        "ordinary/midroll-5s.mp4",
+        "ordinary/prog_8s.mp4",
+        "webm-mkv/small.webm",
+    ]
+    .map(clip)
+    .to_vec()
 }
 
 fn generated() -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("clip.mp4");
     let made = Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=15:duration=3", "-pix_fmt", "yuv420p"])
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=320x240:rate=15:duration=3",
+            "-pix_fmt",
+            "yuv420p",
+        ])
         .arg(&path)
         .status()
         .unwrap();

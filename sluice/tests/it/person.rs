@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::media::Clip;
 
@@ -15,7 +16,6 @@ pub struct Person {
     pub base: String,
     pub http: Client,
     pub token: String,
-    pub username: String,
 }
 
 /// An answer, read to its end.
@@ -48,7 +48,12 @@ impl Answer {
     /// Checks that this is a problem document with `status` and `code`.
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.body
+        );
         assert_eq!(self.headers["content-type"], "application/problem+json");
         assert_eq!(self.body["status"], status);
         assert_eq!(self.body["type"], format!("/problems/{code}"));
@@ -56,8 +61,22 @@ impl Answer {
     }
 }
 
+/// A request body that is sent piece by piece while the sender lives.
+pub fn slow_body() -> (UnboundedSender<Vec<u8>>, reqwest::Body) {
+    let (sender, receiver) = unbounded_channel();
+    let pieces = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let piece: Vec<u8> = receiver.recv().await?;
+        Some((Ok::<_, std::io::Error>(piece), receiver))
+    });
+    (sender, reqwest::Body::wrap_stream(pieces))
+}
+
 pub fn client() -> Client {
-    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(60))
+        .build()
+        .unwrap()
 }
 
 impl Person {
@@ -68,27 +87,41 @@ impl Person {
 
     pub async fn try_register(base: &str, username: &str) -> Result<Result<Person, Answer>, Cut> {
         let body = json!({ "username": username, "password": PASSWORD });
-        Person::enter(base, "/api/v1/users", username, body).await
+        Person::enter(base, "/api/v1/users", body).await
     }
 
     pub async fn sign_in(base: &str, username: &str, password: &str) -> Person {
         let body = json!({ "username": username, "password": password });
-        Person::enter(base, "/api/v1/sessions", username, body).await.unwrap().unwrap_or_else(|answer| panic!("{answer:?}"))
+        Person::enter(base, "/api/v1/sessions", body)
+            .await
+            .unwrap()
+            .unwrap_or_else(|answer| panic!("{answer:?}"))
     }
 
-    async fn enter(base: &str, path: &str, username: &str, body: Value) -> Result<Result<Person, Answer>, Cut> {
+    async fn enter(base: &str, path: &str, body: Value) -> Result<Result<Person, Answer>, Cut> {
         let http = client();
-        let sent = http.post(format!("{base}{path}")).json(&body).send().await.map_err(|_| Cut)?;
+        let sent = http
+            .post(format!("{base}{path}"))
+            .json(&body)
+            .send()
+            .await
+            .map_err(|_| Cut)?;
         let answer = Answer::read(sent).await?;
         if answer.status != 201 {
             return Ok(Err(answer));
         }
         let token = answer.body["session"]["token"].as_str().unwrap().to_owned();
-        Ok(Ok(Person { base: base.to_owned(), http, token, username: username.to_owned() }))
+        Ok(Ok(Person {
+            base: base.to_owned(),
+            http,
+            token,
+        }))
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
     }
 
     pub async fn try_send(&self, request: RequestBuilder) -> Result<Answer, Cut> {
@@ -123,7 +156,10 @@ impl Person {
 
     pub fn put(&self, upload: &Value, body: impl Into<reqwest::Body>) -> RequestBuilder {
         let url = format!("{}{}", self.base, upload["url"].as_str().unwrap());
-        self.http.put(url).bearer_auth(upload["grant"].as_str().unwrap()).body(body)
+        self.http
+            .put(url)
+            .bearer_auth(upload["grant"].as_str().unwrap())
+            .body(body)
     }
 
     pub async fn upload(&self, upload: &Value, clip: &Clip) -> Answer {

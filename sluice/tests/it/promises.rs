@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::media;
-use crate::person::{Answer, Person};
+use crate::person::{Answer, Person, slow_body};
 use crate::site::{Home, files};
 
 #[tokio::test]
@@ -52,19 +52,29 @@ async fn promise_14_no_password_token_or_grant_in_log_or_data() {
     let site = home.serve(&["log.level=debug"]);
     let ann = Person::register(&site.base, "ann").await;
     let (id, upload) = ann.create("Secret").await;
-    ann.upload(&upload, &media::clip("ordinary/testvid_1022ms.mp4")).await.expect(201);
+    ann.upload(&upload, &media::clip("ordinary/testvid_1022ms.mp4"))
+        .await
+        .expect(201);
     ann.wait_for(&id, "ready").await;
     let source = ann.source(&id).await;
     ann.http.get(&source).send().await.unwrap();
     // Wrong ones must not be written down either.
     let body = json!({ "username": "ann", "password": "mistyped passphrase" });
-    ann.post("/api/v1/sessions", body).await.problem(401, "wrong_credentials");
+    ann.post("/api/v1/sessions", body)
+        .await
+        .problem(401, "wrong_credentials");
     let grant = source.split('/').nth(4).unwrap();
     assert!(grant.len() > 60, "{grant}");
     let log = site.log();
     assert!(log.contains("/media/-/"), "the log names requests for media");
     let token = ann.token.clone();
-    let secrets = ["a long enough passphrase", "mistyped passphrase", &token, grant, upload["grant"].as_str().unwrap()];
+    let secrets = [
+        "a long enough passphrase",
+        "mistyped passphrase",
+        &token,
+        grant,
+        upload["grant"].as_str().unwrap(),
+    ];
     for secret in secrets {
         assert!(!log.contains(secret), "the log holds {secret}");
     }
@@ -90,14 +100,19 @@ async fn promise_17_a_service_that_was_away_finds_its_work() {
         site.processes[role].signal(Signal::KILL);
         site.processes[role].wait();
     }
-    ann.delete(&format!("/api/v1/videos/{id}?permanent=true")).await.expect(202);
+    ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
+        .await
+        .expect(202);
     let away = ann.get("/api/v1/jobs").await;
     assert!([502, 503].contains(&away.status), "{away:?}");
     assert_eq!(away.body["code"], "upstream_unavailable");
     ann.get("/api/v1/videos").await.expect(200);
     site.kill();
     let site = home.roles(&[]);
-    let ann = Person { base: site.base.clone(), ..ann };
+    let ann = Person {
+        base: site.base.clone(),
+        ..ann
+    };
     let receipt = ann.receipt(&id).await;
     assert_eq!(receipt["bytes"], clip.bytes.len());
     assert_eq!(files(&home.data().join("media")), []);
@@ -112,9 +127,9 @@ async fn promise_13_signing_out_ends_a_running_upload_within_a_second() {
         let again = Person::sign_in(&site.base, "ann", "a long enough passphrase").await;
         let clip = media::clip("ordinary/bear-1280x720.mp4");
         let (_, upload) = ann.create("Cut").await;
-        let (sender, receiver) = futures_util::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
-        let running = tokio::spawn(ann.put(&upload, reqwest::Body::wrap_stream(receiver)).send());
-        sender.unbounded_send(Ok(clip.bytes[..100_000].to_vec())).unwrap();
+        let (sender, body) = slow_body();
+        let running = tokio::spawn(ann.put(&upload, body).send());
+        sender.send(clip.bytes[..100_000].to_vec()).unwrap();
         common::testing::eventually("the upload runs", Duration::from_secs(10), || async {
             (!files(&home.data().join("media")).is_empty()).then_some(())
         })

@@ -47,7 +47,10 @@ impl Home {
         let listen = ["--listen", "127.0.0.1:0"];
         let process = self.start("serve", &listen, settings, &[]);
         let (process, line) = process.unwrap_or_else(|log| panic!("the platform starts:\n{log}"));
-        Site { base: address(&line), processes: vec![process] }
+        Site {
+            base: address(&line),
+            processes: vec![process],
+        }
     }
 
     /// The four services as processes of their own, on SQLite in one data folder.
@@ -58,7 +61,10 @@ impl Home {
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let names = ["api", "stream", "scheduler", "proxy"];
         let mut env: Vec<(String, String)> = vec![
-            ("SLUICE_SECRETS__INTERNAL_TOKEN".into(), "0123456789abcdef0123456789abcdef".into()),
+            (
+                "SLUICE_SECRETS__INTERNAL_TOKEN".into(),
+                "0123456789abcdef0123456789abcdef".into(),
+            ),
             ("SLUICE_SECRETS__GRANT_KEYS".into(), format!("k1:{}", "A".repeat(43))),
             ("SLUICE_SERVER__TRUSTED_PROXIES".into(), "127.0.0.1".into()),
         ];
@@ -68,12 +74,18 @@ impl Home {
         }
         let mut processes = Vec::new();
         for (i, name) in names.iter().enumerate() {
-            let (listen, inner) = (format!("127.0.0.1:{}", public[i]), format!("internal.listen=127.0.0.1:{}", internal[i]));
+            let (listen, inner) = (
+                format!("127.0.0.1:{}", public[i]),
+                format!("internal.listen=127.0.0.1:{}", internal[i]),
+            );
             let started = self.start(name, &["--listen", &listen, "--set", &inner], settings, &env);
             let (process, _) = started.unwrap_or_else(|log| panic!("sluice {name} starts:\n{log}"));
             processes.push(process);
         }
-        Site { base: url(public[3]), processes }
+        Site {
+            base: url(public[3]),
+            processes,
+        }
     }
 
     /// Starts `command` and waits for its line; the log when it ends instead.
@@ -86,10 +98,17 @@ impl Home {
     ) -> Result<(Process, String), String> {
         let log = self.dir.path().join(format!("{command}.log"));
         let stderr = File::options().create(true).append(true).open(&log).unwrap();
-        let mut child = self.command(command, args, settings, env).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut child = self
+            .command(command, args, settings, env)
+            .stdout(Stdio::piped())
+            .stderr(stderr)
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         // The pipe ends when the process does, so this read is bounded by the process's own start.
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         if line.is_empty() {
             child.wait().unwrap();
             return Err(std::fs::read_to_string(&log).unwrap());
@@ -104,7 +123,9 @@ impl Home {
             process.args(["--set", setting]);
         });
         process.env("SLUICE_ADMIN_PASSWORD_FILE", self.dir.path().join("admin-password"));
-        process.envs(env.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        process
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
         process
     }
 }
@@ -122,7 +143,7 @@ fn free_port() -> u16 {
 impl Process {
     pub fn signal(&self, signal: Signal) {
         // A process that has ended already is what the caller wants.
-        drop(kill_process(Pid::from_child(&self.child), signal));
+        kill_process(Pid::from_child(&self.child), signal).ok();
     }
 
     /// Waits for the end, at most the deadline.
@@ -132,15 +153,13 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(started.elapsed() < DEADLINE, "the process ends in time:\n{}", tail(&self.log));
+            assert!(
+                started.elapsed() < DEADLINE,
+                "the process ends in time:\n{}",
+                tail(&self.log)
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    /// Resident memory in bytes.
-    pub fn resident(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
-        text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
 }
 
@@ -158,13 +177,20 @@ impl Site {
         for process in self.processes.iter_mut().rev() {
             process.signal(Signal::TERM);
             let status = process.wait();
-            assert!(status.success(), "a polite stop ends with 0, not {status}:\n{}", tail(&process.log));
+            assert!(
+                status.success(),
+                "a polite stop ends with 0, not {status}:\n{}",
+                tail(&process.log)
+            );
         }
     }
 
     /// What all processes logged so far.
     pub fn log(&self) -> String {
-        self.processes.iter().map(|process| std::fs::read_to_string(&process.log).unwrap()).collect()
+        self.processes
+            .iter()
+            .map(|process| std::fs::read_to_string(&process.log).unwrap())
+            .collect()
     }
 }
 
@@ -184,7 +210,7 @@ fn tail(log: &Path) -> String {
     if let Ok(mut file) = File::open(log) {
         drop(file.read_to_string(&mut text));
     }
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" access GET ")).collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
@@ -193,10 +219,16 @@ pub fn files(dir: &Path) -> Vec<(PathBuf, u64)> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.map(Result::unwrap) {
             let meta = entry.metadata().unwrap();
-            if meta.is_dir() { folders.push(entry.path()) } else { found.push((entry.path(), meta.len())) }
+            if meta.is_dir() {
+                folders.push(entry.path())
+            } else {
+                found.push((entry.path(), meta.len()))
+            }
         }
     }
     found
