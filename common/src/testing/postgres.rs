@@ -5,7 +5,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,11 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// How long the server may take to answer. It takes half a second alone and much longer while four suites compile.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// Ends the server when stdin ends. $1 is the directory, the rest the command.
-const WATCHDOG: &str = r#"dir=$1; shift
-"$@" >"$dir/log" 2>&1 &
+/// Makes the data and runs the server, both in the directory $1 with the programs of $2 and the settings that follow, until
+/// stdin ends; then nothing is left of either. A failed initdb leaves its log.
+const WATCHDOG: &str = r#"dir=$1; bin=$2; shift 2
+"$bin/initdb" --no-sync -A trust -U postgres -E UTF8 --locale=C -D "$dir/data" >"$dir/log" 2>&1 || exit 1
+"$bin/postgres" -D "$dir/data" -k "$dir" -h "" "$@" >"$dir/log" 2>&1 &
 pid=$!
 cat >/dev/null
 kill -INT "$pid" 2>/dev/null
@@ -90,32 +92,8 @@ fn start() -> Server {
         chown(&dir, Some(uid), Some(gid)).expect("root may give the directory away");
     }
     std::fs::set_permissions(&dir, Permissions::from_mode(0o700)).expect("own directory");
-    let data = dir.join("data");
-    let log = File::create(dir.join("initdb.log")).expect("own directory");
-    let made = as_owner(Command::new(bin.join("initdb")), owner, &dir)
-        .args([
-            "--no-sync",
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-D",
-        ])
-        .arg(&data)
-        .stdout(log.try_clone().expect("a file handle"))
-        .stderr(log)
-        .status()
-        .expect("initdb starts");
-    assert!(made.success(), "initdb failed: {}", read(&dir.join("initdb.log")));
     let mut watchdog = as_owner(Command::new("sh"), owner, &dir);
-    watchdog
-        .args(["-c", WATCHDOG, "sh"])
-        .arg(&dir)
-        .arg(bin.join("postgres"));
-    watchdog.arg("-D").arg(&data).arg("-k").arg(&dir).args(["-h", ""]);
+    watchdog.args(["-c", WATCHDOG, "sh"]).arg(&dir).arg(&bin);
     for setting in SETTINGS {
         watchdog.args(["-c", setting]);
     }
