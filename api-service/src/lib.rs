@@ -1,1 +1,68 @@
-//! api-service
+//! api-service: accounts, sessions, videos, comments, the trash and playback grants. It decides who may do what; it does
+//! not know where blobs lie. What other services must do because of a change is written to its outbox in the
+//! transaction of the change and delivered afterwards, as often as it takes.
+
+mod auth;
+mod cursor;
+mod database;
+mod delivery;
+mod handlers;
+mod input;
+mod openapi;
+mod operators;
+mod ops;
+mod passwords;
+mod routes;
+mod rules;
+mod schema;
+mod session_cache;
+mod sessions;
+mod sign_in_limit;
+mod state;
+mod views;
+
+use std::sync::Arc;
+
+use actix_web::web;
+use common::bus::Subject;
+use common::config::Config;
+use common::health::Check;
+use common::outbox::{self, Relay};
+use common::service::{Platform, Service, StartError};
+use futures_util::FutureExt;
+
+pub use database::MIGRATIONS;
+pub use openapi::openapi;
+pub use operators::{Outcome, create_operator};
+
+/// Opens the database, loads the sessions, starts the relay of the outbox and gives the routes.
+pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {
+    let db = database::open(config)?;
+    operators::first_operator(config, &db).await?;
+    let relay = Relay::new();
+    let state = state::State::new(config, platform, &db, &relay)?;
+    // First listen, then load: a session that ends in between is heard of.
+    let ended = platform.bus.subscribe(&Subject::SessionsRevoked);
+    platform.spawn(state.sessions.clone().follow(ended, platform.drain.clone()));
+    let loaded = state.sessions.load(config.api.max_sessions_cached).await;
+    let loaded = loaded.map_err(|error| StartError::Other(format!("database.api: {error}")))?;
+    log::info!("Loaded {loaded} sessions");
+    let clients = platform.clients.clone();
+    platform.spawn(outbox::relay(db.clone(), relay, platform.drain.clone(), move |entry| {
+        let clients = clients.clone();
+        async move { delivery::deliver(&clients, entry).await }
+    }));
+    state.passwords.register(&platform.metrics);
+    let ready: Check = Arc::new(move || {
+        let db = db.clone();
+        async move { db.ready().await.map_err(|error| error.to_string()) }.boxed()
+    });
+    let state = web::Data::new(state);
+    let internal = state.clone();
+    Ok(Service {
+        name: "api",
+        public: Some(Arc::new(move |config| routes::mount_public(config, &state))),
+        internal: Some(Arc::new(move |config| routes::mount_internal(config, &internal))),
+        ready: vec![("api database", ready)],
+    })
+}

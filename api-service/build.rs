@@ -1,0 +1,4 @@
+//! A changed migration must be compiled in.
+fn main() {
+    println!("cargo:rerun-if-changed=migrations");
+}

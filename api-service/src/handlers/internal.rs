@@ -1,0 +1,163 @@
+//! What the other services ask and report. All of it is safe to repeat.
+
+use actix_web::{HttpResponse, web};
+use common::error::ApiError;
+use common::ids::VideoId;
+use common::messages::{
+    MediaFailed, MediaReady, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
+};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::auth::unauthenticated;
+use crate::ops::{lists, media, purge, sessions};
+use crate::state::State;
+
+/// Sessions one question may name.
+const MAX_SESSIONS: usize = 1_000;
+
+/// Records of a page when the caller names no number, and the most it gets.
+const RECORDS: u32 = 500;
+const MAX_RECORDS: u32 = 1_000;
+
+/// An upload that is under way when its grant ends gets this much longer, in milliseconds.
+const UPLOAD_GRACE: i64 = 3_600_000;
+
+pub async fn parse_token(body: web::Json<TokenQuery>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    let session = state.sessions.find(&body.token).await?.ok_or_else(unauthenticated)?;
+    Ok(HttpResponse::Ok().json(TokenOwner {
+        user: session.user.clone(),
+        session: session.id.clone(),
+        username: session.username.clone(),
+        role: session.role,
+        expires_at: session.expires_at,
+    }))
+}
+
+pub async fn check_sessions(
+    body: web::Json<SessionList>,
+    state: web::Data<State>,
+) -> Result<web::Json<SessionList>, ApiError> {
+    let asked = body.into_inner().sessions;
+    if asked.len() > MAX_SESSIONS {
+        return Err(ApiError::invalid("/sessions", format!("at most {MAX_SESSIONS}")));
+    }
+    let sessions = state
+        .db
+        .read(move |conn| Ok::<_, ApiError>(sessions::still_good(conn, &asked)?))
+        .await?;
+    Ok(web::Json(SessionList { sessions }))
+}
+
+pub async fn expire_sessions(body: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+    let count = if body.dry_run {
+        state
+            .db
+            .read(|conn| Ok::<_, ApiError>(u64::try_from(sessions::count_expired(conn)?).unwrap_or(0)))
+            .await?
+    } else {
+        state
+            .db
+            .write(|conn| Ok::<_, ApiError>(sessions::remove_expired(conn)? as u64))
+            .await?
+    };
+    Ok(web::Json(Swept { count }))
+}
+
+pub async fn media_ready(
+    id: web::Path<VideoId>,
+    body: web::Json<MediaReady>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let (video, media) = (id.clone(), body.into_inner());
+    let told = state.db.write(move |conn| media::ready(conn, &video, &media)).await?;
+    if let Some(owner) = told {
+        state.tell_owner(&owner, "OnVideoReady", &id);
+    }
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+pub async fn media_failed(
+    id: web::Path<VideoId>,
+    body: web::Json<MediaFailed>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let (video, failure) = (id.clone(), body.into_inner());
+    let told = state
+        .db
+        .write(move |conn| media::failed(conn, &video, &failure))
+        .await?;
+    if let Some(owner) = told {
+        state.tell_owner(&owner, "OnVideoFailed", &id);
+    }
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+pub async fn purge_begin(id: web::Path<VideoId>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+    state.db.write(move |conn| purge::begin(conn, &id)).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+#[derive(Deserialize)]
+pub struct PurgeDone {
+    receipt: Receipt,
+}
+
+pub async fn purge_done(
+    id: web::Path<VideoId>,
+    body: web::Json<PurgeDone>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let (video, receipt) = (id.clone(), body.receipt);
+    let (receipt, owner) = state.db.write(move |conn| purge::done(conn, &video, receipt)).await?;
+    if let Some(owner) = owner {
+        log::info!(video_id = *id, objects = receipt.objects, bytes = receipt.bytes; "Purged video {id}");
+        state.tell_owner(&owner, "OnVideoPurged", &id);
+    }
+    Ok(HttpResponse::Ok().json(json!({ "receipt": receipt })))
+}
+
+#[derive(Deserialize)]
+pub struct RecordQuery {
+    after: Option<VideoId>,
+    limit: Option<u32>,
+}
+
+pub async fn videos(
+    query: web::Query<RecordQuery>,
+    state: web::Data<State>,
+) -> Result<web::Json<RecordPage<VideoRecord>>, ApiError> {
+    let limit = i64::from(query.limit.unwrap_or(RECORDS).clamp(1, MAX_RECORDS));
+    let after = query.into_inner().after;
+    let page = state
+        .db
+        .read(move |conn| lists::records(conn, after.as_ref(), limit))
+        .await?;
+    Ok(web::Json(page))
+}
+
+pub async fn expire_videos(body: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+    if body.dry_run {
+        let count = state
+            .db
+            .read(|conn| Ok::<_, ApiError>(media::count_overdue(conn, UPLOAD_GRACE)?))
+            .await?;
+        return Ok(web::Json(Swept {
+            count: u64::try_from(count).unwrap_or(0),
+        }));
+    }
+    let mut count = 0;
+    loop {
+        let ended = state
+            .db
+            .write(|conn| Ok::<_, ApiError>(media::fail_overdue(conn, UPLOAD_GRACE)?))
+            .await?;
+        if ended.is_empty() {
+            return Ok(web::Json(Swept { count }));
+        }
+        count += ended.len() as u64;
+        for (video, owner) in &ended {
+            state.tell_owner(owner, "OnVideoFailed", video);
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What stream-service reports about the media of a video. Reports may come twice, late, and while the video is in the
+//! trash: then the state that a restore brings back is what changes.
+
+use common::db::{AnyConn, now_ms};
+use common::error::{ApiError, Code};
+use common::ids::{Id, VideoId};
+use common::messages::{MediaFailed, MediaReady, VideoState};
+use diesel::prelude::*;
+
+use super::trash::DONE;
+use super::videos::{VideoRow, find, lock, not_found};
+use crate::schema::{deletions, videos};
+
+/// Longest reason that is kept, in characters.
+const MAX_REASON: usize = 500;
+
+/// What an upload that never came is told to its owner.
+const NEVER_ARRIVED: &str = "The upload never arrived.";
+
+/// Videos that one transaction of the sweep ends.
+const SWEEP_BATCH: i64 = 1_000;
+
+/// An owner to be told, when the visible state changed.
+pub type Told = Option<Id>;
+
+/// The video, locked; 410 when its purge has begun or is over, 404 when it never was.
+fn reported(conn: &mut AnyConn, id: &VideoId) -> Result<VideoRow, ApiError> {
+    lock(conn, id)?;
+    match find(conn, id)? {
+        Some((row, _)) if row.state()? == VideoState::Purging => Err(gone()),
+        Some((row, _)) => Ok(row),
+        None => Err(missing(conn, id)?),
+    }
+}
+
+/// 410 when the video was purged, 404 when it never was.
+pub fn missing(conn: &mut AnyConn, id: &VideoId) -> QueryResult<ApiError> {
+    let done = deletions::table
+        .filter(deletions::video_id.eq(id.as_str()))
+        .filter(deletions::state.eq(DONE));
+    let purged: bool = diesel::select(diesel::dsl::exists(done)).get_result(conn)?;
+    Ok(if purged { gone() } else { not_found() })
+}
+
+fn gone() -> ApiError {
+    ApiError::new(Code::Gone, "The video has been purged.")
+}
+
+fn number(value: Option<u64>) -> Result<Option<i64>, ApiError> {
+    let too_large = |_| ApiError::invalid("", "a number is too large");
+    value.map(i64::try_from).transpose().map_err(too_large)
+}
+
+/// The media is durable. A repetition changes nothing; other media than the video has already is a conflict.
+pub fn ready(conn: &mut AnyConn, id: &VideoId, media: &MediaReady) -> Result<Told, ApiError> {
+    let row = reported(conn, id)?;
+    let trashed = row.state()? == VideoState::Trashed;
+    let state = if trashed {
+        row.trashed_from.as_deref().unwrap_or_default()
+    } else {
+        row.state.as_str()
+    };
+    if state == VideoState::Ready.name() {
+        let known: Option<String> = videos::table
+            .filter(videos::id.eq(id.as_str()))
+            .select(videos::sha256)
+            .first(conn)?;
+        if known.as_deref() == Some(media.sha256.as_str()) {
+            return Ok(None);
+        }
+        return Err(ApiError::new(Code::Conflict, "The video has other media already."));
+    }
+    let now = now_ms(conn)?;
+    let codecs = serde_json::to_string(&media.codecs).map_err(ApiError::internal)?;
+    diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
+        .set((
+            videos::size_bytes.eq(number(Some(media.size_bytes))?),
+            videos::sha256.eq(Some(&media.sha256)),
+            videos::mime.eq(Some(&media.mime)),
+            videos::duration_ms.eq(number(media.duration_ms)?),
+            videos::width.eq(media.width.map(i64::from)),
+            videos::height.eq(media.height.map(i64::from)),
+            videos::codecs.eq(codecs),
+            videos::failure.eq(None::<String>),
+            // A video whose lost media came back keeps its place in the list.
+            videos::ready_at.eq(if row.ready_at > 0 { row.ready_at } else { now }),
+        ))
+        .execute(conn)?;
+    move_to(conn, id, trashed, VideoState::Ready)?;
+    Ok((!trashed).then_some(row.owner_id))
+}
+
+/// There is no media, or no media any more.
+pub fn failed(conn: &mut AnyConn, id: &VideoId, failure: &MediaFailed) -> Result<Told, ApiError> {
+    let row = reported(conn, id)?;
+    let trashed = row.state()? == VideoState::Trashed;
+    let state = if trashed {
+        row.trashed_from.as_deref().unwrap_or_default()
+    } else {
+        row.state.as_str()
+    };
+    if state == VideoState::Failed.name() {
+        return Ok(None);
+    }
+    let reason: String = failure.reason.chars().take(MAX_REASON).collect();
+    diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
+        .set(videos::failure.eq(Some(reason)))
+        .execute(conn)?;
+    move_to(conn, id, trashed, VideoState::Failed)?;
+    Ok((!trashed).then_some(row.owner_id))
+}
+
+/// Sets the state, or the state behind the trash.
+fn move_to(conn: &mut AnyConn, id: &VideoId, trashed: bool, state: VideoState) -> QueryResult<()> {
+    let video = videos::table.filter(videos::id.eq(id.as_str()));
+    let update = diesel::update(video);
+    if trashed {
+        update.set(videos::trashed_from.eq(Some(state.name()))).execute(conn)?;
+    } else {
+        update.set(videos::state.eq(state.name())).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// How many videos wait for an upload that can't come any more: the newest grant ended `grace` ms ago.
+pub fn count_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<i64> {
+    let before = now_ms(conn)?.saturating_sub(grace);
+    videos::table
+        .filter(videos::state.eq(VideoState::AwaitingUpload.name()))
+        .filter(videos::upload_until.lt(before))
+        .count()
+        .get_result(conn)
+}
+
+/// Ends up to a batch of them; gives each with its owner. Empty when none is left.
+pub fn fail_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<Vec<(VideoId, Id)>> {
+    let before = now_ms(conn)?.saturating_sub(grace);
+    let overdue: Vec<(VideoId, Id)> = videos::table
+        .filter(videos::state.eq(VideoState::AwaitingUpload.name()))
+        .filter(videos::upload_until.lt(before))
+        .order(videos::upload_until)
+        .limit(SWEEP_BATCH)
+        .select((videos::id, videos::owner_id))
+        .load(conn)?;
+    let mut ended = Vec::with_capacity(overdue.len());
+    for (id, owner) in overdue {
+        let waiting = videos::table
+            .filter(videos::id.eq(id.as_str()))
+            .filter(videos::state.eq(VideoState::AwaitingUpload.name()));
+        let changed = diesel::update(waiting)
+            .set((
+                videos::state.eq(VideoState::Failed.name()),
+                videos::failure.eq(Some(NEVER_ARRIVED)),
+            ))
+            .execute(conn)?;
+        if changed == 1 {
+            ended.push((id, owner));
+        }
+    }
+    Ok(ended)
+}

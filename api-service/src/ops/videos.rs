@@ -1,0 +1,272 @@
+//! Single videos: made, found, changed.
+
+use common::db::{AnyConn, Backend, DbError, now_ms};
+use common::error::ApiError;
+use common::ids::{Id, VideoId};
+use common::messages::VideoState;
+use common::time::Timestamp;
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::Text;
+
+use crate::schema::{users, videos};
+use crate::views::{Author, Video, Visibility};
+
+/// Tries for an id that is free. One in 10^18 is taken; two in a row are a broken random number generator.
+const ID_TRIES: u32 = 4;
+
+/// The columns of a video that are shown, with those that decide who may see it.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = videos)]
+pub struct VideoRow {
+    pub id: VideoId,
+    pub owner_id: Id,
+    pub title: String,
+    pub description: String,
+    pub visibility: String,
+    pub state: String,
+    pub trashed_from: Option<String>,
+    pub failure: Option<String>,
+    pub size_bytes: Option<i64>,
+    pub mime: Option<String>,
+    pub duration_ms: Option<i64>,
+    pub width: Option<i64>,
+    pub height: Option<i64>,
+    pub codecs: String,
+    pub created_at: i64,
+    pub ready_at: i64,
+    pub purge_at: Option<i64>,
+    pub version: i64,
+    pub comment_count: i64,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = users)]
+pub struct AuthorRow {
+    pub username: String,
+    pub display_name: String,
+}
+
+impl From<AuthorRow> for Author {
+    fn from(row: AuthorRow) -> Self {
+        Author {
+            username: row.username,
+            display_name: row.display_name,
+        }
+    }
+}
+
+/// A video with its author.
+pub type Found = (VideoRow, AuthorRow);
+
+impl VideoRow {
+    /// Errors only when the row was written by a newer version.
+    pub fn state(&self) -> Result<VideoState, ApiError> {
+        VideoState::from_name(&self.state)
+            .ok_or_else(|| ApiError::internal(format!("video {} has the unknown state {}", self.id, self.state)))
+    }
+
+    /// Ready and public or unlisted; or the viewer's own.
+    pub fn is_visible_to(&self, viewer: Option<&Id>) -> bool {
+        let open = self.state == VideoState::Ready.name() && self.visibility != Visibility::Private.name();
+        open || viewer == Some(&self.owner_id)
+    }
+}
+
+/// The video as clients see it.
+pub fn view((row, author): Found) -> Result<Video, ApiError> {
+    let state = row.state()?;
+    let visibility = Visibility::from_name(&row.visibility)
+        .ok_or_else(|| ApiError::internal(format!("video {} has an unknown visibility", row.id)))?;
+    let codecs = serde_json::from_str(&row.codecs).map_err(ApiError::internal)?;
+    let deleted = matches!(state, VideoState::Trashed | VideoState::Purging);
+    Ok(Video {
+        id: row.id,
+        title: row.title,
+        description: row.description,
+        visibility,
+        state,
+        failure: row.failure.filter(|_| state == VideoState::Failed),
+        author: author.into(),
+        size_bytes: row.size_bytes,
+        duration_ms: row.duration_ms,
+        width: row.width,
+        height: row.height,
+        codecs,
+        created_at: Timestamp(row.created_at),
+        ready_at: (row.ready_at > 0).then_some(Timestamp(row.ready_at)),
+        purge_at: row.purge_at.filter(|_| deleted).map(Timestamp),
+        comment_count: row.comment_count,
+    })
+}
+
+pub fn find(conn: &mut AnyConn, id: &VideoId) -> QueryResult<Option<Found>> {
+    videos::table
+        .inner_join(users::table)
+        .filter(videos::id.eq(id.as_str()))
+        .select((VideoRow::as_select(), AuthorRow::as_select()))
+        .first(conn)
+        .optional()
+}
+
+/// The video if `viewer` may see it; otherwise 404, as if it were not there.
+pub fn visible(conn: &mut AnyConn, id: &VideoId, viewer: Option<&Id>) -> Result<Found, ApiError> {
+    find(conn, id)?
+        .filter(|(row, _)| row.is_visible_to(viewer))
+        .ok_or_else(not_found)
+}
+
+/// The video if it is `owner`'s; otherwise 404.
+pub fn own(conn: &mut AnyConn, id: &VideoId, owner: &Id) -> Result<Found, ApiError> {
+    find(conn, id)?
+        .filter(|(row, _)| row.owner_id == *owner)
+        .ok_or_else(not_found)
+}
+
+pub fn not_found() -> ApiError {
+    ApiError::not_found("video")
+}
+
+#[derive(QueryableByName)]
+struct Alive {
+    #[diesel(sql_type = Text)]
+    id: String,
+}
+
+/// Refuses when the account was deleted meanwhile, and keeps it from being deleted until the transaction ends: nothing
+/// may be made for a deleted account after its things were removed.
+pub fn hold_account(conn: &mut AnyConn, user: &Id) -> Result<(), ApiError> {
+    let text = match conn.backend() {
+        // The transaction holds the one write lock.
+        Backend::Sqlite => "SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL",
+        Backend::Postgres => "SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
+    };
+    let alive: Vec<Alive> = sql_query(text).bind::<Text, _>(user.as_str()).load(conn)?;
+    match alive.first() {
+        Some(alive) if alive.id == user.as_str() => Ok(()),
+        _ => Err(crate::auth::unauthenticated()),
+    }
+}
+
+/// A new video's texts, checked.
+#[derive(Debug, Clone)]
+pub struct NewVideo {
+    pub title: String,
+    pub description: String,
+    pub visibility: Visibility,
+}
+
+/// Makes a video that waits for its upload until `upload_ttl` ms from now; gives it with that moment.
+pub fn insert(
+    conn: &mut AnyConn,
+    owner: &Id,
+    video: &NewVideo,
+    upload_ttl: i64,
+    ids: &mut dyn FnMut() -> VideoId,
+) -> Result<(Found, i64), ApiError> {
+    hold_account(conn, owner)?;
+    let now = now_ms(conn)?;
+    let upload_until = now.saturating_add(upload_ttl);
+    for _ in 0..ID_TRIES {
+        let id = ids();
+        // Also an id of the past is taken: its receipt is still there.
+        if is_taken(conn, &id)? {
+            continue;
+        }
+        diesel::insert_into(videos::table)
+            .values((
+                videos::id.eq(id.as_str()),
+                videos::owner_id.eq(owner.as_str()),
+                videos::title.eq(&video.title),
+                videos::title_key.eq(video.title.to_lowercase()),
+                videos::description.eq(&video.description),
+                videos::search_text.eq(search_text(&video.title, &video.description)),
+                videos::visibility.eq(video.visibility.name()),
+                videos::state.eq(VideoState::AwaitingUpload.name()),
+                videos::codecs.eq("[]"),
+                videos::created_at.eq(now),
+                videos::ready_at.eq(0),
+                videos::upload_until.eq(upload_until),
+                videos::version.eq(0),
+                videos::comment_count.eq(0),
+            ))
+            .execute(conn)?;
+        let found = find(conn, &id)?.ok_or(DbError::NotFound)?;
+        return Ok((found, upload_until));
+    }
+    Err(ApiError::internal(format!("{ID_TRIES} random video ids were taken")))
+}
+
+fn is_taken(conn: &mut AnyConn, id: &VideoId) -> QueryResult<bool> {
+    use crate::schema::deletions;
+    let there = videos::table.filter(videos::id.eq(id.as_str()));
+    let gone = deletions::table.filter(deletions::video_id.eq(id.as_str()));
+    Ok(diesel::select(diesel::dsl::exists(there)).get_result::<bool>(conn)?
+        || diesel::select(diesel::dsl::exists(gone)).get_result::<bool>(conn)?)
+}
+
+/// What `?q=` looks into; a search can't contain the line break between the two.
+pub fn search_text(title: &str, description: &str) -> String {
+    format!("{title}\n{description}").to_lowercase()
+}
+
+/// What a PATCH changes, checked; `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct VideoChange {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub visibility: Option<Visibility>,
+}
+
+/// Changes a video of `owner`; 404 when it isn't, 409 when it is being purged.
+pub fn change(conn: &mut AnyConn, id: &VideoId, owner: &Id, change: VideoChange) -> Result<Found, ApiError> {
+    lock(conn, id)?;
+    let (mut row, author) = own(conn, id, owner)?;
+    if row.state()? == VideoState::Purging {
+        return Err(super::trash::purge_has_begun());
+    }
+    row.title = change.title.unwrap_or(row.title);
+    row.description = change.description.unwrap_or(row.description);
+    if let Some(visibility) = change.visibility {
+        row.visibility = visibility.name().to_owned();
+    }
+    diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
+        .set((
+            videos::title.eq(&row.title),
+            videos::title_key.eq(row.title.to_lowercase()),
+            videos::description.eq(&row.description),
+            videos::search_text.eq(search_text(&row.title, &row.description)),
+            videos::visibility.eq(&row.visibility),
+        ))
+        .execute(conn)?;
+    Ok((row, author))
+}
+
+/// Keeps others from changing the row until the transaction ends, so that what is read next stays true.
+pub fn lock(conn: &mut AnyConn, id: &VideoId) -> QueryResult<()> {
+    match conn.backend() {
+        // The transaction holds the one write lock.
+        Backend::Sqlite => Ok(()),
+        Backend::Postgres => sql_query("SELECT id FROM videos WHERE id = $1 FOR UPDATE")
+            .bind::<Text, _>(id.as_str())
+            .execute(conn)
+            .map(drop),
+    }
+}
+
+/// Lets the upload of a waiting video arrive until `upload_ttl` ms from now; gives that moment. 409 when it does not wait.
+pub fn renew_upload(conn: &mut AnyConn, id: &VideoId, owner: &Id, upload_ttl: i64) -> Result<i64, ApiError> {
+    lock(conn, id)?;
+    let (row, _) = own(conn, id, owner)?;
+    if row.state()? != VideoState::AwaitingUpload {
+        return Err(ApiError::new(
+            common::error::Code::Conflict,
+            format!("The video is not waiting for its upload; it is {}.", row.state),
+        ));
+    }
+    let upload_until = now_ms(conn)?.saturating_add(upload_ttl);
+    diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
+        .set(videos::upload_until.eq(upload_until))
+        .execute(conn)?;
+    Ok(upload_until)
+}

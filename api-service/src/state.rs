@@ -1,0 +1,145 @@
+//! What the handlers of api-service share; one for all workers.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use common::bus::{Bus, Subject};
+use common::config::{Config, ConfigError};
+use common::db::Db;
+use common::error::ApiError;
+use common::grant::{Grant, GrantKeys, Permission};
+use common::ids::{Id, VideoId};
+use common::messages::{MediaChanged, UserEvent};
+use common::net::TrustedProxies;
+use common::operation::{self, OperationId};
+use common::outbox::Relay;
+use common::service::Platform;
+use common::time::Timestamp;
+
+use crate::auth::Cookies;
+use crate::passwords::Passwords;
+use crate::session_cache::Session;
+use crate::sessions::Sessions;
+use crate::sign_in_limit::SignInLimit;
+use crate::views::Upload;
+
+#[derive(Clone)]
+pub struct State {
+    pub db: Db,
+    pub sessions: Sessions,
+    pub passwords: Passwords,
+    pub sign_ins: SignInLimit,
+    pub cookies: Cookies,
+    pub settings: Settings,
+    proxies: TrustedProxies,
+    grants: GrantKeys,
+    bus: Bus,
+    relay: Relay,
+}
+
+/// What the configuration says about videos; durations in milliseconds.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub trash_retention: i64,
+    pub upload_grant_ttl: i64,
+    pub playback_grant_ttl: i64,
+    pub max_upload: u64,
+    /// In front of links; empty: they have no host.
+    public_url: String,
+}
+
+fn millis(span: common::config::Span) -> i64 {
+    i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl State {
+    pub fn new(config: &Config, platform: &Platform, db: &Db, relay: &Relay) -> Result<Self, ConfigError> {
+        let proxies = TrustedProxies::parse(&config.server.trusted_proxies)
+            .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
+        Ok(State {
+            db: db.clone(),
+            sessions: Sessions::new(db, &platform.bus, &config.api),
+            passwords: Passwords::new(config.api.password_hashers, config.api.password_queue),
+            sign_ins: SignInLimit::new(&config.api),
+            cookies: Cookies {
+                secure: config.server.public_url.starts_with("https://"),
+            },
+            settings: Settings {
+                trash_retention: millis(config.api.trash_retention),
+                upload_grant_ttl: millis(config.api.upload_grant_ttl),
+                playback_grant_ttl: millis(config.api.playback_grant_ttl),
+                max_upload: config.stream.max_upload.0,
+                public_url: config.server.public_url.clone(),
+            },
+            proxies,
+            grants: platform.grants.clone(),
+            bus: platform.bus.clone(),
+            relay: relay.clone(),
+        })
+    }
+
+    /// The client's address, through trusted proxies only.
+    pub fn client(&self, request: &HttpRequest) -> Result<IpAddr, ApiError> {
+        let peer = request
+            .peer_addr()
+            .ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
+        Ok(self.proxies.client(peer.ip(), request.headers()))
+    }
+
+    /// A ticket to send the bytes of `video` until `until` (Unix ms).
+    pub fn upload(&self, video: &VideoId, session: &Session, until: i64) -> Upload {
+        let max_bytes = self.settings.max_upload;
+        let grant = Grant {
+            permission: Permission::Upload {
+                max_bytes,
+                session: session.id.clone(),
+            },
+            video: video.clone(),
+            user: Some(session.user.clone()),
+            expires_ms: until,
+        };
+        Upload {
+            url: format!("{}/uploads/by-video/{video}", self.settings.public_url),
+            grant: self.grants.sign(&grant),
+            max_bytes,
+            expires_at: Timestamp(until),
+        }
+    }
+
+    /// The address of the original bytes of `video`, and when it stops to work.
+    pub fn playback(&self, video: &VideoId, viewer: Option<&Id>) -> (String, Timestamp) {
+        let until = Timestamp::now()
+            .millis()
+            .saturating_add(self.settings.playback_grant_ttl);
+        let grant = self.grants.sign(&Grant {
+            permission: Permission::Play,
+            video: video.clone(),
+            user: viewer.cloned(),
+            expires_ms: until,
+        });
+        let url = format!("{}/media/{grant}/{video}/file", self.settings.public_url);
+        (url, Timestamp(until))
+    }
+
+    /// After the commit: an event for the owner's connections.
+    pub fn tell_owner(&self, owner: &Id, event: &str, video: &VideoId) {
+        let message = UserEvent {
+            event: event.to_owned(),
+            video: video.clone(),
+            operation: operation::current(),
+        };
+        self.bus.publish(&Subject::User(owner.clone()), &message);
+    }
+
+    /// After the commit: the media of `video` was hidden or shown, and the outbox has the messages that make it so.
+    pub fn media_changed(&self, video: &VideoId) {
+        self.bus
+            .publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
+        self.relay.wake();
+    }
+}
+
+/// The operation of the calling task, for messages that are written inside of a transaction.
+pub fn operation() -> OperationId {
+    operation::current_or_mint()
+}

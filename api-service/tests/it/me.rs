@@ -1,0 +1,150 @@
+//! `/api/v1/users/me`: one's own account.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::app::{PASSWORD, each};
+
+#[test]
+fn what_is_shown_can_be_changed_and_taken_away() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let change = json!({ "displayName": "Ann", "bio": "I film bears.\nOften.", "language": "zh-CN" });
+        let me = ann.patch("/api/v1/users/me", change).await.expect(200);
+        assert_eq!((&me["displayName"], &me["language"]), (&json!("Ann"), &json!("zh-CN")));
+        assert_eq!(ann.patch("/api/v1/users/me", json!({})).await.expect(200), me);
+        assert_eq!(
+            app.get("/api/v1/users/ann").await.expect(200)["bio"],
+            "I film bears.\nOften."
+        );
+        let gone = json!({ "displayName": null, "bio": null, "language": null });
+        let me = ann.patch("/api/v1/users/me", gone).await.expect(200);
+        assert_eq!(me["displayName"], "ann");
+        assert_eq!((&me["bio"], &me["language"]), (&json!(""), &json!("")));
+    });
+}
+
+#[test]
+fn refused_changes_change_nothing() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let check = async |body: serde_json::Value, pointers: &[&str]| {
+            ann.patch("/api/v1/users/me", body).await.invalid(pointers);
+        };
+        check(json!({ "bio": "ok", "displayName": "" }), &["/displayName"]).await;
+        check(
+            json!({ "bio": "x".repeat(1001), "language": "english!" }),
+            &["/bio", "/language"],
+        )
+        .await;
+        check(json!({ "role": "operator" }), &["/role"]).await;
+        check(json!({ "username": "root" }), &["/username"]).await;
+        let me = ann.get("/api/v1/users/me").await.expect(200);
+        assert_eq!((&me["bio"], &me["role"]), (&json!(""), &json!("user")));
+    });
+}
+
+#[test]
+fn a_new_password_ends_every_other_session() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let other = app.enter(app.sign_in("ann", PASSWORD).await);
+        let path = "/api/v1/users/me/password";
+        ann.post(path, json!({ "current": "wrong one", "new": "another passphrase" }))
+            .await
+            .problem(401, "wrong_credentials");
+        ann.post(path, json!({ "current": PASSWORD, "new": "12345678" }))
+            .await
+            .invalid(&["/new"]);
+        other.get("/api/v1/users/me").await.expect(200);
+        ann.post(path, json!({ "current": PASSWORD, "new": "another passphrase" }))
+            .await
+            .expect(204);
+        other.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+        ann.get("/api/v1/users/me").await.expect(200);
+        app.sign_in("ann", PASSWORD).await.problem(401, "wrong_credentials");
+        app.sign_in("ann", "another passphrase").await.expect(201);
+    });
+}
+
+#[test]
+fn a_deleted_account_takes_its_things_along_and_keeps_its_name() {
+    each(async |app| {
+        let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+        let (hers, his) = (ann.publish("Hers").await, bob.publish("His").await);
+        bob.comment(&hers, "nice").await.expect(201);
+        ann.comment(&his, "nice too").await.expect(201);
+        bob.comment(&his, "thanks").await.expect(201);
+        let me = "/api/v1/users/me";
+        ann.call(Method::DELETE, me, json!({ "password": "wrong one" }))
+            .await
+            .problem(401, "wrong_credentials");
+        let answer = ann.call(Method::DELETE, me, json!({ "password": PASSWORD })).await;
+        assert!(answer.header("set-cookie").contains("Max-Age=0"));
+        answer.expect(202);
+
+        ann.get(me).await.problem(401, "unauthenticated");
+        app.sign_in("ann", PASSWORD).await.problem(401, "wrong_credentials");
+        app.get("/api/v1/users/ann").await.problem(404, "not_found");
+        let taken = app
+            .post("/api/v1/users", json!({ "username": "ann", "password": PASSWORD }))
+            .await;
+        taken.problem(409, "username_taken");
+        bob.video(&hers).await.problem(404, "not_found");
+        let list = app.get("/api/v1/videos").await.expect(200);
+        assert_eq!(crate::app::members(&list, "title"), ["His"]);
+        assert_eq!(list["items"][0]["commentCount"], 1);
+        let comments = app.get(&format!("/api/v1/videos/{his}/comments")).await.expect(200);
+        assert_eq!(crate::app::members(&comments, "text"), ["thanks"]);
+
+        // Her video is to be purged now, and the scheduler is told so.
+        let due =
+            format!("SELECT COUNT(*) AS n FROM videos WHERE id = '{hers}' AND state = 'trashed' AND purge_at > 0");
+        assert_eq!(app.count(&due).await, 1);
+        let told = format!("SELECT COUNT(*) AS n FROM outbox WHERE key = '{hers}' AND kind IN ('hide', 'purge-job')");
+        assert_eq!(app.count(&told).await, 2);
+        app.report(&format!("/internal/videos/{hers}/purge/begin"), json!({}))
+            .await
+            .expect(200);
+    });
+}
+
+#[test]
+fn the_list_of_mine_shows_every_state_and_pages() {
+    each(async |app| {
+        let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+        bob.publish("Not hers").await;
+        for n in 0..3 {
+            ann.publish(&format!("Ready {n}")).await;
+        }
+        let waits = ann.create(json!({ "title": "Waits", "visibility": "private" })).await;
+        let trashed = ann.publish("Trashed").await;
+        ann.trash(&trashed).await.expect(202);
+        let all = ann.get("/api/v1/users/me/videos").await.expect(200);
+        let titles = crate::app::members(&all, "title");
+        assert_eq!(titles.len(), 5);
+        assert_eq!(all["next"], json!(null));
+        let waiting = ann
+            .get("/api/v1/users/me/videos?state=awaiting_upload")
+            .await
+            .expect(200);
+        assert_eq!(crate::app::members(&waiting, "id"), [waits]);
+        let first = ann.get("/api/v1/users/me/videos?limit=2").await.expect(200);
+        let next = first["next"].as_str().unwrap();
+        let second = ann
+            .get(&format!("/api/v1/users/me/videos?limit=3&cursor={next}"))
+            .await
+            .expect(200);
+        let paged = [
+            crate::app::members(&first, "title"),
+            crate::app::members(&second, "title"),
+        ]
+        .concat();
+        assert_eq!(paged, titles);
+        assert_eq!(second["next"], json!(null));
+        ann.get("/api/v1/users/me/videos?state=nonsense")
+            .await
+            .problem(400, "bad_request");
+        app.get("/api/v1/users/me/videos").await.problem(401, "unauthenticated");
+    });
+}
