@@ -28,14 +28,14 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// Makes the data and runs the server, both in the directory $1 with the programs of $2 and the settings that follow, until
-/// stdin ends; then nothing is left of either. A failed initdb leaves its log.
+/// stdin ends; then nothing is left of either. The signal is repeated, because a server that has just been started ignores it
+/// (POSIX: what a shell runs in the background begins so). A failed initdb leaves its log.
 const WATCHDOG: &str = r#"dir=$1; bin=$2; shift 2
 "$bin/initdb" --no-sync -A trust -U postgres -E UTF8 --locale=C -D "$dir/data" >"$dir/log" 2>&1 || exit 1
 "$bin/postgres" -D "$dir/data" -k "$dir" -h "" "$@" >"$dir/log" 2>&1 &
 pid=$!
 cat >/dev/null
-kill -INT "$pid" 2>/dev/null
-wait "$pid"
+while kill -INT "$pid" 2>/dev/null; do sleep 0.1; done
 rm -rf "$dir""#;
 
 /// The URL of the database of this name in the private server; it is created when missing and lives as long as the process.
