@@ -130,7 +130,6 @@ pub const DOCS: &[(&str, &str)] = &[
         "stream.stall_timeout",
         "An upload that brings no byte for this long is cut.",
     ),
-    ("stream.upload_expiry", "An unfinished upload is removed after this."),
     (
         "stream.orphan_grace",
         "The reconciler leaves files and rows younger than this alone.",

@@ -143,7 +143,6 @@ section! {
         max_uploads_per_user: usize = 4,
         pace: ByteSize = ByteSize(0),
         stall_timeout: Span = Span::seconds(60),
-        upload_expiry: Span = Span::hours(24),
         orphan_grace: Span = Span::hours(1),
     }
 }

@@ -67,7 +67,11 @@ fn promise_20_a_wrong_configuration_ends_with_2_and_one_line() {
     fs::write(&file, "x").unwrap();
     let below_a_file = file.join("data");
     let (data, fresh) = (home.data(), home.dir.path().join("without-secrets"));
-    let (data, fresh, below_a_file) = (data.to_str().unwrap(), fresh.to_str().unwrap(), below_a_file.to_str().unwrap());
+    let (data, fresh, below_a_file) = (
+        data.to_str().unwrap(),
+        fresh.to_str().unwrap(),
+        below_a_file.to_str().unwrap(),
+    );
     for (args, begins) in [
         (vec!["serve", "--data-dir", data, "--listen", &taken], "server.listen: "),
         (

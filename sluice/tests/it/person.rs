@@ -192,10 +192,22 @@ impl Person {
         format!("{}{}", self.base, body["sources"][0]["url"].as_str().unwrap())
     }
 
+    /// The whole content. A video that was restored a moment ago may still be hidden until the outbox is delivered.
     pub async fn download(&self, id: &str) -> Vec<u8> {
-        let response = self.http.get(self.source(id).await).send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        response.bytes().await.unwrap().to_vec()
+        common::testing::eventually(&format!("video {id} plays"), Duration::from_secs(20), || async {
+            let response = self.http.get(self.source(id).await).send().await.unwrap();
+            assert!(
+                [200, 404].contains(&response.status().as_u16()),
+                "{}",
+                response.status()
+            );
+            (response.status() == 200).then_some(response)
+        })
+        .await
+        .bytes()
+        .await
+        .unwrap()
+        .to_vec()
     }
 
     /// Waits for the end of the purge and gives the receipt.

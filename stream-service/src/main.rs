@@ -1,0 +1,14 @@
+//! stream-service alone, configured by `SLUICE_CONFIG` and the environment. `sluice stream` is the same with a command line.
+
+use std::process::ExitCode;
+
+use common::process::{Process, main as process_main, run_one};
+
+fn main() -> ExitCode {
+    process_main(|config| {
+        run_one(config, "stream", true, async |process: Process| {
+            let service = stream_service::start(&process.config, &process.platform).await?;
+            process.serve("stream", vec![service], &[]).await
+        })
+    })
+}
