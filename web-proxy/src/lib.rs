@@ -38,16 +38,11 @@ pub async fn start(config: &Config, platform: &Platform, mode: Mode) -> Result<S
 
 /// [`start`] with a page of one's own.
 #[allow(clippy::unused_async, reason = "every service starts the same way")]
-pub async fn start_with(
-    config: &Config,
-    _platform: &Platform,
-    mode: Mode,
-    pages: Pages,
-) -> Result<Service, StartError> {
+pub async fn start_with(config: &Config, platform: &Platform, mode: Mode, pages: Pages) -> Result<Service, StartError> {
     let pages = Arc::new(pages);
     match mode {
         Mode::Pages(documents) => Ok(pages_only(config, pages, documents)),
-        Mode::Edge => Ok(edge(pages, Proxy::new(config)?)),
+        Mode::Edge => Ok(edge(pages, Proxy::new(config, &platform.metrics)?)),
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod connect;
 mod exchange;
 mod headers;
+mod metrics;
 mod relay;
 mod upstreams;
 
@@ -21,6 +22,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::{Config, ConfigError};
 use common::error::{ApiError, Code};
 use common::health::Check;
+use common::metrics::Metrics;
 use common::net::TrustedProxies;
 
 pub use upstreams::{Kind, Upstreams};
@@ -29,6 +31,7 @@ use crate::openapi::Fetched;
 use crate::path;
 use client::Client;
 use exchange::Exchange;
+use metrics::Calls;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,7 @@ pub enum Target {
 pub struct Proxy {
     upstreams: Arc<Upstreams>,
     settings: Settings,
+    calls: Calls,
     probes: reqwest::Client,
     documents: Fetched,
 }
@@ -57,7 +61,7 @@ struct Settings {
 }
 
 impl Proxy {
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub fn new(config: &Config, metrics: &Metrics) -> Result<Self, ConfigError> {
         let upstreams = Arc::new(Upstreams::new(&config.proxy)?);
         let probes = reqwest::Client::builder()
             .no_proxy()
@@ -78,6 +82,7 @@ impl Proxy {
                 connect: config.proxy.connect_timeout.0,
                 wait: config.proxy.response_timeout.0,
             },
+            calls: Calls::new(metrics),
             probes,
             documents,
         })
@@ -98,6 +103,7 @@ impl Proxy {
             client: Client::new(self.settings.connect),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
+            calls: self.calls.clone(),
         }
     }
 }
@@ -106,6 +112,7 @@ pub struct Worker {
     client: Client,
     upstreams: Arc<Upstreams>,
     settings: Settings,
+    calls: Calls,
 }
 
 impl Worker {
@@ -128,6 +135,8 @@ impl Worker {
         payload: web::Payload,
     ) -> Result<HttpResponse, ApiError> {
         let exchange = Exchange {
+            kind,
+            calls: &self.calls,
             client: &self.client,
             upstreams: self.upstreams.of(kind),
             wait: self.settings.wait,

@@ -15,16 +15,19 @@ use tokio::time::{Instant, sleep};
 
 use super::body::{self, Source, Upload};
 use super::client::Client;
-use super::headers::Head;
+use super::headers::{Head, Length};
+use super::metrics::Calls;
 use super::relay;
-use super::upstreams::{Replica, Replicas};
+use super::upstreams::{Kind, Replica, Replicas};
 
 /// When a client should try again after a failure of a service.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub struct Exchange<'a> {
+    pub kind: Kind,
     pub client: &'a Client,
     pub upstreams: &'a Replicas,
+    pub calls: &'a Calls,
     /// `proxy.response_timeout`.
     pub wait: Duration,
 }
@@ -41,6 +44,18 @@ enum Failure {
     Final(ApiError),
 }
 
+impl Failure {
+    fn name(&self) -> &'static str {
+        match self {
+            Failure::Unreachable(_) => "unreachable",
+            Failure::Lost(_) => "lost",
+            Failure::Unusable(_) => "unusable",
+            Failure::Final(error) if error.code() == Code::GatewayTimeout => "late",
+            Failure::Final(_) => "ended_by_client",
+        }
+    }
+}
+
 impl Exchange<'_> {
     /// Asks a replica, another one when the first can't be reached, and passes the answer on.
     pub async fn run(&self, head: Head, payload: web::Payload) -> Result<HttpResponse, ApiError> {
@@ -49,9 +64,13 @@ impl Exchange<'_> {
         loop {
             let replica = self.upstreams.next();
             let failure = match self.attempt(replica, &head, &source, &mut upload).await {
-                Ok(answer) => return relay::answer(&head, answer, upload, self.wait),
+                Ok(answer) => {
+                    self.calls.count(self.kind, "answered");
+                    return relay::answer(&head, answer, upload, self.wait);
+                }
                 Err(failure) => failure,
             };
+            self.calls.count(self.kind, failure.name());
             if let Failure::Unreachable(_) = &failure {
                 self.upstreams.rest(replica);
             }
@@ -59,6 +78,7 @@ impl Exchange<'_> {
             if !again {
                 return Err(told(failure, replica));
             }
+            self.calls.count(self.kind, "repeated");
             first = false;
         }
     }
@@ -67,7 +87,7 @@ impl Exchange<'_> {
     fn may_repeat(&self, failure: &Failure, head: &Head, source: &Source) -> bool {
         match failure {
             Failure::Unreachable(_) => self.upstreams.len() > 1 && source.is_whole(),
-            Failure::Lost(_) => head.method.is_safe() && head.length == super::headers::Length::None,
+            Failure::Lost(_) => head.method.is_safe() && head.length == Length::None,
             Failure::Unusable(_) | Failure::Final(_) => false,
         }
     }

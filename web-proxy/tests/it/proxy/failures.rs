@@ -53,6 +53,12 @@ async fn another_replica_answers_for_one_that_is_away() {
         );
     }
     assert_eq!(alive.count(), 6);
+    // Found away once, then left alone for a while.
+    let metrics = edge.platform.metrics.encode();
+    for (outcome, count) in [("answered", 6), ("unreachable", 1), ("repeated", 1)] {
+        let line = format!("sluice_proxy_calls_total{{service=\"api\",outcome=\"{outcome}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
     edge.stop().await;
 }
 

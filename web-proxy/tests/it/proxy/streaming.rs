@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use common::config::Span;
 use common::testing::eventually;
 use common::testing::raw::Raw;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::before;
+use crate::edge::{before, config, start};
 use crate::upstream::Upstream;
 
 const SIZE: usize = 200_000_000;
@@ -275,7 +276,12 @@ async fn promise_9_a_client_that_leaves_ends_the_call() {
             call.raw.rest().await;
         })
         .await;
-        let edge = before(&service).await;
+        let base = service.base.as_str();
+        let mut config = config(&[base], &[base], &[base]);
+        // No deadline may do the work of noticing.
+        config.proxy.response_timeout = Span::seconds(120);
+        config.server.stall_timeout = Span::seconds(120);
+        let edge = start(config).await;
         let mut client = Raw::connect(&edge.public).await;
         client.send(text).await;
         service.until_seen(1).await;
