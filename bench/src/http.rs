@@ -17,8 +17,16 @@ pub struct Person {
 
 impl Person {
     pub async fn register(base: &str, username: &str) -> Person {
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(600)).build().expect("a client");
-        let person = Person { base: base.to_owned(), http, token: String::new() };
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(600))
+            .build()
+            .expect("a client");
+        let person = Person {
+            base: base.to_owned(),
+            http,
+            token: String::new(),
+        };
         let body = json!({ "username": username, "password": PASSWORD });
         let answer = person.call(Method::POST, "/api/v1/users", &body).await;
         let token = answer["session"]["token"].as_str().expect("a token").to_owned();
@@ -27,7 +35,11 @@ impl Person {
 
     /// Sends and expects success.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> Value {
-        let request = self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token).json(body);
+        let request = self
+            .http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+            .json(body);
         let response = request.send().await.expect("an answer");
         let (status, text) = (response.status(), response.text().await.expect("a body"));
         assert!(status.is_success(), "{path}: {status} {text}");
@@ -40,10 +52,16 @@ impl Person {
 
     /// Creates a video and sends `body` as its bytes; gives its id.
     pub async fn upload(&self, title: &str, body: reqwest::Body, length: u64) -> String {
-        let made = self.call(Method::POST, "/api/v1/videos", &json!({ "title": title })).await;
+        let made = self
+            .call(Method::POST, "/api/v1/videos", &json!({ "title": title }))
+            .await;
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let (url, grant) = (text(&made["upload"]["url"]), text(&made["upload"]["grant"]));
-        let request = self.http.put(format!("{}{url}", self.base)).bearer_auth(grant).header("content-length", length);
+        let request = self
+            .http
+            .put(format!("{}{url}", self.base))
+            .bearer_auth(grant)
+            .header("content-length", length);
         let response = request.body(body).send().await.expect("an answer");
         let status = response.status();
         assert_eq!(status, 201, "{}", response.text().await.unwrap_or_default());

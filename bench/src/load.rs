@@ -32,7 +32,11 @@ impl Seen {
 
 /// A GET of `path` with the session `token` (none when empty).
 pub fn get(path: &str, token: &str) -> Vec<u8> {
-    let auth = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let auth = if token.is_empty() {
+        String::new()
+    } else {
+        format!("Authorization: Bearer {token}\r\n")
+    };
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{auth}\r\n").into_bytes()
 }
 
@@ -43,7 +47,11 @@ pub async fn run(address: SocketAddr, request: &[u8], connections: usize, time: 
     let elapsed = began.elapsed();
     let mut latencies: Vec<f64> = each.into_iter().flatten().collect();
     latencies.sort_by(f64::total_cmp);
-    Seen { requests: latencies.len(), elapsed, latencies }
+    Seen {
+        requests: latencies.len(),
+        elapsed,
+        latencies,
+    }
 }
 
 async fn one(address: SocketAddr, request: &[u8], until: Instant) -> Vec<f64> {
@@ -66,10 +74,16 @@ async fn answer(socket: &mut TcpStream, buffer: &mut [u8]) {
         let count = socket.read(&mut buffer[filled..]).await.expect("an answer");
         assert!(count > 0, "the connection was closed");
         filled += count;
-        let Some(head) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let Some(head) = buffer[..filled].windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
         let text = std::str::from_utf8(&buffer[..head]).expect("a head is text");
         assert!(text.starts_with("HTTP/1.1 2"), "{text}");
-        let length = text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+        let length = text.lines().find_map(|line| {
+            line.to_ascii_lowercase()
+                .strip_prefix("content-length: ")
+                .map(str::to_owned)
+        });
         let length: usize = length.and_then(|length| length.parse().ok()).expect("a Content-Length");
         let end = head + 4 + length;
         assert!(end <= buffer.len(), "the answer is larger than expected");

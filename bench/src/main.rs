@@ -26,9 +26,15 @@ fn main() -> ExitCode {
         eprintln!("usage: bench all | {}", COMMANDS.join(" | "));
         return ExitCode::from(2);
     }
-    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
     table::machine();
-    for name in COMMANDS.iter().filter(|name| all || asked.iter().any(|asked| asked == *name)) {
+    for name in COMMANDS
+        .iter()
+        .filter(|name| all || asked.iter().any(|asked| asked == *name))
+    {
         runtime.block_on(async {
             match *name {
                 "start" => start::measure().await,

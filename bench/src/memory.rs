@@ -10,9 +10,10 @@ use crate::video;
 pub async fn measure() {
     let clip = video::clip();
     let mut rows = Vec::new();
-    for (name, count, size, goal) in
-        [("1 upload of 2 GB", 1, 2_000_000_000u64, "≤ 32 MB"), ("16 uploads of 200 MB at once", 16, 200_000_000, "≤ 128 MB")]
-    {
+    for (name, count, size, goal) in [
+        ("1 upload of 2 GB", 1, 2_000_000_000u64, "≤ 32 MB"),
+        ("16 uploads of 200 MB at once", 16, 200_000_000, "≤ 128 MB"),
+    ] {
         let server = Server::fresh(&["stream.max_uploads_per_user=16".into()]);
         let person = Person::register(&server.base, "ann").await;
         // The first sign-in's argon2 memory is not the upload's.
@@ -38,5 +39,9 @@ pub async fn measure() {
             format!("{:.2} s/GB", cpu / gigabytes),
         ]);
     }
-    table::print("Uploads with SHA-256 and fdatasync", &["what", "before", "peak", "goal", "rate", "server CPU"], &rows);
+    table::print(
+        "Uploads with SHA-256 and fdatasync",
+        &["what", "before", "peak", "goal", "rate", "server CPU"],
+        &rows,
+    );
 }

@@ -18,8 +18,15 @@ const VIDEOS: usize = 10_000;
 const DEADLINE: Duration = Duration::from_secs(1200);
 
 pub async fn measure() {
-    let server = Server::fresh(&["stream.rate=100000".into(), "stream.burst=100000".into(), "stream.max_uploads_per_user=64".into()]);
-    let (reader, owner) = (Person::register(&server.base, "reader").await, Person::register(&server.base, "owner").await);
+    let server = Server::fresh(&[
+        "stream.rate=100000".into(),
+        "stream.burst=100000".into(),
+        "stream.max_uploads_per_user=64".into(),
+    ]);
+    let (reader, owner) = (
+        Person::register(&server.base, "reader").await,
+        Person::register(&server.base, "owner").await,
+    );
     let clip = video::clip();
     let id = reader.upload("Read", clip.clone().into(), clip.len() as u64).await;
     let began = Instant::now();
@@ -27,7 +34,9 @@ pub async fn measure() {
         .for_each_concurrent(32, |n| {
             let (owner, clip) = (&owner, &clip);
             async move {
-                owner.upload(&format!("Video {n}"), clip.clone().into(), clip.len() as u64).await;
+                owner
+                    .upload(&format!("Video {n}"), clip.clone().into(), clip.len() as u64)
+                    .await;
             }
         })
         .await;
@@ -40,24 +49,46 @@ pub async fn measure() {
     let began = Instant::now();
     let cpu = server.cpu_seconds();
     // The whole account: every video is due at once.
-    owner.call(Method::DELETE, "/api/v1/users/me", &json!({ "password": PASSWORD })).await;
+    owner
+        .call(Method::DELETE, "/api/v1/users/me", &json!({ "password": PASSWORD }))
+        .await;
     let mut beside = Vec::new();
     while count_files(&media) > 1 {
         assert!(began.elapsed() < DEADLINE, "{} files are left", count_files(&media));
-        beside.extend(load::run(server.address(), &read, 8, Duration::from_secs(1)).await.latencies);
+        beside.extend(
+            load::run(server.address(), &read, 8, Duration::from_secs(1))
+                .await
+                .latencies,
+        );
     }
     let (elapsed, cpu) = (began.elapsed(), server.cpu_seconds() - cpu);
     beside.sort_by(f64::total_cmp);
     #[expect(clippy::cast_precision_loss, reason = "counts of a bench run")]
     let videos = VIDEOS as f64;
     let rows = vec![
-        vec!["uploads of a small clip".into(), format!("{:.0}/s", videos / uploaded.as_secs_f64())],
-        vec!["purges, 8 readers beside".into(), format!("{:.0}/s", videos / elapsed.as_secs_f64())],
-        vec!["sluice CPU, readers included".into(), format!("{cpu:.1} s in {:.1} s", elapsed.as_secs_f64())],
-        vec!["reads alone, p50 / p99".into(), format!("{:.2} / {:.2} ms", alone.p(0.5), alone.p(0.99))],
+        vec![
+            "uploads of a small clip".into(),
+            format!("{:.0}/s", videos / uploaded.as_secs_f64()),
+        ],
+        vec![
+            "purges, 8 readers beside".into(),
+            format!("{:.0}/s", videos / elapsed.as_secs_f64()),
+        ],
+        vec![
+            "sluice CPU, readers included".into(),
+            format!("{cpu:.1} s in {:.1} s", elapsed.as_secs_f64()),
+        ],
+        vec![
+            "reads alone, p50 / p99".into(),
+            format!("{:.2} / {:.2} ms", alone.p(0.5), alone.p(0.99)),
+        ],
         vec![
             "reads during the purge, p50 / p99".into(),
-            format!("{:.2} / {:.2} ms", table::percentile(&beside, 0.5), table::percentile(&beside, 0.99)),
+            format!(
+                "{:.2} / {:.2} ms",
+                table::percentile(&beside, 0.5),
+                table::percentile(&beside, 0.99)
+            ),
         ],
     ];
     table::print(&format!("Purge of {VIDEOS} small videos"), &["what", "measured"], &rows);
@@ -65,7 +96,9 @@ pub async fn measure() {
 
 /// Files below `folder`; the folders of deleted videos may go while we look.
 fn count_files(folder: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     entries
         .flatten()
         .map(|entry| match entry.file_type() {

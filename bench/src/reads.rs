@@ -27,7 +27,9 @@ async fn subject(name: &'static str, settings: &[String]) -> Subject {
     let clip = video::clip();
     let mut id = String::new();
     for n in 0..VIDEOS {
-        id = person.upload(&format!("Video {n}"), clip.clone().into(), clip.len() as u64).await;
+        id = person
+            .upload(&format!("Video {n}"), clip.clone().into(), clip.len() as u64)
+            .await;
     }
     let list = load::get("/api/v1/videos", &person.token);
     let read = load::get(&format!("/api/v1/videos/{id}"), &person.token);
@@ -35,7 +37,12 @@ async fn subject(name: &'static str, settings: &[String]) -> Subject {
     for _ in 0..600 {
         let page = person.get("/api/v1/videos?limit=100").await;
         if page["items"].as_array().is_some_and(|items| items.len() == VIDEOS) {
-            return Subject { name, server, list, read };
+            return Subject {
+                name,
+                server,
+                list,
+                read,
+            };
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -44,15 +51,21 @@ async fn subject(name: &'static str, settings: &[String]) -> Subject {
 
 pub async fn measure() {
     let base = common::testing::postgres_url("bench");
-    let settings: Vec<String> =
-        ["api", "stream", "scheduler"].iter().map(|name| format!("database.{name}={}", with_schema(&base, name))).collect();
+    let settings: Vec<String> = ["api", "stream", "scheduler"]
+        .iter()
+        .map(|name| format!("database.{name}={}", with_schema(&base, name)))
+        .collect();
     let subjects = [subject("SQLite", &[]).await, subject("PostgreSQL", &settings).await];
     let mut rows = Vec::new();
     for what in ["list videos (20 of 50)", "read a video"] {
         let mut seen: [Vec<(Seen, f64)>; 2] = [Vec::new(), Vec::new()];
         for _ in 0..ROUNDS {
             for (subject, seen) in subjects.iter().zip(&mut seen) {
-                let request = if what.starts_with("list") { &subject.list } else { &subject.read };
+                let request = if what.starts_with("list") {
+                    &subject.list
+                } else {
+                    &subject.read
+                };
                 let cpu = subject.server.cpu_seconds();
                 let round = load::run(subject.server.address(), request, CONNECTIONS, ROUND).await;
                 seen.push((round, subject.server.cpu_seconds() - cpu));
@@ -72,8 +85,15 @@ pub async fn measure() {
             ]);
         }
     }
-    let title = format!("Reads, {CONNECTIONS} connections, median of {ROUNDS} rounds of {} s", ROUND.as_secs());
-    table::print(&title, &["what", "database", "requests/s", "p50", "p99", "sluice CPU per request"], &rows);
+    let title = format!(
+        "Reads, {CONNECTIONS} connections, median of {ROUNDS} rounds of {} s",
+        ROUND.as_secs()
+    );
+    table::print(
+        &title,
+        &["what", "database", "requests/s", "p50", "p99", "sluice CPU per request"],
+        &rows,
+    );
 }
 
 fn with_schema(base: &str, schema: &str) -> String {

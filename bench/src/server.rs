@@ -27,7 +27,10 @@ fn binary() -> PathBuf {
 impl Server {
     /// A fresh platform.
     pub fn fresh(settings: &[String]) -> Server {
-        let folder = tempfile::Builder::new().prefix("sluice-bench-").tempdir().expect("a folder for data");
+        let folder = tempfile::Builder::new()
+            .prefix("sluice-bench-")
+            .tempdir()
+            .expect("a folder for data");
         let data = folder.path().join("data");
         let mut server = Server::on(&data, settings);
         server._folder = Some(folder);
@@ -37,23 +40,43 @@ impl Server {
     /// A platform on `data`.
     pub fn on(data: &Path, settings: &[String]) -> Server {
         let mut command = Command::new(binary());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data);
         for setting in settings {
             command.args(["--set", setting]);
         }
-        command.args(["--set", "log.level=warn"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+            .args(["--set", "log.level=warn"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
         let began = Instant::now();
         let mut child = command.spawn().expect("sluice starts");
         let mut line = String::new();
         let output = child.stdout.take().expect("standard output is a pipe");
-        BufReader::new(output).read_line(&mut line).expect("sluice says that it is ready");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("sluice says that it is ready");
         let started_in = began.elapsed();
-        let base = line.split_whitespace().find(|word| word.starts_with("http://")).expect("the line has an address").to_owned();
-        Server { child, base, started_in, data: data.to_owned(), _folder: None }
+        let base = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"))
+            .expect("the line has an address")
+            .to_owned();
+        Server {
+            child,
+            base,
+            started_in,
+            data: data.to_owned(),
+            _folder: None,
+        }
     }
 
     pub fn address(&self) -> std::net::SocketAddr {
-        self.base.trim_start_matches("http://").parse().expect("the address is an IP address and a port")
+        self.base
+            .trim_start_matches("http://")
+            .parse()
+            .expect("the address is an IP address and a port")
     }
 
     fn proc(&self, file: &str) -> String {
@@ -63,8 +86,15 @@ impl Server {
     /// Resident memory in bytes: now, or the highest so far (`VmRSS`, `VmHWM`).
     pub fn memory(&self, field: &str) -> u64 {
         let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with(field)).expect("the kernel tells it");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of KiB");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(field))
+            .expect("the kernel tells it");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|number| number.parse().ok())
+            .expect("a number of KiB");
         kib * 1024
     }
 

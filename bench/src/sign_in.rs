@@ -20,7 +20,10 @@ const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(3);
 
 pub async fn measure() {
-    let server = Server::fresh(&["api.sign_in_attempts=100000".into(), "api.sign_in_attempts_per_address=100000".into()]);
+    let server = Server::fresh(&[
+        "api.sign_in_attempts=100000".into(),
+        "api.sign_in_attempts_per_address=100000".into(),
+    ]);
     let person = Person::register(&server.base, "ann").await;
     let clip = video::clip();
     let id = person.upload("Read", clip.clone().into(), clip.len() as u64).await;
@@ -34,9 +37,24 @@ pub async fn measure() {
     }
     let (alone, beside) = (median(alone), median(beside));
     let rows = vec![
-        vec!["reads alone".into(), format!("{alone:.2} ms"), String::new(), String::new()],
-        vec![format!("reads while {SIGN_INS} sign in"), format!("{beside:.2} ms"), format!("{:.2}", beside / alone), "≤ 2".into()],
-        vec!["sign-ins/s meanwhile".into(), format!("{:.1}", median(rates)), String::new(), String::new()],
+        vec![
+            "reads alone".into(),
+            format!("{alone:.2} ms"),
+            String::new(),
+            String::new(),
+        ],
+        vec![
+            format!("reads while {SIGN_INS} sign in"),
+            format!("{beside:.2} ms"),
+            format!("{:.2}", beside / alone),
+            "≤ 2".into(),
+        ],
+        vec![
+            "sign-ins/s meanwhile".into(),
+            format!("{:.1}", median(rates)),
+            String::new(),
+            String::new(),
+        ],
     ];
     table::print("Reads beside sign-ins", &["what", "p99", "ratio", "goal"], &rows);
 }
@@ -52,9 +70,18 @@ struct SigningIn {
 impl SigningIn {
     fn start(base: &str) -> Self {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .expect("a client");
         let tasks = (0..SIGN_INS).map(|_| {
-            let (stop, done, client, url) = (stop.clone(), done.clone(), client.clone(), format!("{base}/api/v1/sessions"));
+            let (stop, done, client, url) = (
+                stop.clone(),
+                done.clone(),
+                client.clone(),
+                format!("{base}/api/v1/sessions"),
+            );
             tokio::spawn(async move {
                 while !stop.load(Ordering::Relaxed) {
                     let body = json!({ "username": "ann", "password": PASSWORD });
@@ -65,7 +92,12 @@ impl SigningIn {
                 }
             })
         });
-        SigningIn { tasks: tasks.collect(), stop, done, began: Instant::now() }
+        SigningIn {
+            tasks: tasks.collect(),
+            stop,
+            done,
+            began: Instant::now(),
+        }
     }
 
     /// Sign-ins per second.

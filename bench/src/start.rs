@@ -22,8 +22,16 @@ pub async fn measure() {
     }
     idle.sort_unstable();
     let rows = vec![
-        vec!["first start, databases made".into(), format!("{} ms", first_start.as_millis()), String::new()],
-        vec![format!("start to ready, median of {ROUNDS}"), format!("{:.0} ms", median(starts)), "< 1,000 ms".into()],
+        vec![
+            "first start, databases made".into(),
+            format!("{} ms", first_start.as_millis()),
+            String::new(),
+        ],
+        vec![
+            format!("start to ready, median of {ROUNDS}"),
+            format!("{:.0} ms", median(starts)),
+            "< 1,000 ms".into(),
+        ],
         vec!["resident memory idle".into(), mib(idle[ROUNDS / 2]), "≤ 60 MB".into()],
     ];
     table::print("Start (embedded)", &["what", "measured", "goal"], &rows);

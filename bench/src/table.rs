@@ -6,7 +6,11 @@ use std::fs;
 pub fn machine() {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
-    let model = cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("unknown").to_owned();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name\t: "))
+        .unwrap_or("unknown")
+        .to_owned();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = read("/proc/sys/kernel/osrelease");
     println!("{cores} cores, {model}, Linux {}", kernel.trim());
@@ -14,7 +18,12 @@ pub fn machine() {
 
 /// The load average now; printed with every table because the machine is shared.
 pub fn load() -> String {
-    fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("?").to_owned()
+    fs::read_to_string("/proc/loadavg")
+        .unwrap_or_default()
+        .split(' ')
+        .next()
+        .unwrap_or("?")
+        .to_owned()
 }
 
 /// Prints a table with its title and the load average.
@@ -36,7 +45,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// The value below which `share` of the sorted `values` lie.
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index into a list that fits in memory")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into a list that fits in memory"
+    )]
     let at = (last as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }

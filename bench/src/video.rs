@@ -10,7 +10,16 @@ pub fn clip() -> Bytes {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("clip.mp4");
     let made = std::process::Command::new("ffmpeg")
-        .args(["-v", "error", "-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1", "-pix_fmt", "yuv420p"])
+        .args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "testsrc=size=160x120:rate=10:duration=1",
+            "-pix_fmt",
+            "yuv420p",
+        ])
         .arg(&path)
         .status()
         .expect("ffmpeg is installed (make test installs it)");
