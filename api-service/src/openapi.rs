@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use common::error::{PROBLEM_JSON, Problem};
+use common::messages::VideoState;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, ResponseBuilder};
@@ -22,7 +23,7 @@ use crate::handlers::{comments, me, sessions, trash, users, videos};
         comments::list, comments::create, comments::remove,
         show,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, videos::Sort, VideoState)),
     modifiers(&Common),
     security((), ("token" = []), ("cookie" = []))
 )]

@@ -20,19 +20,20 @@ pub fn each(body: impl AsyncFn(&App) + Sync) {
 
 /// The same with a configuration of its own.
 pub fn each_with(configure: impl Fn(&mut Config) + Sync, body: impl AsyncFn(&App) + Sync) {
-    logs_on();
-    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db, url| {
-        let (configure, body) = (&configure, &body);
-        async move {
-            let app = App::start(&db, &url, configure).await;
-            body(&app).await;
-            app.stop().await;
-        }
+    each_database(async |db, url| {
+        let app = App::start(db, url, &configure).await;
+        body(&app).await;
+        app.stop().await;
     });
 }
 
-fn logs_on() {
+/// Gives `body` a fresh database of each backend, to start services on as it likes.
+pub fn each_database(body: impl AsyncFn(&Db, &str) + Sync) {
     crate::logs::capture();
+    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db, url| {
+        let body = &body;
+        async move { body(&db, &url).await }
+    });
 }
 
 pub struct App {

@@ -7,7 +7,7 @@ use common::testing::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, each};
+use crate::app::{App, PASSWORD, each, each_database};
 use crate::neighbours::Neighbours;
 
 #[test]
@@ -275,38 +275,41 @@ const HIDE: &str = "PUT /internal/media/ID/hidden";
 const PUT_JOB: &str = "PUT /internal/jobs/purge/ID";
 const DELETE_JOB: &str = "DELETE /internal/jobs/purge/ID";
 
+const PENDING: &str = "SELECT COUNT(*) AS n FROM outbox";
+
+async fn delivered(app: &App) {
+    eventually("the outbox is empty", Duration::from_secs(20), || async {
+        (app.count(PENDING).await == 0).then_some(())
+    })
+    .await;
+}
+
 #[test]
 fn promise_17_a_change_and_the_job_it_causes_commit_together() {
-    each(async |app| {
+    each_database(async |db, url| {
         // Nobody delivers: this service has no neighbours.
+        let app = App::start(db, url, |_| {}).await;
         let ann = app.register("ann").await;
         let id = ann.publish("x").await;
-        let pending = "SELECT COUNT(*) AS n FROM outbox";
-        assert_eq!(app.count(pending).await, 0);
+        assert_eq!(app.count(PENDING).await, 0);
         let trashed = ann.trash(&id).await.expect(202);
-        assert_eq!(app.count(pending).await, 2);
+        assert_eq!(app.count(PENDING).await, 2);
         // A change that fails leaves no message.
         app.register("bob").await.trash(&id).await.problem(404, "not_found");
         ann.restore("000000000000").await.problem(404, "not_found");
-        assert_eq!(app.count(pending).await, 2);
+        assert_eq!(app.count(PENDING).await, 2);
+        app.stop().await;
 
-        // The process ends between commit and delivery; the next one finds the messages, without any bus.
+        // The process ended between commit and delivery; the next one finds the messages, without any bus.
         let neighbours = Neighbours::start().await;
-        let next = app.copy(|config| neighbours.meet(config)).await;
-        let calls = eventually("the messages arrive", Duration::from_secs(20), || async {
-            let calls = neighbours.calls();
-            (calls.len() >= 2).then_some(calls)
-        })
-        .await;
+        let next = App::start(db, url, |config| neighbours.meet(config)).await;
+        delivered(&next).await;
         assert_eq!(told(&neighbours, &id), [HIDE, PUT_JOB]);
+        let calls = neighbours.calls();
         assert_eq!(calls[0].1, json!({ "hidden": true, "version": 1 }));
         assert_eq!(calls[1].1["runAt"], trashed["video"]["purgeAt"]);
         assert_eq!(calls[1].1["payload"], json!({}));
         assert!(calls[1].1["operationID"].is_string());
-        eventually("the outbox is empty", Duration::from_secs(10), || async {
-            (app.count(pending).await == 0).then_some(())
-        })
-        .await;
         next.stop().await;
         neighbours.stop().await;
     });
@@ -314,17 +317,10 @@ fn promise_17_a_change_and_the_job_it_causes_commit_together() {
 
 #[test]
 fn promise_17_messages_of_a_video_arrive_in_order_and_survive_a_neighbour_that_is_away() {
-    each(async |app| {
+    each_database(async |db, url| {
         let neighbours = Neighbours::start().await;
-        let copy = app.copy(|config| neighbours.meet(config)).await;
-        let ann = app.register("ann").await.token;
-        let ann = crate::app::Person {
-            app: &copy,
-            token: ann,
-            session: String::new(),
-            id: String::new(),
-            username: "ann".into(),
-        };
+        let app = App::start(db, url, |config| neighbours.meet(config)).await;
+        let ann = app.register("ann").await;
         let id = ann.publish("x").await;
         neighbours.refuse(503);
         ann.trash(&id).await.expect(202);
@@ -332,44 +328,36 @@ fn promise_17_messages_of_a_video_arrive_in_order_and_survive_a_neighbour_that_i
         ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
             .await
             .expect(202);
-        assert_eq!(app.count("SELECT COUNT(*) AS n FROM outbox").await, 6);
+        assert_eq!(app.count(PENDING).await, 6);
         neighbours.refuse(0);
-        eventually("all arrive", Duration::from_secs(30), || async {
-            (neighbours.calls().len() >= 6).then_some(())
-        })
-        .await;
+        delivered(&app).await;
         assert_eq!(told(&neighbours, &id), [HIDE, PUT_JOB, HIDE, DELETE_JOB, HIDE, PUT_JOB]);
-        let seen: Vec<Value> = neighbours
+        let calls = neighbours
             .calls()
             .into_iter()
-            .filter(|(call, _)| call.contains("hidden"))
-            .map(|(_, body)| body)
-            .collect();
+            .filter(|(call, _)| call.contains("hidden"));
+        let seen: Vec<Value> = calls.map(|(_, body)| body).collect();
         let hidden = |hidden: bool, version: i64| json!({ "hidden": hidden, "version": version });
         assert_eq!(seen, [hidden(true, 1), hidden(false, 2), hidden(true, 3)]);
-        copy.stop().await;
+        app.stop().await;
         neighbours.stop().await;
     });
 }
 
 #[test]
 fn promise_17_a_refusal_that_means_obsolete_settles_a_message() {
-    each(async |app| {
+    each_database(async |db, url| {
         let neighbours = Neighbours::start().await;
-        let copy = app.copy(|config| neighbours.meet(config)).await;
-        let token = app.register("ann").await;
-        let ann = token.at(&copy);
+        let app = App::start(db, url, |config| neighbours.meet(config)).await;
+        let ann = app.register("ann").await;
         for status in [404, 409, 410] {
             neighbours.refuse(status);
             let id = ann.publish("x").await;
             ann.trash(&id).await.expect(202);
-            eventually("the outbox is empty", Duration::from_secs(20), || async {
-                (app.count("SELECT COUNT(*) AS n FROM outbox").await == 0).then_some(())
-            })
-            .await;
+            delivered(&app).await;
         }
         assert_eq!(neighbours.calls(), []);
-        copy.stop().await;
+        app.stop().await;
         neighbours.stop().await;
     });
 }

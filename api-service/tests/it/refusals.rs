@@ -25,7 +25,7 @@ fn bodies_that_are_not_taken() {
             .problem(400, "bad_request");
         send(b"{}".to_vec(), "text/plain").await.problem(400, "bad_request");
         send(b"[]".to_vec(), "application/json").await.problem(422, "invalid");
-        let deep = "[".repeat(10_000);
+        let deep = format!("{{\"x\":{}", "[".repeat(10_000));
         send(deep.into_bytes(), "application/json")
             .await
             .problem(400, "bad_request");
@@ -90,7 +90,7 @@ fn what_needs_a_session_says_so() {
                 asked += 1;
             }
         }
-        assert_eq!(asked, 18, "every other operation was asked");
+        assert_eq!(asked, 16, "every other operation was asked");
     });
 }
 

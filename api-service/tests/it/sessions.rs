@@ -100,7 +100,7 @@ fn a_stale_cookie_is_a_visitor_and_a_bad_bearer_token_an_error() {
             .request(Method::GET, &path)
             .header("cookie", format!("sluice_session={stale}"));
         app.send(by_cookie).await.expect(200);
-        for token in [&stale, "", "short", &"x".repeat(5000)] {
+        for token in [&stale, "short", &"x".repeat(5000)] {
             let by_bearer = app.request(Method::GET, &path).bearer_auth(token);
             app.send(by_bearer).await.problem(401, "unauthenticated");
         }
