@@ -26,10 +26,12 @@
 
 mod connect;
 mod error;
+mod lane;
 mod migrate;
 mod pool;
 mod transaction;
 mod url;
+mod writer;
 
 pub use self::error::DbError;
 pub use self::migrate::{Applied, MigrateError, Migrations, migrate, pending};

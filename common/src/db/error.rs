@@ -3,7 +3,7 @@
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error};
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
     /// A unique or foreign key constraint refused the row. SQLite names `table.column` (several joined by `, `), PostgreSQL the
     /// constraint, `table_column_key` by default: ask [`DbError::conflicts_on`].

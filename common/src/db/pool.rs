@@ -1,19 +1,19 @@
-//! The pools and the counted door to the blocking threads.
+//! The database as services use it: closures that read and closures that change, each with its bounds.
 //!
-//! Every closure takes a permit before it takes a thread or a connection, and there are as many permits as connections: nobody
-//! waits for a connection on a blocking thread, and a flood of requests waits (bounded in number and time) instead of
-//! filling the thread pool. The permit travels with the closure, so a caller that goes away frees nothing too early.
+//! Every closure that reads takes a permit before it takes a thread or a connection (see `lane`); the permit travels with the
+//! closure, so a caller that goes away frees nothing too early. Changes of SQLite go to its one writer (see `writer`).
 
-use super::connect::{Manager, Role, establish};
-use super::transaction::{begin, checked, panicked, transact};
+use super::connect::{Role, establish};
+use super::lane::Lane;
+use super::transaction::{panicked, transact};
+use super::writer::Writer;
 use super::{AnyConn, Backend, DatabaseUrl, DbError};
 use diesel::connection::SimpleConnection;
-use diesel::r2d2::{HandleError, Pool, PooledConnection};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+#[cfg(feature = "testing")]
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Longest wait of [`Db::ready`]: a probe wants an answer, also while requests may wait longer.
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -59,33 +59,33 @@ impl Default for DbOptions {
 pub struct Db {
     backend: Backend,
     reads: Arc<Lane>,
-    writes: Arc<Lane>,
+    writes: Writes,
     #[cfg(feature = "testing")]
     clock_shift: Arc<std::sync::atomic::AtomicI64>,
 }
 
-/// A pool and the door before it.
-struct Lane {
-    pool: Pool<Manager>,
-    door: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    max_waiting: usize,
-    wait: Duration,
-    opened: Instant,
-    /// Milliseconds from `opened` to the end of the last closure that went well, plus one; 0 before the first.
-    answered_at: AtomicU64,
+/// How changes are made.
+#[derive(Clone)]
+enum Writes {
+    /// SQLite: one writer, which commits together what waits together.
+    Writer(Writer),
+    /// PostgreSQL: each in its own transaction, on the connections that read too.
+    Lane(Arc<Lane>),
 }
 
 impl Db {
     /// Opens the database, after one trial connection whose failure is the error. Blocks; call it before serving.
     pub fn open(url: &DatabaseUrl, options: &DbOptions) -> Result<Db, DbError> {
         drop(establish(url, Role::Writer, options)?);
-        let lane = |role, size| Arc::new(Lane::new(url, role, size, options));
+        let lane = |role, size| Lane::new(url, role, size, options);
         let (reads, writes) = match url.backend() {
-            Backend::Sqlite => (lane(Role::Reader, options.readers), lane(Role::Writer, 1)),
+            Backend::Sqlite => {
+                let writer = Writer::start(lane(Role::Writer, 1), options)?;
+                (Arc::new(lane(Role::Reader, options.readers)), Writes::Writer(writer))
+            }
             Backend::Postgres => {
-                let both = lane(Role::Writer, options.connections);
-                (both.clone(), both)
+                let both = Arc::new(lane(Role::Writer, options.connections));
+                (both.clone(), Writes::Lane(both))
             }
         };
         Ok(Db {
@@ -123,18 +123,27 @@ impl Db {
     }
 
     /// Runs a closure inside one transaction: committed when it returns Ok, rolled back when it returns Err or panics. Once
-    /// started it runs to its end, also when the caller is dropped.
+    /// started it runs to its end, also when the caller is dropped. The answer comes after the commit.
     pub async fn write<T, E, F>(&self, f: F) -> Result<T, E>
     where
         F: FnOnce(&mut AnyConn) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
-        self.run(&self.writes, move |lane| {
-            let mut slot = lane.begin()?;
-            transact(&mut slot, f)
-        })
-        .await
+        match &self.writes {
+            Writes::Writer(writer) => {
+                #[cfg(feature = "testing")]
+                let f = self.at_shifted_time(f);
+                writer.write(f).await
+            }
+            Writes::Lane(lane) => {
+                self.run(lane, move |lane| {
+                    let mut slot = lane.begin()?;
+                    transact(&mut slot, f)
+                })
+                .await
+            }
+        }
     }
 
     /// Does the database answer? For /readyz. What was read a moment ago is answer enough: a process whose connections are
@@ -178,109 +187,6 @@ impl Db {
     }
 }
 
-impl Lane {
-    fn new(url: &DatabaseUrl, role: Role, size: u32, options: &DbOptions) -> Lane {
-        let postgres = url.backend() == Backend::Postgres;
-        let size = size.max(1);
-        let pool = Pool::builder()
-            .max_size(size)
-            .min_idle(Some(1))
-            .test_on_check_out(true)
-            .connection_timeout(options.wait)
-            // SQLite connections don't age; PostgreSQL's are renewed so that a server keeps no grown session for ever.
-            .idle_timeout(postgres.then_some(Duration::from_secs(600)))
-            .max_lifetime(postgres.then_some(Duration::from_secs(1800)))
-            .error_handler(Box::new(Quiet))
-            .build_unchecked(Manager {
-                url: url.clone(),
-                role,
-                options: options.clone(),
-                cuts: Arc::default(),
-            });
-        Lane {
-            pool,
-            door: Arc::new(Semaphore::new(size as usize)),
-            waiting: AtomicUsize::new(0),
-            max_waiting: options.max_waiting,
-            wait: options.wait,
-            opened: Instant::now(),
-            answered_at: AtomicU64::new(0),
-        }
-    }
-
-    fn answered(&self) {
-        self.answered_at.store(self.age_ms() + 1, Ordering::Relaxed);
-    }
-
-    fn answered_within(&self, time: Duration) -> bool {
-        let at = self.answered_at.load(Ordering::Relaxed);
-        at > 0 && u128::from(self.age_ms() + 1 - at) < time.as_millis()
-    }
-
-    fn age_ms(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-    }
-
-    async fn enter(&self) -> Result<OwnedSemaphorePermit, DbError> {
-        if let Ok(permit) = self.door.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let _waiting = Waiting::start(&self.waiting, self.max_waiting)?;
-        match tokio::time::timeout(self.wait, self.door.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(DbError::Overloaded),
-        }
-    }
-
-    fn take(&self) -> Result<PooledConnection<Manager>, DbError> {
-        self.pool.get().map_err(|e| DbError::Unavailable(e.to_string()))
-    }
-
-    /// A connection with an open transaction. A first one that turns out dead is replaced: nothing has been done on it yet.
-    fn begin(&self) -> Result<PooledConnection<Manager>, DbError> {
-        let mut slot = self.take()?;
-        match checked(&mut slot, begin) {
-            Err(DbError::Unavailable(_)) => {
-                drop(slot);
-                slot = self.take()?;
-                checked(&mut slot, begin)?;
-            }
-            other => other?,
-        }
-        Ok(slot)
-    }
-}
-
-/// Counts one waiter for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn start(count: &'a AtomicUsize, max: usize) -> Result<Self, DbError> {
-        let waiting = Waiting(count);
-        if count.fetch_add(1, Ordering::SeqCst) >= max {
-            Err(DbError::Overloaded)
-        } else {
-            Ok(waiting)
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// r2d2 would log every failed try; the caller gets the last error with its timeout and logs that once.
-#[derive(Debug)]
-struct Quiet;
-
-impl HandleError<DbError> for Quiet {
-    fn handle_error(&self, error: DbError) {
-        log::debug!("A database connection failed: {error}");
-    }
-}
-
 #[cfg(feature = "testing")]
 thread_local! {
     static CLOCK_SHIFT: std::cell::Cell<i64> = const { std::cell::Cell::new(0) };
@@ -300,7 +206,24 @@ impl Db {
 
     /// Tells whether any clone is still alive.
     pub(crate) fn watch(&self) -> impl Fn() -> bool + use<> {
-        let lanes = [Arc::downgrade(&self.reads), Arc::downgrade(&self.writes)];
-        move || lanes.iter().any(|lane| lane.strong_count() > 0)
+        let (reads, writer) = (
+            Arc::downgrade(&self.reads),
+            match &self.writes {
+                Writes::Writer(writer) => writer.watch(),
+                Writes::Lane(lane) => Arc::downgrade(lane),
+            },
+        );
+        move || reads.strong_count() + writer.strong_count() > 0
+    }
+
+    fn at_shifted_time<F, R>(&self, f: F) -> impl FnOnce(&mut AnyConn) -> R + use<F, R>
+    where
+        F: FnOnce(&mut AnyConn) -> R,
+    {
+        let shift = self.clock_shift.load(Ordering::SeqCst);
+        move |conn| {
+            CLOCK_SHIFT.set(shift);
+            f(conn)
+        }
     }
 }

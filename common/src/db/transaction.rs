@@ -44,7 +44,7 @@ pub(super) fn begin(conn: &mut AnyConn) -> diesel::QueryResult<()> {
     }
 }
 
-fn commit(conn: &mut AnyConn) -> diesel::QueryResult<()> {
+pub(super) fn commit(conn: &mut AnyConn) -> diesel::QueryResult<()> {
     match conn {
         AnyConn::Sqlite(conn) => AnsiTransactionManager::commit_transaction(conn),
         // PostgreSQL answers COMMIT of a failed transaction with a silent ROLLBACK. A closure that swallowed an error must not

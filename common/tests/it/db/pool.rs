@@ -2,7 +2,7 @@
 
 use super::things::dsl::*;
 use super::{MIGRATIONS, Result, ids, insert};
-use common::db::{Backend, DatabaseUrl, Db, DbError, DbOptions};
+use common::db::{AnyConn, Backend, DatabaseUrl, Db, DbError, DbOptions};
 use common::testing::{eventually, on_each_backend, on_each_backend_with};
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -282,5 +282,67 @@ fn a_sqlite_file_is_readable_by_its_owner_alone() {
                 assert_eq!(mode & 0o777, 0o600, "{file}");
             }
         }
+    });
+}
+
+/// What waits together is committed together, and each change still stands or falls alone: everything that was answered Ok is
+/// there, and nothing of what wasn't.
+#[test]
+fn changes_that_share_a_commit_stand_or_fall_alone() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let change = |n: usize| {
+            let db = &db;
+            async move {
+                let key = format!("k{n:03}");
+                let own = key.clone();
+                let answered = db.write(move |conn| -> Result<usize> {
+                    let insert = |conn: &mut AnyConn, key: &str| {
+                        diesel::insert_into(things)
+                            .values((id.eq(key), name.eq(key)))
+                            .execute(conn)
+                    };
+                    insert(conn, &own)?;
+                    match n % 7 {
+                        1 => Err(DbError::NotFound),
+                        // A constraint that the first change of the batch may have made true a moment ago.
+                        2 => Ok(insert(conn, "shared")?),
+                        3 => Ok(conn.transaction(|conn| insert(conn, &format!("{own}-nested")))?),
+                        4 => {
+                            let undone: Result<()> = conn.transaction(|conn| {
+                                insert(conn, &format!("{own}-undone"))?;
+                                Err(DbError::NotFound)
+                            });
+                            Ok(usize::from(undone.is_err()))
+                        }
+                        5 if n == 75 => panic!("on purpose"),
+                        _ => Ok(1),
+                    }
+                });
+                (key, answered.await)
+            }
+        };
+        let answers = futures_util::future::join_all((0..200).map(change)).await;
+        let mut expected: Vec<String> = Vec::new();
+        for (n, (key, answer)) in answers.iter().enumerate() {
+            match answer {
+                Ok(_) => expected.push(key.clone()),
+                Err(DbError::NotFound) => assert_eq!(n % 7, 1),
+                Err(DbError::Conflict { .. }) => assert_eq!(n % 7, 2),
+                Err(DbError::Internal(text)) => assert!(n == 75 && text.contains("on purpose"), "{n}: {text}"),
+                // Whoever shared the transaction of the panic is told that nothing was done.
+                Err(DbError::Overloaded) => {}
+                Err(other) => panic!("{n}: {other:?}"),
+            }
+            if answer.is_ok() && n % 7 == 3 {
+                expected.push(format!("{key}-nested"));
+            }
+            if answer.is_ok() && n % 7 == 2 {
+                expected.push("shared".into());
+            }
+        }
+        expected.sort();
+        assert_eq!(ids(&db).await, expected);
+        assert!(expected.len() > 20, "{}", expected.len());
+        insert(&db, "after").await.unwrap();
     });
 }

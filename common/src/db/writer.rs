@@ -1,0 +1,220 @@
+//! SQLite's one writer: a thread that owns the writing connection and commits together what waits together.
+//!
+//! A commit costs a sync of the disk however little it changes, so a hundred small changes that arrive at once share one. Each
+//! runs in its own savepoint: one that fails is undone alone, and every answer is given after the commit. A change that is
+//! alone is committed at once; nobody waits for company.
+
+use super::connect::Slot;
+use super::lane::Lane;
+use super::transaction::{checked, commit, panicked};
+use super::{AnyConn, DbError, DbOptions};
+use diesel::connection::TransactionManager;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes of one commit, and how long the first of them may wait for the others. Both keep a flood of changes from making
+/// each of them slow; the sync itself takes milliseconds.
+const MAX_TOGETHER: usize = 128;
+const MAX_DELAY: Duration = Duration::from_millis(10);
+
+/// Cheap to clone; the thread ends with the last clone.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Change>>,
+    wait: Duration,
+    #[cfg(feature = "testing")]
+    lane: std::sync::Weak<Lane>,
+}
+
+/// A closure whose caller waits.
+trait Change: Send {
+    /// From here on it runs to its end; false when the caller went away before.
+    fn take(&self) -> bool;
+    /// Says whether the closure is content.
+    fn run(&mut self, slot: &mut Slot) -> Ran;
+    /// Gives the closure's own result.
+    fn answer(self: Box<Self>);
+    fn fail(self: Box<Self>, error: DbError);
+}
+
+enum Ran {
+    Keep,
+    Undo,
+    Panicked,
+}
+
+/// Where a change stands; whoever moves it on from `WAITING` decides.
+const WAITING: u8 = 0;
+const TAKEN: u8 = 1;
+const LEFT: u8 = 2;
+
+/// Leaves the queue when the caller goes away.
+struct Place(Arc<AtomicU8>);
+
+impl Place {
+    fn decide(&self, as_what: u8) -> bool {
+        self.0
+            .compare_exchange(WAITING, as_what, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.decide(LEFT);
+    }
+}
+
+struct Waiting<F, T, E> {
+    place: Arc<AtomicU8>,
+    closure: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Change for Waiting<F, T, E>
+where
+    F: FnOnce(&mut AnyConn) -> Result<T, E> + Send,
+    T: Send,
+    E: From<DbError> + Send,
+{
+    fn take(&self) -> bool {
+        self.place
+            .compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    fn run(&mut self, slot: &mut Slot) -> Ran {
+        let closure = self.closure.take().expect("a change runs once");
+        let (result, ran) = match catch_unwind(AssertUnwindSafe(|| closure(&mut slot.conn))) {
+            Ok(Ok(value)) => (Ok(value), Ran::Keep),
+            Ok(Err(error)) => (Err(error), Ran::Undo),
+            Err(panic) => (Err(panicked(slot, panic.as_ref()).into()), Ran::Panicked),
+        };
+        self.result = Some(result);
+        ran
+    }
+
+    fn answer(self: Box<Self>) {
+        // A caller that went away wants no answer.
+        drop(self.reply.send(self.result.expect("it has run")));
+    }
+
+    fn fail(self: Box<Self>, error: DbError) {
+        drop(self.reply.send(Err(error.into())));
+    }
+}
+
+impl Writer {
+    pub(super) fn start(lane: Lane, options: &DbOptions) -> Result<Writer, DbError> {
+        let (queue, changes) = mpsc::channel(options.max_waiting.max(1));
+        let lane = Arc::new(lane);
+        let writer = Writer {
+            queue,
+            wait: options.wait,
+            #[cfg(feature = "testing")]
+            lane: Arc::downgrade(&lane),
+        };
+        let thread = std::thread::Builder::new()
+            .name("db-writer".into())
+            .spawn(move || work(&lane, changes));
+        match thread {
+            Ok(_) => Ok(writer),
+            Err(error) => Err(DbError::Unavailable(format!("no thread for the writer: {error}"))),
+        }
+    }
+
+    pub(super) async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConn) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let (reply, mut answer) = oneshot::channel();
+        let place = Place(Arc::new(AtomicU8::new(WAITING)));
+        let change = Waiting {
+            place: place.0.clone(),
+            closure: Some(closure),
+            result: None,
+            reply,
+        };
+        // Full is the only way to fail: the thread lives as long as this queue.
+        self.queue.try_send(Box::new(change)).map_err(|_| DbError::Overloaded)?;
+        let answered = match tokio::time::timeout(self.wait, &mut answer).await {
+            Ok(answered) => answered,
+            Err(_) if place.decide(LEFT) => return Err(DbError::Overloaded.into()),
+            // It has begun: its end is the answer.
+            Err(_) => answer.await,
+        };
+        answered.unwrap_or_else(|_| Err(DbError::Unavailable("the writer has stopped".into()).into()))
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn watch(&self) -> std::sync::Weak<Lane> {
+        self.lane.clone()
+    }
+}
+
+fn work(lane: &Lane, mut changes: mpsc::Receiver<Box<dyn Change>>) {
+    while let Some(change) = changes.blocking_recv() {
+        if change.take() {
+            together(lane, change, &mut changes);
+        }
+    }
+}
+
+/// One transaction with the first change and those that wait by now.
+fn together(lane: &Lane, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Box<dyn Change>>) {
+    let mut slot = match lane.begin() {
+        Ok(slot) => slot,
+        Err(error) => return first.fail(error),
+    };
+    let started = Instant::now();
+    let mut kept = Vec::new();
+    let mut next = Some(first);
+    while let Some(mut change) = next.take() {
+        match in_savepoint(&mut slot, change.as_mut()) {
+            Ok(true) => kept.push(change),
+            Ok(false) => change.answer(),
+            Err(broken) => {
+                // The whole transaction is gone, with the changes before this one: they may be repeated.
+                slot.broken = true;
+                kept.into_iter().for_each(|change| change.fail(DbError::Overloaded));
+                return match broken {
+                    Some(error) => change.fail(error),
+                    None => change.answer(),
+                };
+            }
+        }
+        if kept.len() < MAX_TOGETHER && started.elapsed() < MAX_DELAY {
+            next = std::iter::from_fn(|| changes.try_recv().ok()).find(|change| change.take());
+        }
+    }
+    match checked(&mut slot, commit) {
+        Ok(()) => {
+            // The connection is free before anybody goes on.
+            drop(slot);
+            kept.into_iter().for_each(|change| change.answer());
+        }
+        Err(error) => kept.into_iter().for_each(|change| change.fail(error.clone())),
+    }
+}
+
+/// Says whether the change is kept. An error: the transaction can't be trusted any more (SQLite ends it by itself when the
+/// disk is full), and what the caller is told unless the closure has said it.
+fn in_savepoint(slot: &mut Slot, change: &mut dyn Change) -> Result<bool, Option<DbError>> {
+    let as_error = |error: diesel::result::Error| Some(DbError::from(error));
+    AnyConn::begin_transaction(&mut slot.conn).map_err(as_error)?;
+    match change.run(slot) {
+        Ran::Keep => AnyConn::commit_transaction(&mut slot.conn)
+            .map(|()| true)
+            .map_err(as_error),
+        Ran::Undo => AnyConn::rollback_transaction(&mut slot.conn)
+            .map(|()| false)
+            .map_err(|_| None),
+        Ran::Panicked => Err(None),
+    }
+}
