@@ -1,5 +1,7 @@
 //! The route tables: one line for each address.
 
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::middleware::DefaultHeaders;
 use actix_web::web;
 use common::http::{Methods, resource, typed_input};
 
@@ -10,10 +12,13 @@ use crate::state::State;
 /// What all public addresses begin with.
 pub const BASE: &str = "/api/v1";
 
+/// An address, and what adds its methods.
+type Line = (&'static str, fn(Methods) -> Methods);
+
 /// Public addresses, below [`BASE`].
 #[rustfmt::skip]
 pub fn public() -> Vec<(&'static str, Methods)> {
-    let table: Vec<(&'static str, fn(Methods) -> Methods)> = vec![
+    let table: Vec<Line> = vec![
         ("/users",                  |r| r.post(users::register)),
         ("/users/me",               |r| r.get(me::show).patch(me::change).delete(me::delete)),
         ("/users/me/password",      |r| r.post(me::change_password)),
@@ -41,7 +46,8 @@ pub fn mount_public(config: &mut web::ServiceConfig, state: &web::Data<State>) {
     for (_, methods) in public() {
         scope = scope.service(methods.done());
     }
-    config.service(scope);
+    // Answers differ by who asks, and some hold tokens: nobody on the way keeps them.
+    config.service(scope.wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store"))));
 }
 
 /// Mounts the addresses of the other services, each by itself: all services share one internal listener.

@@ -244,7 +244,7 @@ mod tests {
         assert!(!known(&cache, &token, now));
         cache.keep(token, session.clone(), cache.ticket(now));
         assert!(known(&cache, &token, now));
-        cache.end(&[session.id.clone()]);
+        cache.end(std::slice::from_ref(&session.id));
         assert!(!known(&cache, &token, now));
     }
 

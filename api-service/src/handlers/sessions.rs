@@ -196,7 +196,6 @@ pub async fn end(me: SignedIn, id: web::Path<String>, state: web::Data<State>) -
 
 /// Whom the token of this request belongs to.
 #[utoipa::path(post, path = "/api/v1/tokens/parse", tag = "sessions", responses((status = 200, body = ParsedToken)))]
-#[expect(clippy::unused_async, reason = "actix handlers are async")]
 pub async fn parse_token(me: SignedIn) -> web::Json<ParsedToken> {
     web::Json(ParsedToken {
         user: me.user.clone(),

@@ -1,5 +1,8 @@
 //! Integration tests of api-service: the real service over HTTP, each test on SQLite and on PostgreSQL. The modules mirror
-//! the routes; `promises` holds those of promises.md.
+//! the routes; `promises` and `outbox` hold those of promises.md.
+
+// clippy.toml allows it in tests, but not in what they share.
+#![allow(clippy::unwrap_used)]
 
 mod app;
 mod comments;
@@ -9,6 +12,8 @@ mod logs;
 mod me;
 mod neighbours;
 mod operators;
+mod outbox;
+mod person;
 mod playback;
 mod promises;
 mod refusals;

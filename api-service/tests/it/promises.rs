@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use common::db::Backend;
-use common::testing::eventually;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, each, each_database};
-use crate::neighbours::Neighbours;
+use crate::app::{App, PASSWORD, each};
 
 #[test]
 fn promise_12_who_asks_is_who_the_token_says() {
@@ -262,102 +260,5 @@ fn promise_15_user_text_is_text() {
         let first = app.get("/api/v1/videos?sort=title&limit=3").await.expect(200);
         let rest = format!("/api/v1/videos?sort=title&cursor={}", first["next"].as_str().unwrap());
         assert_eq!(app.get(&rest).await.expect(200)["items"].as_array().unwrap().len(), 3);
-    });
-}
-
-/// What the neighbours were told about `video`, without what belongs to other calls.
-fn told(neighbours: &Neighbours, video: &str) -> Vec<String> {
-    let calls = neighbours.calls().into_iter().filter(|(call, _)| call.contains(video));
-    calls.map(|(call, _)| call.replace(video, "ID")).collect()
-}
-
-const HIDE: &str = "PUT /internal/media/ID/hidden";
-const PUT_JOB: &str = "PUT /internal/jobs/purge/ID";
-const DELETE_JOB: &str = "DELETE /internal/jobs/purge/ID";
-
-const PENDING: &str = "SELECT COUNT(*) AS n FROM outbox";
-
-async fn delivered(app: &App) {
-    eventually("the outbox is empty", Duration::from_secs(20), || async {
-        (app.count(PENDING).await == 0).then_some(())
-    })
-    .await;
-}
-
-#[test]
-fn promise_17_a_change_and_the_job_it_causes_commit_together() {
-    each_database(async |db, url| {
-        // Nobody delivers: this service has no neighbours.
-        let app = App::start(db, url, |_| {}).await;
-        let ann = app.register("ann").await;
-        let id = ann.publish("x").await;
-        assert_eq!(app.count(PENDING).await, 0);
-        let trashed = ann.trash(&id).await.expect(202);
-        assert_eq!(app.count(PENDING).await, 2);
-        // A change that fails leaves no message.
-        app.register("bob").await.trash(&id).await.problem(404, "not_found");
-        ann.restore("000000000000").await.problem(404, "not_found");
-        assert_eq!(app.count(PENDING).await, 2);
-        app.stop().await;
-
-        // The process ended between commit and delivery; the next one finds the messages, without any bus.
-        let neighbours = Neighbours::start().await;
-        let next = App::start(db, url, |config| neighbours.meet(config)).await;
-        delivered(&next).await;
-        assert_eq!(told(&neighbours, &id), [HIDE, PUT_JOB]);
-        let calls = neighbours.calls();
-        assert_eq!(calls[0].1, json!({ "hidden": true, "version": 1 }));
-        assert_eq!(calls[1].1["runAt"], trashed["video"]["purgeAt"]);
-        assert_eq!(calls[1].1["payload"], json!({}));
-        assert!(calls[1].1["operationID"].is_string());
-        next.stop().await;
-        neighbours.stop().await;
-    });
-}
-
-#[test]
-fn promise_17_messages_of_a_video_arrive_in_order_and_survive_a_neighbour_that_is_away() {
-    each_database(async |db, url| {
-        let neighbours = Neighbours::start().await;
-        let app = App::start(db, url, |config| neighbours.meet(config)).await;
-        let ann = app.register("ann").await;
-        let id = ann.publish("x").await;
-        neighbours.refuse(503);
-        ann.trash(&id).await.expect(202);
-        ann.restore(&id).await.expect(200);
-        ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
-            .await
-            .expect(202);
-        assert_eq!(app.count(PENDING).await, 6);
-        neighbours.refuse(0);
-        delivered(&app).await;
-        assert_eq!(told(&neighbours, &id), [HIDE, PUT_JOB, HIDE, DELETE_JOB, HIDE, PUT_JOB]);
-        let calls = neighbours
-            .calls()
-            .into_iter()
-            .filter(|(call, _)| call.contains("hidden"));
-        let seen: Vec<Value> = calls.map(|(_, body)| body).collect();
-        let hidden = |hidden: bool, version: i64| json!({ "hidden": hidden, "version": version });
-        assert_eq!(seen, [hidden(true, 1), hidden(false, 2), hidden(true, 3)]);
-        app.stop().await;
-        neighbours.stop().await;
-    });
-}
-
-#[test]
-fn promise_17_a_refusal_that_means_obsolete_settles_a_message() {
-    each_database(async |db, url| {
-        let neighbours = Neighbours::start().await;
-        let app = App::start(db, url, |config| neighbours.meet(config)).await;
-        let ann = app.register("ann").await;
-        for status in [404, 409, 410] {
-            neighbours.refuse(status);
-            let id = ann.publish("x").await;
-            ann.trash(&id).await.expect(202);
-            delivered(&app).await;
-        }
-        assert_eq!(neighbours.calls(), []);
-        app.stop().await;
-        neighbours.stop().await;
     });
 }

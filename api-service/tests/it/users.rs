@@ -9,6 +9,7 @@ fn registering_makes_an_account_and_a_session() {
     each(async |app| {
         let body = json!({ "username": "ann", "password": PASSWORD, "displayName": " Ann 安 ", "platform": "test" });
         let answer = app.post("/api/v1/users", body).await;
+        assert_eq!(answer.header("cache-control"), "no-store");
         let cookie = answer.header("set-cookie").to_owned();
         let body = answer.expect(201);
         assert_eq!(body["user"]["username"], "ann");

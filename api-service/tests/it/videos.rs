@@ -191,7 +191,7 @@ fn a_patch_changes_what_it_names() {
         let found = app.get("/api/v1/videos?q=after").await.expect(200);
         assert_eq!(
             crate::app::members(&found, "id"),
-            [id.clone()],
+            std::slice::from_ref(&id),
             "the search follows the title"
         );
 
