@@ -105,6 +105,11 @@ pub fn scope<F: Future>(id: OperationId, future: F) -> impl Future<Output = F::O
     CURRENT.scope(id, future)
 }
 
+/// [`scope`] for work that does not wait.
+pub fn scope_sync<T>(id: OperationId, work: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(id, work)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

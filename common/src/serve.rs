@@ -4,6 +4,7 @@
 //! and the gateway will plug in). `HttpService` is generic over the stream; the assembly below is the documented one of
 //! actix-http.
 
+mod bare;
 mod stream;
 
 use std::io;
@@ -106,6 +107,7 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
         let drain = drain.clone();
         builder = builder.listen(name, socket, move || {
             let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
+            let headers = context.default_headers.clone();
             let app = App::new()
                 .wrap(from_fn(move |request, next| {
                     request::serve_one(context.clone(), request, next)
@@ -126,7 +128,7 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
                 let peer = io.peer_addr().ok();
                 // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
                 drop(io.set_nodelay(true));
-                let stream = DeadlineStream::new(io, bounds.deadlines);
+                let stream = DeadlineStream::new(io, bounds.deadlines, headers.clone());
                 async move { Ok((stream, peer)) }
             })
             .and_then(http)

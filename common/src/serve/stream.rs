@@ -1,5 +1,6 @@
 //! The socket under actix-http, with the deadlines that actix-http lacks: a request head that drips (also of the second
-//! request on a connection), half a head that came together with the request before it, a reader that stalls.
+//! request on a connection), half a head that came together with the request before it, a reader that stalls. And with
+//! the form that its own refusals lack (see `bare`).
 //!
 //! The dispatcher is polled on every wake of the connection's task and calls `poll_read` and `poll_flush` then, so a
 //! timer registered here is enough to end a connection. `poll_flush` counts because a request may end without another
@@ -10,11 +11,15 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::bare;
 
 /// The deadlines of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,8 @@ struct Phase {
     requests: Cell<u32>,
     head_began: Cell<Option<Instant>>,
     idle_since: Cell<Instant>,
+    /// Bytes of a request that has ended may still be on their way.
+    answer_pending: Cell<bool>,
 }
 
 /// The connection as a request sees it (`HttpRequest::conn_data`).
@@ -55,6 +62,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.requests.set(self.0.requests.get().saturating_sub(1));
         self.0.idle_since.set(Instant::now());
+        self.0.answer_pending.set(true);
     }
 }
 
@@ -65,14 +73,19 @@ pub struct DeadlineStream<S> {
     deadlines: Deadlines,
     idle_timer: Option<Pin<Box<Sleep>>>,
     stall_timer: Option<Pin<Box<Sleep>>>,
+    /// For answers that no request made.
+    headers: Arc<[(HeaderName, HeaderValue)]>,
+    /// The rest of such an answer, which takes the place of the framework's.
+    instead: Option<Vec<u8>>,
 }
 
 impl<S> DeadlineStream<S> {
-    pub fn new(io: S, deadlines: Deadlines) -> Self {
+    pub fn new(io: S, deadlines: Deadlines, headers: Arc<[(HeaderName, HeaderValue)]>) -> Self {
         let phase = Rc::new(Phase {
             requests: Cell::new(0),
             head_began: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
+            answer_pending: Cell::new(false),
         });
         DeadlineStream {
             io,
@@ -80,6 +93,8 @@ impl<S> DeadlineStream<S> {
             deadlines,
             idle_timer: None,
             stall_timer: None,
+            headers,
+            instead: None,
         }
     }
 
@@ -144,6 +159,22 @@ fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Option<Instant>, cx: &mu
     timer.as_mut().poll(cx).is_ready()
 }
 
+/// Writes and empties `bytes`.
+fn poll_write_all<S: AsyncWrite + Unpin>(
+    io: &mut S,
+    bytes: &mut Vec<u8>,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    while !bytes.is_empty() {
+        let count = ready!(Pin::new(&mut *io).poll_write(cx, bytes))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        bytes.drain(..count);
+    }
+    Poll::Ready(Ok(()))
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -164,7 +195,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write(cx, buf);
+        if this.instead.is_none() && this.phase.requests.get() == 0 && !this.phase.answer_pending.get() {
+            this.instead = bare::dressed(buf, &this.headers);
+        }
+        let result = match &mut this.instead {
+            Some(answer) => poll_write_all(&mut this.io, answer, cx).map_ok(|()| buf.len()),
+            None => Pin::new(&mut this.io).poll_write(cx, buf),
+        };
         this.stalled(result, cx)
     }
 
@@ -184,6 +221,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // The framework flushes when all that it has is written.
+        this.phase.answer_pending.set(false);
         this.check_idle(cx)?;
         Pin::new(&mut this.io).poll_flush(cx)
     }

@@ -67,6 +67,7 @@ async fn start(config: Config) -> (Running, Held) {
             config.service(resource("/broken").get(broken).done());
             config.service(resource("/hang").get(hang).done());
             config.service(resource("/panic").get(panics).done());
+            config.service(resource("/mimic").get(mimic).done());
             config.service(resource("/refuse").post(refuse).done());
             config.service(resource("/count/{wait_ms}").post(count).done());
         };
@@ -84,6 +85,18 @@ async fn small() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((HeaderName::from_static("x-own"), "1"))
         .body("small")
+}
+
+const MIMIC: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+
+/// Sends its head alone first, so that the body begins a write.
+async fn mimic() -> HttpResponse {
+    let pieces = futures_util::stream::once(async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(MIMIC.as_bytes()))
+    });
+    let body = actix_web::body::SizedStream::new(MIMIC.len() as u64, Box::pin(pieces));
+    HttpResponse::Ok().body(body)
 }
 
 async fn slow(held: web::Data<Held>) -> HttpResponse {

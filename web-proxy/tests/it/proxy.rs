@@ -1,8 +1,10 @@
 //! The reverse proxy between raw sockets.
 
+mod deadlines;
 mod failures;
 mod framing;
 mod headers;
+mod leaving;
 mod malformed;
 mod paths;
 mod streaming;

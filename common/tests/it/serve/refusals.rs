@@ -1,6 +1,7 @@
 //! Answers that are no success: they reach the client whatever it does, have one form, and hurt nobody else.
 
 use common::testing::raw::Raw;
+use tokio::io::AsyncWriteExt;
 
 use super::{config, start};
 
@@ -150,6 +151,51 @@ async fn promise_10_a_host_that_is_none_is_refused() {
         let mut client = Raw::connect(&server.public).await;
         client.send(&format!("{head}\r\n\r\n")).await;
         assert_eq!(client.answer().await.status, 200, "{head}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_head_that_can_not_be_read_is_refused_in_the_form_of_all_others() {
+    let (server, _) = start(config()).await;
+    let large = format!("GET /small HTTP/1.1\r\nHost: t\r\nX: {}\r\n\r\n", "y".repeat(200_000));
+    let many = format!("GET /small HTTP/1.1\r\nHost: t\r\n{}\r\n", "X: 1\r\n".repeat(200));
+    for (text, status, code) in [
+        ("nonsense\r\n\r\n", 400, "bad_request"),
+        ("GET /small HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        ("GET /small HTTP/1.1\r\nHost: t\r\nHost: u\r\n\r\n", 400, "bad_request"),
+        (&large, 431, "headers_too_large"),
+        (&many, 431, "headers_too_large"),
+    ] {
+        for before in [0, 2] {
+            let mut client = Raw::connect(&server.public).await;
+            for _ in 0..before {
+                assert_eq!(client.get("/small").await.body, b"small");
+            }
+            // The server may refuse and close before it has all of a large head.
+            drop(client.io.write_all(text.as_bytes()).await);
+            let answer = client.answer().await;
+            if status == 431 && answer.status == 400 {
+                // Which of the two bounds is met first is the framework's choice.
+                answer.check_problem(400, "bad_request");
+            } else {
+                answer.check_problem(status, code);
+            }
+            assert_eq!(answer.header("connection"), Some("close"));
+            assert_eq!(client.rest().await, b"", "one answer, then the end");
+        }
+    }
+    server.stop().await;
+}
+
+/// A body that looks like a refusal of the framework is passed on as it is.
+#[actix_web::test]
+async fn a_body_that_looks_like_an_answer_stays_a_body() {
+    let (server, _) = start(config()).await;
+    let mut client = Raw::connect(&server.public).await;
+    for _ in 0..3 {
+        let answer = client.get("/mimic").await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, super::MIMIC));
     }
     server.stop().await;
 }

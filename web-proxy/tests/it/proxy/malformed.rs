@@ -133,6 +133,13 @@ async fn promise_10_malformed_requests_end_their_connection() {
             usize::from(!all.is_empty()),
             "{name}: one answer, then the end: {all}"
         );
+        for field in [
+            "application/problem+json",
+            "x-request-id: ",
+            "content-security-policy: ",
+        ] {
+            assert!(all.is_empty() || all.contains(field), "{name}: {all}");
+        }
     }
     assert_eq!(service.count(), 0, "{:?}", service.seen());
     edge.stop().await;
