@@ -110,6 +110,34 @@ fn a_deleted_account_takes_its_things_along_and_keeps_its_name() {
 }
 
 #[test]
+fn nothing_is_made_for_an_account_that_is_being_deleted() {
+    each(async |app| {
+        let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+        let his = bob.publish("His").await;
+        let leave = ann.call(Method::DELETE, "/api/v1/users/me", json!({ "password": PASSWORD }));
+        // Six make things until they are told that the account is gone.
+        let made = futures_util::future::join_all((0..6).map(|_| async {
+            for _ in 0..1_000 {
+                let video = ann.post("/api/v1/videos", json!({ "title": "Hers" })).await.status;
+                let comment = ann.comment(&his, "hers").await.status;
+                assert!([video, comment].iter().all(|status| matches!(status, 201 | 401)));
+                if comment == 401 {
+                    return;
+                }
+            }
+            panic!("the account was not deleted");
+        }));
+        let (left, _) = futures_util::future::join(leave, made).await;
+        left.expect(202);
+        let hers = "SELECT COUNT(*) AS n FROM videos WHERE title = 'Hers' AND state <> 'trashed'";
+        assert_eq!(app.count(hers).await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) AS n FROM comments").await, 0);
+        assert_eq!(bob.video(&his).await.expect(200)["commentCount"], 0);
+        assert_eq!(app.count("SELECT COUNT(*) AS n FROM sessions").await, 1);
+    });
+}
+
+#[test]
 fn the_list_of_mine_shows_every_state_and_pages() {
     each(async |app| {
         let (ann, bob) = (app.register("ann").await, app.register("bob").await);

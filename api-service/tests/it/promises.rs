@@ -126,6 +126,29 @@ fn promise_13_no_session_survives_a_race_of_use_and_sign_out() {
     });
 }
 
+#[test]
+fn promise_13_when_nobody_can_be_asked_the_answer_is_no() {
+    each(async |app| {
+        let copy = app.copy(|_| {}).await;
+        let ann = app.register("ann").await;
+        // The copy has not seen this session yet, and now it can't look.
+        app.sql("ALTER TABLE sessions RENAME TO elsewhere").await;
+        ann.at(&copy).get("/api/v1/users/me").await.problem(500, "internal");
+        let id = "000000000000";
+        ann.at(&copy)
+            .get(&format!("/api/v1/videos/{id}"))
+            .await
+            .problem(500, "internal");
+        let asked = copy
+            .report("/internal/tokens/parse", json!({ "token": ann.token }))
+            .await;
+        asked.problem(500, "internal");
+        app.sql("ALTER TABLE elsewhere RENAME TO sessions").await;
+        ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+        copy.stop().await;
+    });
+}
+
 /// Everything the database holds, as bytes.
 async fn contents(app: &App) -> Vec<u8> {
     match app.backend() {

@@ -229,6 +229,41 @@ fn a_used_session_lives_on_until_its_longest_life_is_over() {
 }
 
 #[test]
+fn the_use_of_a_session_is_noted_once_a_minute() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let ages = async |seconds: i64| {
+            let (seen, end) = (seconds * 1000, 1_000_000);
+            app.sql(&format!(
+                "UPDATE sessions SET last_seen_at = $now - {seen}, expires_at = $now + {end}"
+            ))
+            .await;
+        };
+        let last_seen = "SELECT last_seen_at AS n FROM sessions";
+        ages(50).await;
+        let before = app.count(last_seen).await;
+        let copy = app.copy(|_| {}).await;
+        ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+        assert_eq!(app.count(last_seen).await, before, "not yet a minute");
+        copy.stop().await;
+
+        ages(70).await;
+        let copy = app.copy(|_| {}).await;
+        let started = Timestamp::now().millis();
+        ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+        let noted = app.count(last_seen).await;
+        assert!(noted >= started, "{noted} {started}");
+        let end = app.count("SELECT expires_at AS n FROM sessions").await;
+        assert_eq!(end - noted, 30 * 86_400_000, "its end has moved");
+        for _ in 0..3 {
+            ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+        }
+        assert_eq!(app.count(last_seen).await, noted);
+        copy.stop().await;
+    });
+}
+
+#[test]
 fn good_sessions_are_told_from_ended_ones() {
     each(async |app| {
         let (ann, bob) = (app.register("ann").await, app.register("bob").await);
