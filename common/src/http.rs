@@ -5,7 +5,7 @@ use actix_web::error::{JsonPayloadError, PayloadError};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, Uri};
 use actix_web::web::{self, JsonConfig, PathConfig, PayloadConfig, QueryConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
@@ -125,6 +125,17 @@ impl Methods {
             std::future::ready(Err::<&'static str, _>(refused.header(header::ALLOW, allow.clone())))
         }))
     }
+}
+
+/// A service's own OpenAPI document at `path`; the edge in scaled mode reads and merges them.
+#[must_use]
+pub fn openapi_document(path: &str, document: &utoipa::openapi::OpenApi) -> Resource {
+    let text = web::Bytes::from(serde_json::to_vec(document).expect("an OpenAPI document is plain data"));
+    let show = move || {
+        let answer = HttpResponse::Ok().content_type("application/json").body(text.clone());
+        std::future::ready(answer)
+    };
+    resource(path).get(show).done()
 }
 
 /// Extractor settings for a scope: bounds, and failures in the form of all others.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::web;
-use common::http::{resource, typed_input};
+use common::http::{openapi_document, resource, typed_input};
 use common::serve::Configure;
 
 use crate::handlers::{State, internal as machine, jobs};
@@ -17,6 +17,7 @@ pub(crate) fn public(state: &State) -> Configure {
             .configure(typed_input)
             .service(resource("").get(jobs::list).post(jobs::start).done())
             .service(resource("/summary").get(jobs::summary).done())
+            .service(openapi_document("/openapi.json", &crate::openapi()))
             .service(resource("/{id}").get(jobs::show).done())
             .service(resource("/{id}/retry").post(jobs::retry).done())
             .service(resource("/{id}/cancel").post(jobs::cancel).done());

@@ -6,7 +6,7 @@ use crate::{
 };
 use actix_web::{http::Method, web};
 use common::{
-    http::{resource, typed_input},
+    http::{openapi_document, resource, typed_input},
     serve::Configure,
 };
 use std::sync::Arc;
@@ -25,7 +25,8 @@ pub fn public(state: &State) -> Configure {
                             .put(uploads::put)
                             .post(uploads::form)
                             .done(),
-                    ),
+                    )
+                    .service(openapi_document("/openapi.json", &crate::openapi())),
             )
             .service(
                 web::scope("/media")

@@ -136,6 +136,26 @@ async fn through_the_proxy() {
 }
 
 #[tokio::test]
+async fn the_document_is_the_same_in_both_ways_to_run() {
+    let (one, four) = (Home::new(), Home::new());
+    let (embedded, apart) = (one.serve(&[]), four.roles(&[]));
+    let mut documents = Vec::new();
+    for base in [&embedded.base, &apart.base] {
+        let response = client().get(format!("{base}/openapi.json")).send().await.unwrap();
+        assert!(
+            !response.headers().contains_key("x-sluice-missing"),
+            "{:?}",
+            response.headers()
+        );
+        documents.push(response.json::<Value>().await.unwrap());
+    }
+    assert_eq!(documents[0]["paths"], documents[1]["paths"]);
+    assert!(documents[0]["paths"].as_object().unwrap().len() > 15);
+    embedded.stop();
+    apart.stop();
+}
+
+#[tokio::test]
 async fn every_answer_bears_the_security_headers_and_the_operation_id() {
     let home = Home::new();
     let site = home.serve(&[]);
