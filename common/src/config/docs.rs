@@ -134,7 +134,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "stream.orphan_grace",
         "The reconciler leaves files and rows younger than this alone.",
     ),
-    ("scheduler.workers", "Jobs run at once by this process."),
+    (
+        "scheduler.workers",
+        "Jobs run at once by this process; they mostly wait for other services.",
+    ),
     (
         "scheduler.lease",
         "A worker that shows no life for this long is replaced.",

@@ -149,7 +149,7 @@ section! {
 
 section! {
     SchedulerConfig {
-        workers: usize = 8,
+        workers: usize = 32,
         lease: Span = Span::seconds(30),
         attempts: u32 = 8,
         poll: Span = Span::seconds(5),

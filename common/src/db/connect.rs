@@ -123,6 +123,7 @@ fn sqlite(path: &Path, role: Role, options: &DbOptions) -> Result<SqliteConnecti
     // A leading "./" or "/" keeps SQLite from reading a name like file:x as a URI.
     let name = std::path::absolute(path).map_err(|e| unavailable(&e))?;
     let name = name.to_str().ok_or_else(|| unavailable(&"the path is not UTF-8"))?;
+    super::sqlite_library::configure();
     let mut conn = SqliteConnection::establish(name).map_err(|e| unavailable(&e))?;
     let busy_ms = options.lock_timeout.as_millis();
     conn.batch_execute(&format!("PRAGMA busy_timeout = {busy_ms}"))?;
