@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod comments;
+mod limited;
 pub mod lists;
 pub mod media;
 pub mod messages;

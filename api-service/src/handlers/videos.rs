@@ -159,7 +159,11 @@ pub async fn list(query: web::Query<ListQuery>, state: web::Data<State>) -> Resu
         }));
     }
     let found = state.db.read(move |conn| lists::public(conn, &question)).await?;
-    let items = found.into_iter().map(videos::view).collect::<Result<_, _>>()?;
+    let items = found
+        .into_iter()
+        .take(usize::try_from(limit + 1).unwrap_or(usize::MAX))
+        .map(lists::public_view)
+        .collect::<Result<_, _>>()?;
     let position = |last: &Video| {
         let key = match sort {
             Sort::New | Sort::Old => Key::Time(last.ready_at.map_or(0, |at| at.millis())),

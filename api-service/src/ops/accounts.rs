@@ -98,7 +98,7 @@ pub fn find(conn: &mut AnyConn, id: &Id) -> Result<User, ApiError> {
         .filter(users::id.eq(id.as_str()))
         .filter(users::deleted_at.is_null())
         .select(UserRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     found.map(User::from).ok_or_else(crate::auth::unauthenticated)
 }
@@ -109,7 +109,7 @@ pub fn credentials(conn: &mut AnyConn, username: &str) -> QueryResult<Option<(Id
         .filter(users::username.eq(username))
         .filter(users::deleted_at.is_null())
         .select((users::id, users::password_hash))
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     Ok(found.map(|(id, hash)| (id, Secret::from(hash))))
 }
@@ -121,7 +121,7 @@ pub fn with_password(conn: &mut AnyConn, id: &Id, hash: &Secret) -> Result<User,
     let stored: String = users::table
         .filter(users::id.eq(id.as_str()))
         .select(users::password_hash)
-        .first(conn)?;
+        .get_result(conn)?;
     if stored != hash.expose() {
         return Err(crate::auth::unauthenticated());
     }
@@ -133,7 +133,7 @@ pub fn profile(conn: &mut AnyConn, username: &str) -> Result<Profile, ApiError> 
         .filter(users::username.eq(username))
         .filter(users::deleted_at.is_null())
         .select(UserRow::as_select())
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     let row = found.ok_or_else(|| ApiError::not_found("user"))?;
     let video_count = videos::table

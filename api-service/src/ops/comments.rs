@@ -10,6 +10,7 @@ use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
+use super::limited::limited;
 use super::videos::{AuthorRow, hold_account, lock, visible};
 use crate::schema::{comments, users, videos};
 use crate::views::Comment;
@@ -33,7 +34,8 @@ fn view((row, author): (CommentRow, AuthorRow)) -> Comment {
     }
 }
 
-/// A page of the comments of a video that `viewer` may see, newest first, those before `before`.
+/// A page of the comments of a video that `viewer` may see, newest first, those before `before`; at least `limit`,
+/// if there are as many.
 pub fn list(
     conn: &mut AnyConn,
     video: &VideoId,
@@ -42,15 +44,14 @@ pub fn list(
     limit: i64,
 ) -> Result<Vec<Comment>, ApiError> {
     visible(conn, video, viewer)?;
-    let found: Vec<(CommentRow, AuthorRow)> = comments::table
+    let newest = comments::table
         .inner_join(users::table)
         .filter(comments::video_id.eq(video.as_str()))
         // Every id is smaller: the same statement serves the first page.
         .filter(comments::id.lt(before.unwrap_or("~")))
         .order(comments::id.desc())
-        .limit(limit)
-        .select((CommentRow::as_select(), AuthorRow::as_select()))
-        .load(conn)?;
+        .select((CommentRow::as_select(), AuthorRow::as_select()));
+    let found: Vec<(CommentRow, AuthorRow)> = limited(newest, limit).load(conn)?;
     Ok(found.into_iter().map(view).collect())
 }
 
@@ -102,7 +103,7 @@ pub fn insert(conn: &mut AnyConn, video: &VideoId, author: &Id, comment: &NewCom
         .inner_join(users::table)
         .filter(comments::id.eq(comment.id.as_str()))
         .select((CommentRow::as_select(), AuthorRow::as_select()))
-        .first(conn)?;
+        .get_result(conn)?;
     Ok(view(found))
 }
 
@@ -112,14 +113,14 @@ pub fn remove(conn: &mut AnyConn, id: &Id, user: &Id) -> Result<(), ApiError> {
     let found: Option<(VideoId, Id)> = comments::table
         .filter(comments::id.eq(id.as_str()))
         .select((comments::video_id, comments::author_id))
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     let (video, author) = found.ok_or_else(not_found)?;
     lock(conn, &video)?;
     let owner: Option<Id> = videos::table
         .filter(videos::id.eq(video.as_str()))
         .select(videos::owner_id)
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     if author != *user && owner.as_ref() != Some(user) {
         return Err(not_found());

@@ -8,9 +8,10 @@ use common::messages::{RecordPage, VideoRecord, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
 
+use super::limited::limited;
 use super::videos::{AuthorRow, Found, VideoRow};
 use crate::schema::{users, videos};
-use crate::views::Visibility;
+use crate::views::{Video, Visibility};
 
 /// Behind every id and every title key: U+10FFFF in UTF-8 is the largest text of one character.
 const LAST_TEXT: &str = "\u{10ffff}";
@@ -43,6 +44,46 @@ pub enum Key {
     Title(String),
 }
 
+/// The columns of a video in the public list: the others are known there. Each column of each row costs, and this is the
+/// list that everybody asks for.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = videos)]
+pub struct PublicRow {
+    id: VideoId,
+    title: String,
+    description: String,
+    size_bytes: Option<i64>,
+    duration_ms: Option<i64>,
+    width: Option<i64>,
+    height: Option<i64>,
+    codecs: String,
+    created_at: i64,
+    ready_at: i64,
+    comment_count: i64,
+}
+
+/// A public, ready video as clients see it.
+pub fn public_view((row, author): (PublicRow, AuthorRow)) -> Result<Video, ApiError> {
+    Ok(Video {
+        id: row.id,
+        title: row.title,
+        description: row.description,
+        visibility: Visibility::Public,
+        state: VideoState::Ready,
+        failure: None,
+        author: author.into(),
+        size_bytes: row.size_bytes,
+        duration_ms: row.duration_ms,
+        width: row.width,
+        height: row.height,
+        codecs: serde_json::from_str(&row.codecs).map_err(ApiError::internal)?,
+        created_at: Timestamp(row.created_at),
+        ready_at: Some(Timestamp(row.ready_at)),
+        purge_at: None,
+        comment_count: row.comment_count,
+    })
+}
+
 /// `%`, `_` and `\` are themselves, not patterns (with `ESCAPE '\'`).
 fn like_pattern(query: &str) -> String {
     let mut pattern = String::with_capacity(query.len() + 2);
@@ -57,21 +98,20 @@ fn like_pattern(query: &str) -> String {
     pattern
 }
 
-/// Public, ready videos.
-pub fn public(conn: &mut AnyConn, question: &Question) -> Result<Vec<Found>, ApiError> {
+/// Public, ready videos: at least `question.limit`, if there are as many.
+pub fn public(conn: &mut AnyConn, question: &Question) -> Result<Vec<(PublicRow, AuthorRow)>, ApiError> {
     let mut list = videos::table
         .inner_join(users::table)
-        .select((VideoRow::as_select(), AuthorRow::as_select()))
+        .select((PublicRow::as_select(), AuthorRow::as_select()))
         .filter(videos::visibility.eq(Visibility::Public.name()))
         .filter(videos::state.eq(VideoState::Ready.name()))
-        .limit(question.limit)
         .into_boxed();
     if let Some(author) = &question.author {
         // The id first: the index of an author's videos begins with it.
         let id: Option<Id> = users::table
             .filter(users::username.eq(author))
             .select(users::id)
-            .first(conn)
+            .get_result(conn)
             .optional()?;
         let Some(id) = id else { return Ok(Vec::new()) };
         list = list.filter(videos::owner_id.eq(String::from(id)));
@@ -101,10 +141,10 @@ pub fn public(conn: &mut AnyConn, question: &Question) -> Result<Vec<Found>, Api
             .order((videos::title_key.asc(), videos::id.asc())),
         _ => return Err(crate::input::bad_cursor()),
     };
-    Ok(list.load(conn)?)
+    Ok(limited(list, question.limit).load(conn)?)
 }
 
-/// All videos of `owner`, newest first; only those in `state` when one is named.
+/// All videos of `owner`, newest first; only those in `state` when one is named. At least `limit`, if there are as many.
 pub fn own(
     conn: &mut AnyConn,
     owner: &Id,
@@ -120,12 +160,11 @@ pub fn own(
         .filter(videos::created_at.le(time))
         .filter(videos::created_at.lt(time).or(videos::id.lt(id)))
         .order((videos::created_at.desc(), videos::id.desc()))
-        .limit(limit)
         .into_boxed();
     if let Some(state) = state {
         list = list.filter(videos::state.eq(state.name()));
     }
-    list.load(conn)
+    limited(list, limit).load(conn)
 }
 
 /// Every video in the order of ids, for the reconciler.

@@ -64,7 +64,7 @@ pub fn ready(conn: &mut AnyConn, id: &VideoId, media: &MediaReady) -> Result<Tol
         let known: Option<String> = videos::table
             .filter(videos::id.eq(id.as_str()))
             .select(videos::sha256)
-            .first(conn)?;
+            .get_result(conn)?;
         if known.as_deref() == Some(media.sha256.as_str()) {
             return Ok(None);
         }

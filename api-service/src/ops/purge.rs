@@ -77,7 +77,7 @@ fn kept(conn: &mut AnyConn, id: &VideoId) -> Result<FinalReceipt, ApiError> {
         .filter(deletions::video_id.eq(id.as_str()))
         .filter(deletions::state.eq(DONE))
         .select((deletions::objects, deletions::bytes, deletions::finished_at))
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     match found {
         Some((Some(objects), Some(bytes), Some(finished_at))) => Ok(FinalReceipt {

@@ -93,7 +93,7 @@ pub fn by_token(conn: &mut AnyConn, token: &TokenHash) -> QueryResult<Option<Ses
             users::username,
             users::role,
         ))
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     Ok(found.map(session))
 }
@@ -130,7 +130,7 @@ pub fn touch(conn: &mut AnyConn, id: &Id, lifetimes: Lifetimes) -> QueryResult<O
     let live = sessions::table
         .filter(sessions::id.eq(id.as_str()))
         .filter(sessions::expires_at.gt(now));
-    let created: Option<i64> = live.select(sessions::created_at).first(conn).optional()?;
+    let created: Option<i64> = live.select(sessions::created_at).get_result(conn).optional()?;
     let Some(created) = created else { return Ok(None) };
     let end = lifetimes.end(created, now);
     let touched = diesel::update(sessions::table.filter(sessions::id.eq(id.as_str())))

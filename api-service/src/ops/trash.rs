@@ -167,7 +167,7 @@ pub fn deletion(conn: &mut AnyConn, id: &VideoId, owner: &Id) -> Result<Deletion
             deletions::bytes,
             deletions::finished_at,
         ))
-        .first(conn)
+        .get_result(conn)
         .optional()?;
     let (state, purge_at, objects, bytes, finished_at) = found.ok_or_else(not_found)?;
     let state = match state.as_str() {

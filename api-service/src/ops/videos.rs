@@ -105,7 +105,7 @@ pub fn find(conn: &mut AnyConn, id: &VideoId) -> QueryResult<Option<Found>> {
         .inner_join(users::table)
         .filter(videos::id.eq(id.as_str()))
         .select((VideoRow::as_select(), AuthorRow::as_select()))
-        .first(conn)
+        .get_result(conn)
         .optional()
 }
 
