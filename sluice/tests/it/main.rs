@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod docs;
 mod errors;
 mod history;
 mod journey;
