@@ -2,18 +2,22 @@
 //! internal listener, `/metrics`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::{HttpResponse, web};
 use futures_util::future::{BoxFuture, join_all};
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::Mutex;
 
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 
 /// A dependency that takes longer than this counts as away.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long an answer serves others who ask.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Asks one dependency; the error says what is wrong.
 pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -23,6 +27,18 @@ pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send +
 pub struct Health {
     drain: Drain,
     checks: Vec<(&'static str, Check)>,
+    /// The last answer, so that many who ask cost the dependencies one question.
+    last: Arc<Mutex<Option<(Instant, Answer)>>>,
+}
+
+/// Whether all answer, and each dependency with its state.
+type Answer = (bool, Vec<(&'static str, Result<(), String>)>);
+
+/// How much `?verbose` tells: reasons hold addresses and paths, which are not for everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Names,
+    Reasons,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +52,7 @@ impl Health {
         Health {
             drain,
             checks: Vec::new(),
+            last: Arc::default(),
         }
     }
 
@@ -44,8 +61,22 @@ impl Health {
         self.checks.push((name, check));
     }
 
-    /// Every dependency with its state, and whether all answer.
-    pub async fn ask(&self) -> (bool, Vec<(&'static str, Result<(), String>)>) {
+    /// Every dependency with its state, and whether all answer; up to [`FRESH`] old.
+    pub async fn ask(&self) -> Answer {
+        // Held while the dependencies are asked, at most CHECK_DEADLINE: the others wait for the same answer.
+        let mut last = self.last.lock().await;
+        if let Some((asked, answer)) = &*last
+            && asked.elapsed() < FRESH
+            && !self.drain.has_begun()
+        {
+            return answer.clone();
+        }
+        let answer = self.ask_now().await;
+        *last = Some((Instant::now(), answer.clone()));
+        answer
+    }
+
+    async fn ask_now(&self) -> Answer {
         let asked = self.checks.iter().map(|(name, check)| async move {
             let answer = tokio::time::timeout(CHECK_DEADLINE, check()).await;
             (
@@ -62,8 +93,8 @@ impl Health {
 }
 
 /// Mounts `/healthz` and `/readyz`.
-pub fn routes(health: &Health) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
-    let health = web::Data::new(health.clone());
+pub fn routes(health: &Health, detail: Detail) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
+    let (health, detail) = (web::Data::new(health.clone()), web::Data::new(detail));
     move |config| {
         config
             .service(
@@ -71,7 +102,12 @@ pub fn routes(health: &Health) -> impl FnOnce(&mut web::ServiceConfig) + use<> {
                     .route(web::get().to(alive))
                     .route(web::head().to(alive)),
             )
-            .service(web::resource("/readyz").app_data(health).route(web::get().to(ready)));
+            .service(
+                web::resource("/readyz")
+                    .app_data(health)
+                    .app_data(detail)
+                    .route(web::get().to(ready)),
+            );
     }
 }
 
@@ -89,7 +125,7 @@ async fn alive() -> HttpResponse {
         .body("ok\n")
 }
 
-async fn ready(health: web::Data<Health>, query: web::Query<ReadyQuery>) -> HttpResponse {
+async fn ready(health: web::Data<Health>, detail: web::Data<Detail>, query: web::Query<ReadyQuery>) -> HttpResponse {
     let (all, states) = health.ask().await;
     let mut response = if all {
         HttpResponse::Ok()
@@ -102,7 +138,14 @@ async fn ready(health: web::Data<Health>, query: web::Query<ReadyQuery>) -> Http
     }
     let checks: serde_json::Map<_, _> = states
         .into_iter()
-        .map(|(name, state)| (name.to_owned(), state.err().unwrap_or_else(|| "ok".into()).into()))
+        .map(|(name, state)| {
+            let text = match (state, **detail) {
+                (Ok(()), _) => "ok".into(),
+                (Err(_), Detail::Names) => "away".into(),
+                (Err(reason), Detail::Reasons) => reason,
+            };
+            (name.to_owned(), text.into())
+        })
         .collect();
     response.json(json!({ "ready": all, "checks": checks }))
 }

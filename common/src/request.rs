@@ -29,7 +29,7 @@ pub struct Context {
     pub metrics: Metrics,
     /// Headers for every answer that doesn't say its own.
     pub default_headers: Arc<[(HeaderName, HeaderValue)]>,
-    /// When set, everything below `/internal/` needs it as a bearer token.
+    /// When set, everything but the probes and metrics needs it as a bearer token.
     pub internal_token: Option<Secret>,
     /// Longest wait for the next piece of a request body.
     pub body_stall: Duration,
@@ -103,13 +103,17 @@ pub async fn serve_one(
     .await
 }
 
-/// One Host that is one, and the internal token where it is asked for.
+/// Addresses of the internal listener that anybody may ask there, as they are spelled.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// One Host that is one, and the internal token where it is asked for: for every address but the open ones, so that no
+/// other spelling of a protected one (`/%69nternal/…`) gets past.
 fn admit(context: &Context, request: &ServiceRequest) -> Result<(), ApiError> {
     crate::net::host(request.head())?;
     let Some(token) = &context.internal_token else {
         return Ok(());
     };
-    if !request.path().starts_with("/internal/") {
+    if OPEN.contains(&request.path()) {
         return Ok(());
     }
     let given = crate::http::bearer(request.headers()).unwrap_or_default();

@@ -42,6 +42,10 @@ pub struct Listener {
     pub socket: TcpListener,
     pub routes: Vec<Configure>,
     pub context: Context,
+    /// Threads for this listener, at most those of [`Bounds`].
+    pub workers: usize,
+    /// What its running requests get to end.
+    pub drain: Duration,
 }
 
 /// Bounds of the server.
@@ -89,23 +93,48 @@ pub fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> 
     Ok(socket)
 }
 
-/// Serves until the drain has begun and running requests ended or the drain time passed.
+/// Serves until the drain has begun and running requests ended or the drain time passed. Each listener has workers and
+/// connections of its own, so that what people do can't starve the calls between services. They are stopped in their
+/// order: give the one that the others' running requests need last.
 pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io::Result<()> {
-    let mut builder = Server::build()
-        .workers(bounds.workers)
-        .backlog(BACKLOG)
-        .max_concurrent_connections(bounds.max_connections)
-        .shutdown_timeout(bounds.drain.as_secs().max(1))
-        .disable_signals();
-    for Listener {
+    let servers: Vec<Server> = listeners
+        .into_iter()
+        .map(|listener| start(listener, bounds, &drain))
+        .collect::<io::Result<_>>()?;
+    let handles: Vec<_> = servers.iter().map(Server::handle).collect();
+    let stop = async {
+        drain.begun().await;
+        for handle in handles {
+            handle.stop(true).await;
+        }
+    };
+    let ends = servers.into_iter().map(|server| async {
+        let end = server.await;
+        // Also when it failed by itself: the rest of the process must hear of it.
+        drain.begin();
+        end
+    });
+    let (ends, ()) = futures_util::future::join(futures_util::future::join_all(ends), stop).await;
+    ends.into_iter().collect()
+}
+
+fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server> {
+    let Listener {
         name,
         socket,
         routes,
         context,
-    } in listeners
-    {
-        let drain = drain.clone();
-        builder = builder.listen(name, socket, move || {
+        workers,
+        drain: drain_time,
+    } = listener;
+    let drain = drain.clone();
+    let server = Server::build()
+        .workers(workers.min(bounds.workers))
+        .backlog(BACKLOG)
+        .max_concurrent_connections(bounds.max_connections)
+        .shutdown_timeout(drain_time.as_secs().max(1))
+        .disable_signals()
+        .listen(name, socket, move || {
             let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
             let headers = context.default_headers.clone();
             let app = App::new()
@@ -133,13 +162,5 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
             })
             .and_then(http)
         })?;
-    }
-    let server = builder.run();
-    let handle = server.handle();
-    let stop = async move {
-        drain.begun().await;
-        handle.stop(true).await;
-    };
-    let (result, ()) = futures_util::future::join(server, stop).await;
-    result
+    Ok(server.run())
 }

@@ -14,7 +14,7 @@ use crate::clients::Clients;
 use crate::config::{Config, ConfigError};
 use crate::drain::Drain;
 use crate::grant::GrantKeys;
-use crate::health::{self, Check, Health};
+use crate::health::{self, Check, Detail, Health};
 use crate::metrics::Metrics;
 use crate::request::Context;
 use crate::serve::{self, Bounds, Configure, Listener};
@@ -104,6 +104,12 @@ impl Sockets {
     }
 }
 
+/// Threads for the calls between services: they are short, or wait for a disk.
+const INTERNAL_WORKERS: usize = 2;
+
+/// What is kept of the drain time for internal calls and background tasks to end in.
+const RESERVE: Duration = Duration::from_secs(2);
+
 /// Serves `services`, in the order in which their routes are to be tried, until the drain is over.
 pub async fn run(
     config: &Config,
@@ -121,9 +127,11 @@ pub async fn run(
             .for_each(|(name, check)| health.add(name, check.clone()));
     }
     let (probes, metrics) = (health.clone(), platform.metrics.clone());
-    public.push(std::sync::Arc::new(move |routes| health::routes(&health)(routes)));
+    public.push(std::sync::Arc::new(move |routes| {
+        health::routes(&health, Detail::Names)(routes)
+    }));
     internal.push(std::sync::Arc::new(move |routes| {
-        health::routes(&probes)(routes);
+        health::routes(&probes, Detail::Reasons)(routes);
         health::metrics_route(&metrics)(routes);
     }));
     for service in services {
@@ -137,26 +145,34 @@ pub async fn run(
         body_stall: config.server.stall_timeout.0,
     };
     let token = config.secrets.internal_token.clone();
+    let deadline: Duration = config.server.drain_timeout.0;
     let listeners = vec![
         Listener {
             name: "public",
             socket: sockets.public,
             routes: public,
             context: context(None),
+            workers: usize::MAX,
+            drain: deadline.saturating_sub(RESERVE),
         },
         Listener {
             name: "internal",
             socket: sockets.internal,
             routes: internal,
             context: context(Some(token)),
+            workers: INTERNAL_WORKERS,
+            drain: RESERVE / 2,
         },
     ];
-    let served = serve::serve(listeners, Bounds::from(&config.server), platform.drain.clone()).await;
-    // Also reached when a listener failed: the tasks must hear of it.
-    platform.drain.begin();
+    // One deadline for all of it, counted from the begin of the drain.
+    let over = async {
+        platform.drain.begun().await;
+        tokio::time::Instant::now() + deadline
+    };
+    let serving = serve::serve(listeners, Bounds::from(&config.server), platform.drain.clone());
+    let (served, over) = futures_util::future::join(serving, over).await;
     platform.tasks.close();
-    let deadline: Duration = config.server.drain_timeout.0;
-    if tokio::time::timeout(deadline, platform.tasks.wait()).await.is_err() {
+    if tokio::time::timeout_at(over, platform.tasks.wait()).await.is_err() {
         log::warn!(
             "{} background tasks did not end within {deadline:?}",
             platform.tasks.len()

@@ -3,5 +3,6 @@
 
 mod config;
 mod db;
+mod internal;
 mod outbox;
 mod serve;

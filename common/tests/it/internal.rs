@@ -1,0 +1,137 @@
+//! The internal listener: nothing but the probes without the token, whatever the spelling; its own connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use common::health::Check;
+use common::http::resource;
+use common::service::Service;
+use common::testing::{INTERNAL_TOKEN, Running, eventually, spawn, test_config};
+
+async fn service(max_connections: usize) -> Running {
+    let mut config = test_config();
+    config.server.max_connections = max_connections;
+    let secret = || async { HttpResponse::Ok().body("secret") };
+    let away: Check = Arc::new(|| Box::pin(async { Err("postgres://10.0.0.1/db refuses".to_owned()) }));
+    let service = Service {
+        name: "test",
+        public: None,
+        internal: Some(Arc::new(move |routes| {
+            routes.service(resource("/internal/secret").get(secret).done());
+        })),
+        ready: vec![("database", away)],
+    };
+    spawn(config, |_, _| async { Ok(service) }).await.unwrap()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    actix_web::rt::System::new().block_on(test);
+}
+
+#[test]
+fn every_spelling_of_a_protected_address_needs_the_token() {
+    run(async {
+        let running = service(100).await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let ask = |path: &str, token: &str| {
+            let request = http.get(format!("{}{path}", running.internal));
+            let request = if token.is_empty() {
+                request
+            } else {
+                request.bearer_auth(token)
+            };
+            async move { request.send().await.unwrap().status().as_u16() }
+        };
+        assert_eq!(ask("/internal/secret", INTERNAL_TOKEN).await, 200);
+        for path in [
+            "/internal/secret",
+            "/%69nternal/secret",
+            "/interna%6c/secret",
+            "/interna%6C/secret",
+            "/internal%2Fsecret",
+            "//internal/secret",
+            "/./internal/secret",
+            "/INTERNAL/secret",
+            "/metrics/../internal/secret",
+            "/",
+        ] {
+            for token in ["", "wrong", &INTERNAL_TOKEN[1..]] {
+                assert_eq!(ask(path, token).await, 401, "{path} with {token:?}");
+            }
+        }
+        for path in ["/healthz", "/metrics"] {
+            assert_eq!(ask(path, "").await, 200, "{path}");
+        }
+        drop(http);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn people_are_told_who_is_away_and_operators_why() {
+    run(async {
+        let running = service(100).await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let public = http
+            .get(format!("{}/readyz?verbose", running.public))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(public.status(), 503);
+        let public = public.text().await.unwrap();
+        assert!(
+            public.contains("\"database\":\"away\"") && !public.contains("10.0.0.1"),
+            "{public}"
+        );
+        let internal = http
+            .get(format!("{}/readyz?verbose", running.internal))
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            internal
+                .text()
+                .await
+                .unwrap()
+                .contains("postgres://10.0.0.1/db refuses")
+        );
+        drop(http);
+        running.stop().await;
+    });
+}
+
+#[test]
+fn people_who_take_all_connections_do_not_take_those_of_the_services() {
+    run(async {
+        let running = service(5).await;
+        let address = running.public.trim_start_matches("http://").to_owned();
+        let mut held = Vec::new();
+        for _ in 0..20 {
+            held.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+        }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(2))
+            .build()
+            .unwrap();
+        let public = http
+            .get(format!("{}/healthz", running.public))
+            .timeout(Duration::from_millis(500));
+        assert!(public.send().await.is_err(), "the public listener is full");
+        for _ in 0..5 {
+            let internal = http
+                .get(format!("{}/internal/secret", running.internal))
+                .bearer_auth(INTERNAL_TOKEN);
+            assert_eq!(internal.send().await.unwrap().status(), 200);
+        }
+        drop(held);
+        eventually("people are served again", Duration::from_secs(10), || async {
+            let answer = http.get(format!("{}/healthz", running.public)).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200).then_some(())
+        })
+        .await;
+        drop(http);
+        running.stop().await;
+    });
+}
