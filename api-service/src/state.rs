@@ -97,6 +97,7 @@ impl State {
             video: video.clone(),
             user: Some(session.user.clone()),
             expires_ms: until,
+            version: 0,
         };
         Upload {
             url: format!("{}/uploads/by-video/{video}", self.settings.public_url),
@@ -116,6 +117,7 @@ impl State {
             video: video.clone(),
             user: viewer.cloned(),
             expires_ms: until,
+            version: 0,
         });
         let url = format!("{}/media/{grant}/{video}/file", self.settings.public_url);
         (url, Timestamp(until))

@@ -49,6 +49,10 @@ pub struct Grant {
     /// Expiry in Unix milliseconds.
     #[serde(rename = "e")]
     pub expires_ms: i64,
+    /// Counts what was taken back: stream-service refuses playback grants below the least version it was told of a video
+    /// ([`crate::messages::Visibility::min_grant`]).
+    #[serde(rename = "g", default)]
+    pub version: i64,
 }
 
 /// Why a ticket is not accepted.
@@ -154,7 +158,13 @@ impl Grant {
             video,
             user,
             expires_ms: (now + ttl).millis(),
+            version: 0,
         }
+    }
+
+    #[must_use]
+    pub fn with_version(self, version: i64) -> Self {
+        Grant { version, ..self }
     }
 }
 
@@ -191,6 +201,16 @@ mod tests {
         let text = keys.sign(&grant);
         assert_eq!(keys.verify(&text, NOW), Ok(grant));
         assert_eq!(keys.verify(&text, Timestamp(NOW.0 + 1000)), Err(GrantError::Expired));
+    }
+
+    #[test]
+    fn a_grant_of_the_version_before_has_version_0() {
+        let grant = grant().with_version(7);
+        let mut json = serde_json::to_value(&grant).unwrap();
+        assert_eq!(json["g"], 7);
+        assert_eq!(serde_json::from_value::<Grant>(json.clone()).unwrap(), grant);
+        json.as_object_mut().unwrap().remove("g");
+        assert_eq!(serde_json::from_value::<Grant>(json).unwrap().version, 0);
     }
 
     #[test]

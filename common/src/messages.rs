@@ -153,6 +153,9 @@ pub struct RecordPage<T> {
 pub struct Visibility {
     pub hidden: bool,
     pub version: i64,
+    /// Playback grants of a lower version open nothing any more. Never falls again, whatever a later call says.
+    #[serde(default)]
+    pub min_grant: i64,
 }
 
 /// Body of internal calls that can be tried without effect.
@@ -182,6 +185,8 @@ pub struct StoreReport {
     pub lost_objects: u64,
     /// Deletions that a crash interrupted, finished.
     pub resumed_deletions: u64,
+    /// Things that could not be dealt with this time; the log says why.
+    pub failed: u64,
     /// Names of the first of them, for people.
     pub samples: Vec<String>,
 }

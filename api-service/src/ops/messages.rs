@@ -20,12 +20,20 @@ pub const PURGE_JOB: &str = "purge-job";
 pub const CANCEL_JOB: &str = "cancel-job";
 
 pub fn hide(conn: &mut AnyConn, video: &VideoId, version: i64, operation: &OperationId) -> QueryResult<()> {
-    let hidden = Visibility { hidden: true, version };
+    let hidden = Visibility {
+        hidden: true,
+        version,
+        min_grant: 0,
+    };
     write(conn, HIDE, video, &hidden, operation)
 }
 
 pub fn show(conn: &mut AnyConn, video: &VideoId, version: i64, operation: &OperationId) -> QueryResult<()> {
-    let shown = Visibility { hidden: false, version };
+    let shown = Visibility {
+        hidden: false,
+        version,
+        min_grant: 0,
+    };
     write(conn, SHOW, video, &shown, operation)
 }
 

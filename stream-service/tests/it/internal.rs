@@ -44,6 +44,7 @@ fn hiding_an_unknown_or_purged_video_is_no_error_and_leaves_no_trace_of_it() {
         let hide = Visibility {
             hidden: true,
             version: 1,
+            min_grant: 0,
         };
         app.client().set_hidden(&video, hide).await.unwrap();
         app.put(&video, clip(5_000, 1)).await;
@@ -55,6 +56,7 @@ fn hiding_an_unknown_or_purged_video_is_no_error_and_leaves_no_trace_of_it() {
                 Visibility {
                     hidden: false,
                     version: 9,
+                    min_grant: 0,
                 },
             )
             .await
@@ -77,6 +79,7 @@ fn the_ledger_is_read_in_pages() {
                 Visibility {
                     hidden: true,
                     version: 1,
+                    min_grant: 0,
                 },
             )
             .await

@@ -93,7 +93,14 @@ fn promise_13_a_hidden_video_does_not_play_and_comes_back() {
     on_each_app(|app| async move {
         let (video, bytes) = app.stored(5_000).await;
         let client = app.client();
-        let hide = |hidden, version| client.set_hidden(&video, Visibility { hidden, version });
+        let hide = |hidden, version| {
+            let visibility = Visibility {
+                hidden,
+                version,
+                min_grant: 0,
+            };
+            client.set_hidden(&video, visibility)
+        };
         assert_eq!(app.get(&video).await.status(), 200);
         hide(true, 3).await.unwrap();
         assert_eq!(app.get(&video).await.status(), 404, "at once, whatever was remembered");

@@ -170,6 +170,7 @@ fn visibility(video: &VideoRecord, media: Option<&MediaRecord>, hidden: bool) ->
         visibility: Visibility {
             hidden,
             version: video.version,
+            min_grant: 0,
         },
         ..finding(What::WrongVisibility, &video.id)
     })
@@ -183,6 +184,7 @@ fn finding(what: What, video: &VideoId) -> Finding {
         visibility: Visibility {
             hidden: false,
             version: 0,
+            min_grant: 0,
         },
     }
 }
