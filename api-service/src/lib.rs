@@ -20,6 +20,7 @@ mod sessions;
 mod sign_in_limit;
 mod state;
 mod views;
+mod windows;
 
 use std::sync::Arc;
 

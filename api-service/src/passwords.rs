@@ -24,6 +24,9 @@ const LANES: u32 = 1;
 /// Longest wait for a hasher; a person has given up by then.
 const QUEUE_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Those who register get this part of the queue.
+const NEWCOMERS: usize = 4;
+
 /// Same cost as every stored hash; the output is all zeros, which no password gives.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmUhIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -34,6 +37,9 @@ pub struct Passwords {
     hashers: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
+    /// Those of `waiting` that register.
+    newcomers: Arc<AtomicUsize>,
+    max_newcomers: usize,
     runs: Counter,
 }
 
@@ -43,6 +49,8 @@ impl Passwords {
             hashers: Arc::new(Semaphore::new(hashers)),
             waiting: Arc::default(),
             max_waiting: queue,
+            newcomers: Arc::default(),
+            max_newcomers: (queue / NEWCOMERS).max(1),
             runs: Counter::default(),
         }
     }
@@ -57,6 +65,13 @@ impl Passwords {
     /// The PHC string to store. 503 when too many wait.
     pub async fn hash(&self, password: Secret) -> Result<Secret, ApiError> {
         self.run(move || hash(&password)).await
+    }
+
+    /// The same for somebody who registers: they have a part of the queue only, so that a flood of new accounts leaves
+    /// places for those who have one.
+    pub async fn hash_of_newcomer(&self, password: Secret) -> Result<Secret, ApiError> {
+        let _newcomer = Waiting::start(&self.newcomers, self.max_newcomers)?;
+        self.hash(password).await
     }
 
     /// Whether `password` belongs to `stored`; without a stored hash it takes as long and is wrong.
@@ -173,5 +188,35 @@ mod tests {
         drop(busy);
         assert!(!waiting.await.unwrap().unwrap());
         assert_eq!(passwords.waiting.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn those_who_register_leave_places_for_those_who_sign_in() {
+        let passwords = Passwords::new(1, 8);
+        let busy = passwords.hashers.clone().acquire_owned().await.unwrap();
+        let newcomers: Vec<_> = (0..20)
+            .map(|_| {
+                let passwords = passwords.clone();
+                tokio::spawn(async move { passwords.hash_of_newcomer(Secret::from("x")).await })
+            })
+            .collect();
+        while passwords.waiting.load(Ordering::SeqCst) < 2 {
+            tokio::task::yield_now().await;
+        }
+        let member = {
+            let passwords = passwords.clone();
+            tokio::spawn(async move { passwords.verify(Secret::from("x"), None).await })
+        };
+        while passwords.waiting.load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+        drop(busy);
+        assert!(!member.await.unwrap().unwrap());
+        let mut refused = 0;
+        for newcomer in newcomers {
+            refused += usize::from(newcomer.await.unwrap().is_err());
+        }
+        assert_eq!(refused, 18);
+        assert_eq!(passwords.newcomers.load(Ordering::SeqCst), 0);
     }
 }

@@ -1,20 +1,27 @@
 //! How many wrong passwords an account and a client address may try in a window. Checked and counted under one lock before
 //! anything is hashed, so that many attempts at once get no more tries than one after the other.
 //!
+//! An account is counted at each address by itself and, more generously, over all: somebody who tries wrong passwords for
+//! another's account closes it for himself. Who has a session is counted apart from those who have none.
+//!
 //! An attempt counts from its beginning and is given back when it succeeds or could not be tried.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use common::config::ApiConfig;
-use common::error::{ApiError, Code};
+use common::error::ApiError;
+use common::ids::Id;
 
-/// Accounts and addresses remembered, each; about 10 MB when both are full. Beyond it the oldest windows are forgotten.
-const MAX_TRACKED: usize = 50_000;
+use crate::windows::{Windows, network, refuse};
+
+/// What a refusal says, whichever counter is full.
+const DETAIL: &str = "Too many wrong passwords; wait before the next try.";
+
+/// An account may be tried this many times as often from everywhere as from one address: whoever wants to close it for its
+/// owner needs as many addresses.
+const EVERYWHERE: u32 = 10;
 
 /// The counters of a process. Cheap to clone.
 #[derive(Clone)]
@@ -29,23 +36,30 @@ struct Limits {
 
 #[derive(Default)]
 struct Tables {
-    accounts: Table<String>,
-    addresses: Table<IpAddr>,
-}
-
-type Table<K> = HashMap<K, Counter>;
-
-struct Counter {
-    since: Instant,
-    count: u32,
+    /// An account as it is tried from one address: a stranger's tries elsewhere don't close it for its owner.
+    pairs: Windows<(String, IpAddr)>,
+    /// An account as it is tried from everywhere.
+    accounts: Windows<String>,
+    addresses: Windows<IpAddr>,
+    /// The password of a live session, asked again: strangers can't touch this counter.
+    own: Windows<(Id, IpAddr)>,
 }
 
 /// One attempt under way. Unless told otherwise it stays counted.
 #[derive(Debug)]
 #[must_use]
 pub struct Attempt {
-    account: String,
+    whose: Whose,
     address: IpAddr,
+}
+
+#[derive(Debug)]
+enum Whose {
+    /// A name that can't be one: counts for the address only, as no account is in danger.
+    Nobody,
+    Account(String),
+    /// The account of a live session.
+    Own(Id),
 }
 
 impl SignInLimit {
@@ -58,110 +72,83 @@ impl SignInLimit {
         }))
     }
 
-    /// Counts an attempt on `account` from `address`, or refuses it with 429.
-    pub fn begin(&self, account: &str, address: IpAddr, now: Instant) -> Result<Attempt, ApiError> {
-        let limits = &self.0;
-        let (account, address) = (account.to_owned(), network(address));
-        let mut tables = limits.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = left(&tables.accounts, &account, limits.account, limits.window, now);
-        if let Some(wait) = wait {
-            return Err(refuse("sign-in-account", limits.account, limits.window, wait));
-        }
-        let wait = left(&tables.addresses, &address, limits.address, limits.window, now);
-        if let Some(wait) = wait {
-            return Err(refuse("sign-in-address", limits.address, limits.window, wait));
-        }
-        count(&mut tables.accounts, account.clone(), limits.window, now);
-        count(&mut tables.addresses, address, limits.window, now);
-        Ok(Attempt { account, address })
+    fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.0.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The password was right: the account starts afresh, the address gets this attempt back.
-    pub fn succeeded(&self, attempt: &Attempt) {
-        let mut tables = self.0.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        tables.accounts.remove(&attempt.account);
-        give_back(&mut tables.addresses, &attempt.address);
+    /// Counts an attempt on `account` (`None`: no such name can be) from `address`, or refuses it with 429.
+    pub fn begin(&self, account: Option<&str>, address: IpAddr, now: Instant) -> Result<Attempt, ApiError> {
+        let limits = &self.0;
+        let (window, address) = (limits.window, network(address));
+        let mut tables = self.lock();
+        let pair = account.map(|account| (account.to_owned(), address));
+        if let Some(pair) = &pair {
+            if let Some(wait) = tables.pairs.wait(pair, limits.account, window, now) {
+                return Err(refuse("sign-in-account", limits.account, window, wait, DETAIL));
+            }
+            let most = limits.account.saturating_mul(EVERYWHERE);
+            if let Some(wait) = tables.accounts.wait(&pair.0, most, window, now) {
+                return Err(refuse("sign-in-account-everywhere", most, window, wait, DETAIL));
+            }
+        }
+        if let Some(wait) = tables.addresses.wait(&address, limits.address, window, now) {
+            return Err(refuse("sign-in-address", limits.address, window, wait, DETAIL));
+        }
+        tables.addresses.count(address, window, now);
+        let whose = match pair {
+            Some(pair) => {
+                tables.accounts.count(pair.0.clone(), window, now);
+                tables.pairs.count(pair.clone(), window, now);
+                Whose::Account(pair.0)
+            }
+            None => Whose::Nobody,
+        };
+        Ok(Attempt { whose, address })
+    }
+
+    /// The same for the password of `user`, who has a session already.
+    pub fn begin_own(&self, user: &Id, address: IpAddr, now: Instant) -> Result<Attempt, ApiError> {
+        let limits = &self.0;
+        let (window, address) = (limits.window, network(address));
+        let own = (user.clone(), address);
+        let mut tables = self.lock();
+        if let Some(wait) = tables.own.wait(&own, limits.account, window, now) {
+            return Err(refuse("password-account", limits.account, window, wait, DETAIL));
+        }
+        tables.own.count(own, window, now);
+        let whose = Whose::Own(user.clone());
+        Ok(Attempt { whose, address })
+    }
+
+    /// The password was right: the account starts afresh at this address, everything else gets this attempt back.
+    pub fn succeeded(&self, attempt: Attempt) {
+        let Attempt { whose, address } = attempt;
+        let mut tables = self.lock();
+        match whose {
+            Whose::Nobody => tables.addresses.give_back(&address),
+            Whose::Account(account) => {
+                tables.addresses.give_back(&address);
+                tables.accounts.give_back(&account);
+                tables.pairs.forget(&(account, address));
+            }
+            Whose::Own(user) => tables.own.forget(&(user, address)),
+        }
     }
 
     /// Nothing was tried (the hashers were busy, the database away).
-    pub fn cancelled(&self, attempt: &Attempt) {
-        let mut tables = self.0.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        give_back(&mut tables.accounts, &attempt.account);
-        give_back(&mut tables.addresses, &attempt.address);
-    }
-}
-
-/// An IPv6 customer has a /64 at least: single addresses of it are free to change.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-        v4 @ IpAddr::V4(_) => v4,
-    }
-}
-
-/// How long `key` has to wait; `None` when it has attempts left.
-fn left<K: Hash + Eq>(table: &Table<K>, key: &K, most: u32, window: Duration, now: Instant) -> Option<Duration> {
-    let counter = table.get(key)?;
-    let age = now.saturating_duration_since(counter.since);
-    (counter.count >= most && age < window).then(|| window - age)
-}
-
-fn count<K: Hash + Eq + Clone>(table: &mut Table<K>, key: K, window: Duration, now: Instant) {
-    if table.len() >= MAX_TRACKED && !table.contains_key(&key) {
-        make_room(table, window, now);
-    }
-    let counter = table.entry(key).or_insert(Counter { since: now, count: 0 });
-    if now.saturating_duration_since(counter.since) >= window {
-        *counter = Counter { since: now, count: 0 };
-    }
-    counter.count += 1;
-}
-
-/// Forgets windows that are over; when that is not enough, the oldest eighth.
-fn make_room<K: Hash + Eq + Clone>(table: &mut Table<K>, window: Duration, now: Instant) {
-    table.retain(|_, counter| now.saturating_duration_since(counter.since) < window);
-    if table.len() < MAX_TRACKED {
-        return;
-    }
-    let mut ages: Vec<(Instant, K)> = table
-        .iter()
-        .map(|(key, counter)| (counter.since, key.clone()))
-        .collect();
-    let eighth = ages.len() / 8;
-    ages.select_nth_unstable_by_key(eighth, |(since, _)| *since);
-    for (_, key) in &ages[..=eighth] {
-        table.remove(key);
-    }
-}
-
-fn give_back<K: Hash + Eq>(table: &mut Table<K>, key: &K) {
-    if let Some(counter) = table.get_mut(key) {
-        counter.count = counter.count.saturating_sub(1);
-        if counter.count == 0 {
-            table.remove(key);
+    pub fn cancelled(&self, attempt: Attempt) {
+        let Attempt { whose, address } = attempt;
+        let mut tables = self.lock();
+        match whose {
+            Whose::Nobody => tables.addresses.give_back(&address),
+            Whose::Account(account) => {
+                tables.addresses.give_back(&address);
+                tables.accounts.give_back(&account);
+                tables.pairs.give_back(&(account, address));
+            }
+            Whose::Own(user) => tables.own.give_back(&(user, address)),
         }
     }
-}
-
-/// 429 with the fields of draft-ietf-httpapi-ratelimit-headers.
-fn refuse(policy: &'static str, quota: u32, window: Duration, wait: Duration) -> ApiError {
-    let header = |name: &'static str, value: String| {
-        let value = HeaderValue::from_str(&value).expect("digits and a fixed name are a header value");
-        (HeaderName::from_static(name), value)
-    };
-    let wait_s = wait.as_millis().div_ceil(1000).max(1);
-    let (policy_name, policy_value) = header(
-        "ratelimit-policy",
-        format!("\"{policy}\";q={quota};w={}", window.as_secs()),
-    );
-    let (name, value) = header("ratelimit", format!("\"{policy}\";r=0;t={wait_s}"));
-    ApiError::new(
-        Code::TooManyRequests,
-        "Too many wrong passwords; wait before the next try.",
-    )
-    .retry_after(wait)
-    .header(policy_name, policy_value)
-    .header(name, value)
 }
 
 #[cfg(test)]
@@ -184,47 +171,76 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_closed_until_its_window_ends() {
+    fn an_account_is_closed_to_an_address_until_its_window_ends() {
         let (limit, now) = (limit(2, 100), Instant::now());
         for _ in 0..2 {
-            assert!(limit.begin("ann", at("1.1.1.1"), now).is_ok());
+            assert!(limit.begin(Some("ann"), at("1.1.1.1"), now).is_ok());
         }
-        assert!(limit.begin("ann", at("2.2.2.2"), now + WINDOW / 2).is_err());
-        assert!(limit.begin("bob", at("1.1.1.1"), now).is_ok());
-        assert!(limit.begin("ann", at("1.1.1.1"), now + WINDOW).is_ok());
+        assert!(limit.begin(Some("ann"), at("1.1.1.1"), now + WINDOW / 2).is_err());
+        assert!(limit.begin(Some("ann"), at("2.2.2.2"), now + WINDOW / 2).is_ok());
+        assert!(limit.begin(Some("bob"), at("1.1.1.1"), now).is_ok());
+        assert!(limit.begin(Some("ann"), at("1.1.1.1"), now + WINDOW).is_ok());
+    }
+
+    #[test]
+    fn an_account_is_closed_to_everybody_after_ten_times_as_many() {
+        let (limit, now) = (limit(2, 100), Instant::now());
+        for n in 0..20 {
+            assert!(limit.begin(Some("ann"), at(&format!("1.1.1.{n}")), now).is_ok());
+        }
+        assert!(limit.begin(Some("ann"), at("2.2.2.2"), now).is_err());
+        assert!(limit.begin(Some("ann"), at("2.2.2.2"), now + WINDOW).is_ok());
+    }
+
+    #[test]
+    fn who_has_a_session_is_counted_apart() {
+        let (limit, now, ann) = (limit(2, 2), Instant::now(), Id::now());
+        for n in 0..20 {
+            assert!(limit.begin(Some("ann"), at(&format!("1.1.1.{n}")), now).is_ok());
+        }
+        assert!(limit.begin(Some("ann"), at("1.1.1.1"), now).is_err());
+        for _ in 0..5 {
+            let attempt = limit.begin_own(&ann, at("1.1.1.1"), now).unwrap();
+            limit.succeeded(attempt);
+        }
+        let attempt = limit.begin_own(&ann, at("1.1.1.1"), now).unwrap();
+        limit.cancelled(attempt);
+        for _ in 0..2 {
+            assert!(limit.begin_own(&ann, at("1.1.1.1"), now).is_ok());
+        }
+        assert!(limit.begin_own(&ann, at("1.1.1.1"), now).is_err());
+        assert!(limit.begin_own(&ann, at("2.2.2.2"), now).is_ok());
+    }
+
+    #[test]
+    fn names_that_can_t_be_count_for_the_address_only() {
+        let (limit, now) = (limit(1, 3), Instant::now());
+        for _ in 0..3 {
+            assert!(limit.begin(None, at("1.1.1.1"), now).is_ok());
+        }
+        assert!(limit.begin(None, at("1.1.1.1"), now).is_err());
+        assert!(limit.begin(None, at("2.2.2.2"), now).is_ok());
     }
 
     #[test]
     fn success_resets_the_account_and_returns_the_address_one_attempt() {
         let (limit, now) = (limit(2, 2), Instant::now());
-        for _ in 0..10 {
-            let attempt = limit.begin("ann", at("1.1.1.1"), now).unwrap();
-            limit.succeeded(&attempt);
+        for _ in 0..30 {
+            let attempt = limit.begin(Some("ann"), at("1.1.1.1"), now).unwrap();
+            limit.succeeded(attempt);
         }
-        let attempt = limit.begin("ann", at("1.1.1.1"), now).unwrap();
-        limit.cancelled(&attempt);
-        assert!(limit.begin("a", at("1.1.1.1"), now).is_ok());
-        assert!(limit.begin("b", at("1.1.1.1"), now).is_ok());
-        assert!(limit.begin("c", at("1.1.1.1"), now).is_err());
+        let attempt = limit.begin(Some("ann"), at("1.1.1.1"), now).unwrap();
+        limit.cancelled(attempt);
+        assert!(limit.begin(Some("a"), at("1.1.1.1"), now).is_ok());
+        assert!(limit.begin(Some("b"), at("1.1.1.1"), now).is_ok());
+        assert!(limit.begin(Some("c"), at("1.1.1.1"), now).is_err());
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_are_one() {
         let (limit, now) = (limit(9, 1), Instant::now());
-        assert!(limit.begin("a", at("2001:db8::1"), now).is_ok());
-        assert!(limit.begin("b", at("2001:db8::ffff:2"), now).is_err());
-        assert!(limit.begin("b", at("2001:db8:0:1::1"), now).is_ok());
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_keeps_the_newest() {
-        let mut table = Table::new();
-        let now = Instant::now();
-        for n in 0..MAX_TRACKED * 2 {
-            let moment = now + Duration::from_micros(n as u64);
-            count(&mut table, n, WINDOW, moment);
-            assert!(table.len() <= MAX_TRACKED);
-        }
-        assert!(table.contains_key(&(MAX_TRACKED * 2 - 1)));
+        assert!(limit.begin(Some("a"), at("2001:db8::1"), now).is_ok());
+        assert!(limit.begin(Some("b"), at("2001:db8::ffff:2"), now).is_err());
+        assert!(limit.begin(Some("b"), at("2001:db8:0:1::1"), now).is_ok());
     }
 }

@@ -22,6 +22,7 @@ use crate::session_cache::Session;
 use crate::sessions::Sessions;
 use crate::sign_in_limit::SignInLimit;
 use crate::views::Upload;
+use crate::windows::RegistrationLimit;
 
 #[derive(Clone)]
 pub struct State {
@@ -29,6 +30,7 @@ pub struct State {
     pub sessions: Sessions,
     pub passwords: Passwords,
     pub sign_ins: SignInLimit,
+    pub registrations: RegistrationLimit,
     pub cookies: Cookies,
     pub settings: Settings,
     proxies: TrustedProxies,
@@ -61,6 +63,7 @@ impl State {
             sessions: Sessions::new(db, &platform.bus, &config.api),
             passwords: Passwords::new(config.api.password_hashers, config.api.password_queue),
             sign_ins: SignInLimit::new(&config.api),
+            registrations: RegistrationLimit::new(config.api.registrations_per_address, config.api.sign_in_window.0),
             cookies: Cookies {
                 secure: config.server.public_url.starts_with("https://"),
             },

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::sessions::check_password;
+use super::sessions::check_own_password;
 use crate::auth::SignedIn;
 use crate::cursor::{self, Cursor};
 use crate::input::{Paging, Patch};
@@ -97,7 +97,7 @@ pub async fn change_password(
     let mut checks = Checks::default();
     checks.take("/new", rules::password(&body.new));
     checks.done()?;
-    let (_, old_hash) = check_password(&state, &request, &me.username, body.current).await?;
+    let old_hash = check_own_password(&state, &request, &me, body.current).await?;
     let new_hash = state.passwords.hash(body.new).await?;
     let (id, keep) = (me.user.clone(), me.id.clone());
     let ended = state
@@ -123,7 +123,7 @@ pub async fn delete(
     body: web::Json<Leaving>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    check_password(&state, &request, &me.username, body.into_inner().password).await?;
+    check_own_password(&state, &request, &me, body.into_inner().password).await?;
     let (id, operation) = (me.user.clone(), operation());
     let farewell = state
         .db

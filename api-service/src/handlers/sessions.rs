@@ -17,6 +17,7 @@ use crate::ops::sessions as table;
 use crate::rules::{self, Checks};
 use crate::session_cache::Session;
 use crate::sessions::new_token;
+use crate::sign_in_limit::Attempt;
 use crate::state::State;
 use crate::views::{Entered, NewSession, ParsedToken, SessionView, User};
 
@@ -82,18 +83,35 @@ fn wrong_credentials() -> ApiError {
     ApiError::new(Code::WrongCredentials, "The name or the password is wrong.")
 }
 
-/// Checks a password under the limit of attempts; gives the account and the hash it has. The answer and its cost are the
-/// same for a wrong name and a wrong password.
-pub async fn check_password(
+/// Checks the password of the account with this name under the limits of attempts; gives the account and its hash.
+async fn check_credentials(
     state: &State,
     request: &HttpRequest,
     username: &str,
     password: Secret,
 ) -> Result<(Id, Secret), ApiError> {
-    // A text that can't be a name counts for the address and stands for no account.
-    let username = if rules::is_username(username) { username } else { "" }.to_owned();
+    let name = Some(username).filter(|name| rules::is_username(name));
     let address = state.client(request)?;
-    let attempt = state.sign_ins.begin(&username, address, std::time::Instant::now())?;
+    let attempt = state.sign_ins.begin(name, address, std::time::Instant::now())?;
+    check(state, attempt, name.unwrap_or_default().to_owned(), password).await
+}
+
+/// Checks the password of the person who has this session, under a limit that nobody without one can use up.
+pub async fn check_own_password(
+    state: &State,
+    request: &HttpRequest,
+    me: &SignedIn,
+    password: Secret,
+) -> Result<Secret, ApiError> {
+    let address = state.client(request)?;
+    let attempt = state.sign_ins.begin_own(&me.user, address, std::time::Instant::now())?;
+    let (_, hash) = check(state, attempt, me.username.clone(), password).await?;
+    Ok(hash)
+}
+
+/// Settles `attempt`. The answer and its cost are the same for a wrong name and a wrong password; no account has the empty
+/// name.
+async fn check(state: &State, attempt: Attempt, username: String, password: Secret) -> Result<(Id, Secret), ApiError> {
     let checked = async {
         let found = state
             .db
@@ -105,12 +123,12 @@ pub async fn check_password(
     };
     match checked.await {
         Ok(Some(account)) => {
-            state.sign_ins.succeeded(&attempt);
+            state.sign_ins.succeeded(attempt);
             Ok(account)
         }
         Ok(None) => Err(wrong_credentials()),
         Err(error) => {
-            state.sign_ins.cancelled(&attempt);
+            state.sign_ins.cancelled(attempt);
             Err(error)
         }
     }
@@ -131,7 +149,7 @@ pub async fn sign_in(
         rules::platform(body.platform.as_deref().unwrap_or_default()),
     );
     checks.done()?;
-    let (id, hash) = check_password(&state, &request, &body.username, body.password).await?;
+    let (id, hash) = check_credentials(&state, &request, &body.username, body.password).await?;
     enter(&state, NewSessionFor::Account(id, hash), platform).await
 }
 

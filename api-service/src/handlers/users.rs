@@ -1,6 +1,6 @@
 //! Registering, and what everybody may know of a person.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::error::ApiError;
 use common::ids::Id;
@@ -33,7 +33,11 @@ pub struct Registration {
 /// Registers an account and signs in.
 #[utoipa::path(post, path = "/api/v1/users", tag = "accounts", request_body = Registration,
     responses((status = 201, body = Entered)))]
-pub async fn register(body: web::Json<Registration>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn register(
+    request: HttpRequest,
+    body: web::Json<Registration>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     let body = body.into_inner();
     let mut checks = Checks::default();
     let username = checks.take("/username", rules::username(&body.username));
@@ -47,23 +51,34 @@ pub async fn register(body: web::Json<Registration>, state: web::Data<State>) ->
         rules::platform(body.platform.as_deref().unwrap_or_default()),
     );
     checks.done()?;
-    let name = username.clone();
-    if state
-        .db
-        .read(move |conn| Ok::<_, ApiError>(accounts::is_taken(conn, &name)?))
-        .await?
-    {
-        // Before it costs a hash. Two that register the same name at once meet at the unique index.
-        return Err(accounts::username_taken());
+    let address = state.client(&request)?;
+    state.registrations.begin(address, std::time::Instant::now())?;
+    let hashed = hash_if_free(&state, &username, body.password).await;
+    if hashed.is_err() {
+        state.registrations.cancelled(address);
     }
     let user = NewUser {
         id: Id::now(),
         username,
         display_name,
-        password_hash: state.passwords.hash(body.password).await?,
+        password_hash: hashed?,
         role: Role::User,
     };
     enter(&state, NewSessionFor::NewUser(user), platform).await
+}
+
+/// The hash to store, unless somebody has the name: that is found out before it costs a hash. Two that register the same
+/// name at once meet at the unique index.
+async fn hash_if_free(state: &State, username: &str, password: Secret) -> Result<Secret, ApiError> {
+    let name = username.to_owned();
+    let taken = state
+        .db
+        .read(move |conn| Ok::<_, ApiError>(accounts::is_taken(conn, &name)?))
+        .await?;
+    if taken {
+        return Err(accounts::username_taken());
+    }
+    state.passwords.hash_of_newcomer(password).await
 }
 
 /// A person's public profile.

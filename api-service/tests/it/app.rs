@@ -113,6 +113,8 @@ impl App {
         let mut config = test_config();
         config.database.api = Secret::from(url);
         config.database.connections = 4;
+        // All people of a test come from one address.
+        config.api.registrations_per_address = 10_000;
         configure(&mut config);
         let running = spawn(config, |config, platform| async move {
             api_service::start(&config, &platform).await

@@ -45,16 +45,16 @@ async fn try_from(app: &App, address: &str, username: &str, password: &str) -> c
 }
 
 #[test]
-fn an_account_closes_after_some_wrong_passwords_before_it_costs_a_hash() {
+fn an_account_closes_to_an_address_after_some_wrong_passwords_before_it_costs_a_hash() {
     each_with(few, async |app| {
         app.register("ann").await;
-        for n in 0..3 {
-            try_from(app, &format!("9.9.9.{n}"), "ann", "wrong one")
+        for _ in 0..3 {
+            try_from(app, "9.9.9.9", "ann", "wrong one")
                 .await
                 .problem(401, "wrong_credentials");
         }
         let hashes = app.hashes().await;
-        // From wherever, and with the right password too.
+        // With the right password too.
         let refused = try_from(app, "9.9.9.9", "ann", PASSWORD).await;
         refused.problem(429, "too_many_requests");
         let wait: u64 = refused.header("retry-after").parse().unwrap();
@@ -62,6 +62,61 @@ fn an_account_closes_after_some_wrong_passwords_before_it_costs_a_hash() {
         assert_eq!(refused.header("ratelimit-policy"), "\"sign-in-account\";q=3;w=900");
         assert!(refused.header("ratelimit").starts_with("\"sign-in-account\";r=0;t="));
         assert_eq!(app.hashes().await, hashes);
+        // A stranger closes it for himself, not for its owner.
+        try_from(app, "9.9.9.8", "ann", PASSWORD).await.expect(201);
+    });
+}
+
+#[test]
+fn an_account_closes_to_everybody_after_ten_times_as_many() {
+    let few = |config: &mut Config| {
+        few(config);
+        config.api.sign_in_attempts = 1;
+    };
+    each_with(few, async |app| {
+        let ann = app.register("ann").await;
+        for n in 0..10 {
+            try_from(app, &format!("9.9.9.{n}"), "ann", "wrong one")
+                .await
+                .problem(401, "wrong_credentials");
+        }
+        let hashes = app.hashes().await;
+        let refused = try_from(app, "8.8.8.8", "ann", PASSWORD).await;
+        refused.problem(429, "too_many_requests");
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        assert_eq!(
+            refused.header("ratelimit-policy"),
+            "\"sign-in-account-everywhere\";q=10;w=900"
+        );
+        assert!(
+            refused
+                .header("ratelimit")
+                .starts_with("\"sign-in-account-everywhere\";r=0;t=")
+        );
+        assert_eq!(app.hashes().await, hashes);
+        // Whoever is signed in changes the password and leaves nevertheless.
+        let change = json!({ "current": PASSWORD, "new": "another passphrase" });
+        ann.post("/api/v1/users/me/password", change).await.expect(204);
+        let leave = json!({ "password": "another passphrase" });
+        ann.call(Method::DELETE, "/api/v1/users/me", leave).await.expect(202);
+    });
+}
+
+#[test]
+fn names_that_can_t_be_close_nothing_for_others() {
+    each_with(few, async |app| {
+        for n in 0..8 {
+            try_from(app, "9.9.9.1", &format!("NOT A NAME {n}"), "wrong one")
+                .await
+                .problem(401, "wrong_credentials");
+        }
+        let refused = try_from(app, "9.9.9.1", "NOT A NAME", "wrong one").await;
+        refused.problem(429, "too_many_requests");
+        assert!(refused.header("ratelimit").starts_with("\"sign-in-address\";r=0;t="));
+        try_from(app, "9.9.9.2", "NOT A NAME", "wrong one")
+            .await
+            .problem(401, "wrong_credentials");
     });
 }
 
@@ -150,7 +205,7 @@ fn more_sign_ins_than_the_queue_takes_are_told_to_come_back() {
 }
 
 #[test]
-fn the_password_of_a_session_is_guarded_by_the_same_limit() {
+fn the_password_of_a_session_is_guarded_by_a_limit_of_its_own() {
     each_with(few, async |app| {
         let ann = app.register("ann").await;
         let guess = json!({ "current": "wrong one", "new": "another passphrase" });
@@ -159,9 +214,12 @@ fn the_password_of_a_session_is_guarded_by_the_same_limit() {
                 .await
                 .problem(401, "wrong_credentials");
         }
-        ann.post("/api/v1/users/me/password", guess)
-            .await
-            .problem(429, "too_many_requests");
+        let refused = ann.post("/api/v1/users/me/password", guess).await;
+        refused.problem(429, "too_many_requests");
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        assert_eq!(refused.header("ratelimit-policy"), "\"password-account\";q=3;w=900");
+        assert!(refused.header("ratelimit").starts_with("\"password-account\";r=0;t="));
         let leave = json!({ "password": PASSWORD });
         ann.call(Method::DELETE, "/api/v1/users/me", leave)
             .await

@@ -1,8 +1,10 @@
 //! `/api/v1/users`: registering and profiles.
 
+use common::config::Config;
+use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{PASSWORD, each, each_with};
+use crate::app::{Answer, App, PASSWORD, each, each_with};
 
 #[test]
 fn registering_makes_an_account_and_a_session() {
@@ -66,6 +68,73 @@ fn a_name_is_taken_once_also_by_many_at_once() {
             .collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 409, 409, 409, 409, 409, 409, 409]);
+    });
+}
+
+async fn register_from(app: &App, address: &str, username: &str) -> Answer {
+    let body = json!({ "username": username, "password": PASSWORD });
+    let request = app
+        .request(Method::POST, "/api/v1/users")
+        .header("x-forwarded-for", address.to_owned());
+    app.send(request.json(&body)).await
+}
+
+#[test]
+fn an_address_registers_so_many_accounts_before_it_costs_a_hash() {
+    let few = |config: &mut Config| {
+        config.api.registrations_per_address = 3;
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+    };
+    each_with(few, async |app| {
+        for n in 0..3 {
+            register_from(app, "9.9.9.9", &format!("name{n}")).await.expect(201);
+            // Somebody who looks for a free name has not registered.
+            if n < 2 {
+                register_from(app, "9.9.9.9", "name0")
+                    .await
+                    .problem(409, "username_taken");
+            }
+        }
+        let hashes = app.hashes().await;
+        let refused = register_from(app, "9.9.9.9", "name4").await;
+        refused.problem(429, "too_many_requests");
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=900).contains(&wait), "{wait}");
+        assert_eq!(refused.header("ratelimit-policy"), "\"registration-address\";q=3;w=900");
+        assert!(
+            refused
+                .header("ratelimit")
+                .starts_with("\"registration-address\";r=0;t=")
+        );
+        assert_eq!(app.hashes().await, hashes);
+        register_from(app, "9.9.9.8", "name4").await.expect(201);
+    });
+}
+
+#[test]
+fn a_flood_of_registrations_shuts_out_no_sign_in() {
+    let narrow = |config: &mut Config| {
+        config.api.password_queue = 8;
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+    };
+    each_with(narrow, async |app| {
+        app.register("ann").await;
+        let flood = (0..60).map(|n| async move {
+            let answer = register_from(app, &format!("9.9.9.{n}"), &format!("name{n}")).await;
+            answer.status
+        });
+        let flood = futures_util::future::join_all(flood);
+        let sign_ins = async {
+            for _ in 0..3 {
+                app.sign_in("ann", PASSWORD).await.expect(201);
+            }
+        };
+        let (statuses, ()) = futures_util::future::join(flood, sign_ins).await;
+        assert!(
+            statuses.iter().all(|status| matches!(status, 201 | 503)),
+            "{statuses:?}"
+        );
+        assert!(statuses.contains(&503), "the flood was not large enough to be one");
     });
 }
 

@@ -97,19 +97,26 @@ pub const DOCS: &[(&str, &str)] = &[
     ("api.trash_retention", "How long a deleted video can be restored."),
     ("api.upload_grant_ttl", "How long an upload may take to begin."),
     ("api.playback_grant_ttl", "How long a playback link works."),
-    ("api.sign_in_attempts", "Failed sign-ins per account and window."),
+    (
+        "api.sign_in_attempts",
+        "Failed sign-ins per account, client address and window; from all addresses ten times as many.",
+    ),
     (
         "api.sign_in_attempts_per_address",
         "Failed sign-ins per client address and window.",
     ),
-    ("api.sign_in_window", "The window of both."),
+    (
+        "api.registrations_per_address",
+        "Accounts registered per client address and window.",
+    ),
+    ("api.sign_in_window", "The window of these three."),
     (
         "api.password_hashers",
         "Passwords hashed at once; each takes 19 MiB and a core.",
     ),
     (
         "api.password_queue",
-        "Sign-ins that may wait for a hasher; more are answered 503.",
+        "Sign-ins that may wait for a hasher; more are answered 503. Registrations get a quarter of it.",
     ),
     ("stream.max_upload", "Largest video."),
     ("stream.rate", "Requests per second and client."),

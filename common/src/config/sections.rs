@@ -125,6 +125,7 @@ section! {
         playback_grant_ttl: Span = Span::hours(6),
         sign_in_attempts: u32 = 10,
         sign_in_attempts_per_address: u32 = 100,
+        registrations_per_address: u32 = 20,
         sign_in_window: Span = Span::seconds(15 * 60),
         password_hashers: usize = 1,
         password_queue: usize = 64,

@@ -143,6 +143,10 @@ impl Config {
                 "api.sign_in_attempts_per_address",
                 self.api.sign_in_attempts_per_address as usize,
             ),
+            (
+                "api.registrations_per_address",
+                self.api.registrations_per_address as usize,
+            ),
             ("api.password_hashers", self.api.password_hashers),
             ("api.password_queue", self.api.password_queue),
             (
