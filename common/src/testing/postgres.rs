@@ -150,7 +150,7 @@ fn binaries() -> PathBuf {
     let found = std::env::split_paths(&path)
         .chain(debian.into_iter().rev())
         .find(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file());
-    found.expect("PostgreSQL is not installed, and no test is skipped for that: run `make setup`")
+    found.expect("PostgreSQL is not installed, and no test is skipped for that: run `make setup-test`")
 }
 
 /// 15 of /usr/lib/postgresql/15/bin.
@@ -167,7 +167,7 @@ fn owner() -> Option<(u32, u32)> {
     let users = read(Path::new("/etc/passwd"));
     let line = users.lines().find(|line| line.starts_with("postgres:"));
     let mut fields = line
-        .expect("root needs the user postgres to run PostgreSQL: run `make setup`")
+        .expect("root needs the user postgres to run PostgreSQL: run `make setup-test`")
         .split(':')
         .skip(2);
     let mut number = || {

@@ -5,7 +5,7 @@
 mod lives;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
@@ -19,6 +19,8 @@ use crate::person::Person;
 use crate::site::{ADMIN_PASSWORD, Home, Site, files};
 
 const KILLS: u64 = 200;
+/// Kills of one of four processes.
+const SINGLE_KILLS: u64 = 40;
 const PEOPLE: usize = 4;
 /// Videos of one person that are looked at in each round; all are looked at in the end.
 const LOOKED_AT: usize = 3;
@@ -56,7 +58,7 @@ async fn promise_1_and_2_hold_through_200_kills() {
     for _ in 0..kills {
         let lives = people.iter().enumerate().map(|(n, person)| {
             let rng = StdRng::seed_from_u64(dice.random());
-            lives::live(n, person.clone(), history.clone(), clips.clone(), rng)
+            lives::live(n, person.clone(), history.clone(), clips.clone(), rng, None)
         });
         let lives: Vec<_> = lives.map(|life| tokio::spawn(life)).collect();
         tokio::time::sleep(Duration::from_millis(dice.random_range(5..250))).await;
@@ -79,6 +81,49 @@ async fn promise_1_and_2_hold_through_200_kills() {
     );
     assert!(
         history.acknowledged as u64 > kills && history.cut as u64 > kills / 4,
+        "the kills met work"
+    );
+    site.stop();
+}
+
+/// The four processes, one of them killed at a time while people go on.
+#[tokio::test]
+async fn promise_1_and_2_hold_when_single_services_are_killed() {
+    let seed = number("SLUICE_TEST_SEED", rand::random::<u32>().into());
+    let kills = number("SLUICE_TEST_KILLS", SINGLE_KILLS);
+    eprintln!("SLUICE_TEST_SEED={seed} replays this run");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let clips = Arc::new(small_clips());
+    let home = Home::new();
+    let history: Shared = Arc::default();
+    let mut site = home.roles(&SETTINGS);
+    let mut people = Vec::new();
+    for n in 0..PEOPLE {
+        people.push(Person::register(&site.base, &format!("person{n}")).await);
+    }
+    for _ in 0..kills {
+        let until = Instant::now() + Duration::from_millis(dice.random_range(200..700));
+        let lives = people.iter().enumerate().map(|(n, person)| {
+            let rng = StdRng::seed_from_u64(dice.random());
+            lives::live(n, person.clone(), history.clone(), clips.clone(), rng, Some(until))
+        });
+        let lives: Vec<_> = lives.map(|life| tokio::spawn(life)).collect();
+        tokio::time::sleep(Duration::from_millis(dice.random_range(5..200))).await;
+        let victim = dice.random_range(0..site.processes.len());
+        home.kill_and_restart(&mut site.processes[victim]);
+        for life in join_all(lives).await {
+            life.unwrap();
+        }
+        look(&people, &history, Some(&mut dice)).await;
+    }
+    let history = settle(&people, &history).await;
+    reconciled(&home, &site, &history).await;
+    eprintln!(
+        "{kills} kills of single services: {} acknowledged, {} cut, {} refused",
+        history.acknowledged, history.cut, history.refused
+    );
+    assert!(
+        history.acknowledged as u64 > kills && history.cut > 0,
         "the kills met work"
     );
     site.stop();

@@ -21,6 +21,8 @@ fn visible(answer: &Answer) {
             .to_owned()
     };
     assert!(header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(header("ratelimit-policy").contains("q="), "{answer:?}");
+    assert!(header("ratelimit").contains("r="), "{answer:?}");
 }
 
 #[tokio::test]

@@ -128,16 +128,26 @@ impl Person {
         Answer::read(request.send().await.map_err(|_| Cut)?).await
     }
 
+    /// A change that may have happened or not when there is no answer, or only that of an edge whose service was killed.
+    pub async fn try_change(&self, request: RequestBuilder) -> Result<Answer, Cut> {
+        let answer = self.try_send(request).await?;
+        if [502, 503, 504].contains(&answer.status) {
+            Err(Cut)
+        } else {
+            Ok(answer)
+        }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
         self.try_send(self.request(Method::GET, path)).await.unwrap()
     }
 
     pub async fn call(&self, method: Method, path: &str, body: Value) -> Answer {
-        self.try_call(method, path, body).await.unwrap()
+        self.try_send(self.request(method, path).json(&body)).await.unwrap()
     }
 
     pub async fn try_call(&self, method: Method, path: &str, body: Value) -> Result<Answer, Cut> {
-        self.try_send(self.request(method, path).json(&body)).await
+        self.try_change(self.request(method, path).json(&body)).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {

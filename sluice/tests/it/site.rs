@@ -24,6 +24,16 @@ pub struct Site {
 pub struct Process {
     pub child: Child,
     pub log: PathBuf,
+    launch: Launch,
+}
+
+/// What a process was started with, so that it can be started again.
+#[derive(Clone)]
+struct Launch {
+    command: String,
+    args: Vec<String>,
+    settings: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 /// A data folder with the password file of the first operator.
@@ -113,7 +123,32 @@ impl Home {
             child.wait().unwrap();
             return Err(std::fs::read_to_string(&log).unwrap());
         }
-        Ok((Process { child, log }, line))
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let launch = Launch {
+            command: command.into(),
+            args: owned(args),
+            settings: owned(settings),
+            env: env.to_vec(),
+        };
+        Ok((Process { child, log, launch }, line))
+    }
+
+    /// kill -9, and the same process again.
+    pub fn kill_and_restart(&self, process: &mut Process) {
+        process.signal(Signal::KILL);
+        process.wait();
+        let Launch {
+            command,
+            args,
+            settings,
+            env,
+        } = process.launch.clone();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let started = self.start(&command, &args, &settings, &env);
+        *process = started
+            .unwrap_or_else(|log| panic!("sluice {command} starts again:\n{log}"))
+            .0;
     }
 
     pub fn command(&self, command: &str, args: &[&str], settings: &[&str], env: &[(String, String)]) -> Command {

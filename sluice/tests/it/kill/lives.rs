@@ -1,7 +1,7 @@
 //! What people do until the process is killed: random operations, each recorded with how it ended.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -13,9 +13,16 @@ use crate::history::{Life, Upload, Video};
 use crate::media::Clip;
 use crate::person::{Answer, Cut, Person};
 
-/// Does random things until the process is killed.
-pub async fn live(me: usize, person: Person, history: Shared, clips: Arc<Vec<Clip>>, mut dice: StdRng) {
-    loop {
+/// Does random things until `until`, or until the process is killed when there is no such moment.
+pub async fn live(
+    me: usize,
+    person: Person,
+    history: Shared,
+    clips: Arc<Vec<Clip>>,
+    mut dice: StdRng,
+    until: Option<Instant>,
+) {
+    while until.is_none_or(|until| Instant::now() < until) {
         let mine: Vec<String> = {
             let history = history.lock().unwrap();
             history
@@ -38,12 +45,14 @@ pub async fn live(me: usize, person: Person, history: Shared, clips: Arc<Vec<Cli
         match done {
             Ok(answer) if answer.status < 300 => history.acknowledged += 1,
             Ok(answer) => {
-                assert!(answer.status < 500 || answer.status == 503, "{answer:?}");
+                assert!(answer.status < 500, "{answer:?}");
                 history.refused += 1;
             }
             Err(Cut) => {
                 history.cut += 1;
-                return;
+                if until.is_none() {
+                    return;
+                }
             }
         }
     }
@@ -78,7 +87,7 @@ async fn create_and_upload(
         Some((Ok::<_, std::io::Error>(piece), pieces))
     });
     let answer = person
-        .try_send(person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body)))
+        .try_change(person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body)))
         .await?;
     match answer.status {
         201 => {
