@@ -106,7 +106,8 @@ pub fn routes(health: &Health, detail: Detail) -> impl FnOnce(&mut web::ServiceC
                 web::resource("/readyz")
                     .app_data(health)
                     .app_data(detail)
-                    .route(web::get().to(ready)),
+                    .route(web::get().to(ready))
+                    .route(web::head().to(ready)),
             );
     }
 }
@@ -133,8 +134,7 @@ async fn ready(health: web::Data<Health>, detail: web::Data<Detail>, query: web:
         HttpResponse::ServiceUnavailable()
     };
     if query.verbose.is_none() {
-        let text = if all { "ready\n" } else { "not ready\n" };
-        return response.content_type("text/plain; charset=utf-8").body(text);
+        return response.json(json!({ "ready": all }));
     }
     let checks: serde_json::Map<_, _> = states
         .into_iter()

@@ -1,6 +1,8 @@
 //! Small things every service's routes need: resources that answer 405 with `Allow`, typed input whose failures are
 //! problem documents, the token of a request, and the check against cross-site forgery.
 
+mod body;
+
 use actix_web::error::{JsonPayloadError, PayloadError};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, Uri};
@@ -11,6 +13,8 @@ use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, Code};
+
+pub use body::Body;
 
 /// Largest JSON body, in bytes: a description of 5,000 characters fits eight times.
 pub const MAX_JSON: usize = 64 * 1024;
@@ -59,6 +63,7 @@ impl Methods {
         self
     }
 
+    /// GET, and HEAD with it (RFC 9110 section 9.1): the server sends the head of the same answer.
     #[must_use]
     pub fn get<F, Args>(self, handler: F) -> Self
     where
@@ -66,7 +71,7 @@ impl Methods {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::GET, handler)
+        self.on(Method::GET, handler.clone()).on(Method::HEAD, handler)
     }
 
     #[must_use]
@@ -109,10 +114,14 @@ impl Methods {
         self.on(Method::DELETE, handler)
     }
 
-    /// The methods so far; for tests that compare routes with their documentation.
+    /// The methods so far; for tests that compare routes with their documentation. HEAD goes with GET and is not named.
     #[must_use]
-    pub fn methods(&self) -> &[Method] {
-        &self.allow
+    pub fn methods(&self) -> Vec<Method> {
+        self.allow
+            .iter()
+            .filter(|method| *method != Method::HEAD)
+            .cloned()
+            .collect()
     }
 
     /// The finished resource, to be given to `ServiceConfig::service`.

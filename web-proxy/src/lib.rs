@@ -12,7 +12,6 @@ mod security;
 
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, web};
 use common::config::Config;
 use common::http::resource;
@@ -54,7 +53,6 @@ fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Servi
             .service(
                 resource("/openapi.json")
                     .get(openapi::ready_made)
-                    .on(Method::HEAD, openapi::ready_made)
                     .done()
                     .app_data(merged),
             )
@@ -82,7 +80,6 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
             .service(
                 resource("/openapi.json")
                     .get(openapi::fetched)
-                    .on(Method::HEAD, openapi::fetched)
                     .done()
                     .app_data(documents),
             )

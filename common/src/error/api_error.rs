@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -164,6 +164,10 @@ impl ResponseError for ApiError {
         let body = serde_json::to_vec(&self.problem()).expect("a problem document is plain data");
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, PROBLEM_JSON));
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            // RFC 9110 section 11.6.1. Not Basic: browsers must not ask for a password on their own.
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
         for (name, value) in &self.0.headers {
             response.insert_header((name.clone(), value.clone()));
         }
