@@ -20,7 +20,7 @@ pub async fn deliver(clients: &Clients, entry: Entry) -> Delivery {
             log::info!(kind = entry.kind, key = entry.key; "Message {} is obsolete: {error}", entry.id);
             Delivery::Done
         }
-        Err(Failure::Call(error)) => Delivery::Retry(error.to_string()),
+        Err(Failure::Call(error)) => Delivery::from(error),
         Err(Failure::Unreadable(reason)) => Delivery::Retry(reason),
     }
 }

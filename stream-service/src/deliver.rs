@@ -42,7 +42,7 @@ pub async fn deliver(api: &ApiClient, entry: Entry) -> Delivery {
             info!(video_id = video; "api-service wants no {} of video {video}: {status} {code}", entry.kind);
             Delivery::Done
         }
-        Err(error) => Delivery::Retry(error.to_string()),
+        Err(error) => Delivery::from(error),
     }
 }
 

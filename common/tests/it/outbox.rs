@@ -177,3 +177,202 @@ fn two_relays_on_one_table_deliver_each_message_once() {
         assert!(count.values().all(|times| *times == 1), "{count:?}");
     });
 }
+
+type Seen = Rc<RefCell<Vec<String>>>;
+
+/// Starts a relay whose deliveries are as `deliver` says, by key; what was done is in the list.
+fn start<F, Fut>(db: &Db, deliver: F) -> (Seen, Relay, Drain, tokio::task::JoinHandle<()>)
+where
+    F: Fn(String, String) -> Fut + 'static,
+    Fut: Future<Output = Delivery> + 'static,
+{
+    let (seen, wake, drain) = (Seen::default(), Relay::new(), Drain::new());
+    let done = seen.clone();
+    let task = actix_web::rt::spawn(relay(db.clone(), wake.clone(), drain.clone(), move |entry| {
+        let (done, delivery) = (done.clone(), deliver(entry.kind, entry.key.clone()));
+        async move {
+            let delivery = delivery.await;
+            if delivery == Delivery::Done {
+                done.borrow_mut().push(entry.key);
+            }
+            delivery
+        }
+    }));
+    (seen, wake, drain, task)
+}
+
+#[test]
+fn promise_17_a_service_that_hangs_holds_up_its_own_messages_only() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        write(&db, (0..300).map(|n| ("hangs", format!("hanging{n}"))).collect()).await;
+        write(&db, vec![("hangs-too", "hanging-too".into())]).await;
+        let (seen, wake, drain, task) = start(&db, |kind, _| async move {
+            if kind.starts_with("hangs") {
+                std::future::pending::<()>().await;
+            }
+            Delivery::Done
+        });
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        for round in 1..=3 {
+            let asked = std::time::Instant::now();
+            // The second of a key comes after the first.
+            let key = format!("quick{round}");
+            write(&db, vec![("quick", key.clone()), ("quick", key)]).await;
+            wake.wake();
+            eventually("the others are settled", Duration::from_secs(10), || async {
+                (left(&db).await == 301).then_some(())
+            })
+            .await;
+            assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+            assert_eq!(seen.borrow().len(), 2 * round);
+        }
+        drain.begin();
+        task.abort();
+    });
+}
+
+#[derive(QueryableByName)]
+struct Standing {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    attempts: i64,
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    claimed_until: i64,
+}
+
+#[test]
+fn promise_17_a_relay_that_was_paused_past_its_claim_changes_nothing() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        write(&db, vec![("kind", "key".into())]).await;
+        let (go, goes) = tokio::sync::watch::channel(false);
+        let held = |answer: Delivery| {
+            let goes = goes.clone();
+            move |_, _| {
+                let (mut goes, answer) = (goes.clone(), answer.clone());
+                async move {
+                    goes.wait_for(|go| *go).await.unwrap();
+                    answer
+                }
+            }
+        };
+        let standing = || async {
+            let rows = db.read(|conn| -> Result<Vec<Standing>, DbError> {
+                Ok(diesel::sql_query("SELECT attempts, claimed_until FROM outbox").load(conn)?)
+            });
+            rows.await.unwrap().remove(0)
+        };
+        let (_, _, first_drain, first) = start(&db, held(Delivery::Retry("too late".into())));
+        eventually("the first has it", Duration::from_secs(10), || async {
+            (standing().await.claimed_until > 0).then_some(())
+        })
+        .await;
+        let until = standing().await.claimed_until;
+        // Minutes later by the database: the first one's claim is over.
+        db.shift_clock(10 * 60_000);
+        let never = tokio::sync::watch::channel(false);
+        let (_, _, second_drain, second) = start(&db, move |_, _| {
+            let mut never = never.1.clone();
+            async move {
+                drop(never.wait_for(|go| *go).await);
+                std::future::pending::<Delivery>().await
+            }
+        });
+        eventually("the second has it", Duration::from_secs(10), || async {
+            (standing().await.claimed_until > until + 500_000).then_some(())
+        })
+        .await;
+        go.send(true).unwrap();
+        first_drain.begin();
+        first.await.unwrap();
+        let after = standing().await;
+        assert!(after.claimed_until > until, "the claim of the second stands");
+        assert_eq!(after.attempts, 0);
+        second_drain.begin();
+        second.abort();
+    });
+}
+
+#[test]
+fn promise_17_what_waited_for_a_service_is_delivered_within_5_seconds_of_its_return() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        write(&db, (0..500).map(|n| ("kind", format!("key{n}"))).collect()).await;
+        // It has been away for long.
+        db.write(|conn| -> Result<(), DbError> {
+            diesel::sql_query("UPDATE outbox SET attempts = 50").execute(conn)?;
+            Ok(())
+        })
+        .await
+        .unwrap();
+        let (up, calls) = (Rc::new(std::cell::Cell::new(false)), Rc::new(std::cell::Cell::new(0)));
+        let (is_up, called) = (up.clone(), calls.clone());
+        let (seen, _, drain, task) = start(&db, move |_, _| {
+            let answer = if is_up.get() {
+                Delivery::Done
+            } else {
+                Delivery::Away("nobody there".into())
+            };
+            called.set(called.get() + 1);
+            async move {
+                tokio::task::yield_now().await;
+                answer
+            }
+        });
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(calls.get() >= 8, "{}", calls.get());
+        assert!(
+            calls.get() < 40,
+            "an outage does not cost a call for each message: {}",
+            calls.get()
+        );
+        up.set(true);
+        let back = std::time::Instant::now();
+        eventually("all are delivered", Duration::from_secs(20), || async {
+            (left(&db).await == 0).then_some(())
+        })
+        .await;
+        assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+        assert_eq!(seen.borrow().len(), 500);
+        drain.begin();
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn a_delivery_that_panics_is_tried_again_and_the_others_go_on() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        write(&db, (0..50).map(|n| ("kind", format!("key{n}"))).collect()).await;
+        let panicked = std::cell::Cell::new(false);
+        let delivered = deliver_all(&db, move |key, _, _| {
+            assert!(key != "key3" || panicked.replace(true), "on purpose");
+            false
+        })
+        .await;
+        assert_eq!(delivered.len(), 50);
+    });
+}
+
+#[test]
+fn a_backlog_is_delivered_once_each_and_fast() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let count = 20_000;
+        write(
+            &db,
+            (0..count)
+                .map(|n| (["one", "two"][n % 2], format!("key{}", n % 15_000)))
+                .collect(),
+        )
+        .await;
+        let begun = std::time::Instant::now();
+        let (seen, _, drain, task) = start(&db, |_, _| async {
+            tokio::task::yield_now().await;
+            Delivery::Done
+        });
+        eventually("the backlog is gone", Duration::from_secs(120), || async {
+            (left(&db).await == 0).then_some(())
+        })
+        .await;
+        eprintln!("{} messages in {:?}", count, begun.elapsed());
+        drain.begin();
+        task.await.unwrap();
+        assert_eq!(seen.borrow().len(), count);
+    });
+}

@@ -8,6 +8,7 @@ CREATE TABLE outbox (
     created_at    BIGINT NOT NULL,
     next_at       BIGINT NOT NULL,
     claimed_until BIGINT NOT NULL,
+    claim         TEXT   NOT NULL DEFAULT '',
     attempts      BIGINT NOT NULL,
     last_error    TEXT
 );
