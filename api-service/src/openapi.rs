@@ -109,7 +109,7 @@ mod tests {
                 let path = format!("{}{path}", crate::routes::BASE);
                 methods
                     .methods()
-                    .iter()
+                    .into_iter()
                     .map(move |method| (path.clone(), method.to_string()))
             })
             .collect();

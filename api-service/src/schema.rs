@@ -50,6 +50,7 @@ diesel::table! {
         upload_until -> BigInt,
         purge_at -> Nullable<BigInt>,
         version -> BigInt,
+        grant_version -> BigInt,
         comment_count -> BigInt,
     }
 }

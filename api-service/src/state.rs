@@ -110,8 +110,9 @@ impl State {
         }
     }
 
-    /// The address of the original bytes of `video`, and when it stops to work.
-    pub fn playback(&self, video: &VideoId, viewer: Option<&Id>) -> (String, Timestamp) {
+    /// The address of the original bytes of `video`, and when it stops to work: then, or when the video gets past this
+    /// version of its grants.
+    pub fn playback(&self, video: &VideoId, grant_version: i64, viewer: Option<&Id>) -> (String, Timestamp) {
         let until = Timestamp::now()
             .millis()
             .saturating_add(self.settings.playback_grant_ttl);
@@ -120,7 +121,7 @@ impl State {
             video: video.clone(),
             user: viewer.cloned(),
             expires_ms: until,
-            version: 0,
+            version: grant_version,
         });
         let url = format!("{}/media/{grant}/{video}/file", self.settings.public_url);
         (url, Timestamp(until))
@@ -136,7 +137,7 @@ impl State {
         self.bus.publish(&Subject::User(owner.clone()), &message);
     }
 
-    /// After the commit: the media of `video` was hidden or shown, and the outbox has the messages that make it so.
+    /// After the commit: the media of `video` was hidden, shown or closed to old links, and the outbox has the messages that make it so.
     pub fn media_changed(&self, video: &VideoId) {
         self.bus
             .publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });

@@ -122,8 +122,11 @@ pub struct VideoRecord {
     pub created_at: Timestamp,
     #[serde(default)]
     pub purge_at: Option<Timestamp>,
-    /// Grows with every trash and restore; see [`Visibility`].
+    /// Grows with every change of [`Visibility`].
     pub version: i64,
+    /// As in [`Visibility`].
+    #[serde(default)]
+    pub min_grant: i64,
 }
 
 /// A video's media as the reconciler sees it (`GET /internal/media?after=&limit=`, ordered by id).

@@ -14,7 +14,7 @@ use crate::input::{Paging, Patch, bad_cursor};
 use crate::ops::lists::{self, Key, Order, Question};
 use crate::ops::videos::{self, VideoChange};
 use crate::rules::{self, Checks};
-use crate::state::State;
+use crate::state::{State, operation};
 use crate::views::{NewUpload, NewVideo, Playback, Source, SourceKind, Video, Visibility};
 
 #[derive(Deserialize, ToSchema)]
@@ -221,7 +221,7 @@ impl VideoPatch {
     }
 }
 
-/// Changes a video of the caller.
+/// Changes a video of the caller. When it becomes private, the playback addresses of before stop to work.
 #[utoipa::path(patch, path = "/api/v1/videos/{id}", tag = "videos", params(("id" = String, Path)),
     request_body = VideoPatch, responses((status = 200, body = Video)))]
 pub async fn change(
@@ -231,15 +231,18 @@ pub async fn change(
     state: web::Data<State>,
 ) -> Result<web::Json<Video>, ApiError> {
     let change = body.into_inner().checked()?;
-    let owner = me.user.clone();
-    let found = state
+    let (video, owner, operation) = (id.clone(), me.user.clone(), operation());
+    let (found, revoked) = state
         .db
-        .write(move |conn| videos::change(conn, &id, &owner, change))
+        .write(move |conn| videos::change(conn, &video, &owner, change, &operation))
         .await?;
+    if revoked {
+        state.media_changed(&id);
+    }
     videos::view(found).map(web::Json)
 }
 
-/// Addresses that play a video. They work for whoever has them, until they expire.
+/// Addresses that play a video. They work for whoever has them, until they expire or the video becomes private.
 #[utoipa::path(get, path = "/api/v1/videos/{id}/playback", tag = "videos", params(("id" = String, Path)),
     responses((status = 200, body = Playback)))]
 pub async fn playback(
@@ -258,7 +261,7 @@ pub async fn playback(
             format!("The video can't be played; it is {}.", row.state),
         ));
     }
-    let (url, expires_at) = state.playback(&id, viewer.user());
+    let (url, expires_at) = state.playback(&id, row.grant_version, viewer.user());
     let mime = row
         .mime
         .ok_or_else(|| ApiError::internal(format!("video {id} is ready without a type")))?;

@@ -169,7 +169,7 @@ pub fn own(
 
 /// Every video in the order of ids, for the reconciler.
 pub fn records(conn: &mut AnyConn, after: Option<&VideoId>, limit: i64) -> Result<RecordPage<VideoRecord>, ApiError> {
-    type Columns = (VideoId, String, i64, Option<i64>, i64);
+    type Columns = (VideoId, String, i64, Option<i64>, i64, i64);
     let found: Vec<Columns> = videos::table
         .filter(videos::id.gt(after.map_or("", VideoId::as_str)))
         .order(videos::id)
@@ -180,10 +180,11 @@ pub fn records(conn: &mut AnyConn, after: Option<&VideoId>, limit: i64) -> Resul
             videos::created_at,
             videos::purge_at,
             videos::version,
+            videos::grant_version,
         ))
         .load(conn)?;
     let full = i64::try_from(found.len()).is_ok_and(|count| count == limit);
-    let record = |(id, state, created_at, purge_at, version): Columns| {
+    let record = |(id, state, created_at, purge_at, version, min_grant): Columns| {
         let state = VideoState::from_name(&state)
             .ok_or_else(|| ApiError::internal(format!("video {id} has the unknown state {state}")))?;
         Ok(VideoRecord {
@@ -192,6 +193,7 @@ pub fn records(conn: &mut AnyConn, after: Option<&VideoId>, limit: i64) -> Resul
             created_at: Timestamp(created_at),
             purge_at: purge_at.map(Timestamp),
             version,
+            min_grant,
         })
     };
     let items: Vec<VideoRecord> = found.into_iter().map(record).collect::<Result<_, ApiError>>()?;

@@ -12,29 +12,22 @@ use serde::Serialize;
 
 /// To stream-service: no grant opens the media any more.
 pub const HIDE: &str = "hide";
-/// To stream-service: grants open it again.
+/// To stream-service: grants open it (again), those that are new enough.
 pub const SHOW: &str = "show";
 /// To scheduler-service: the purge is due at a time.
 pub const PURGE_JOB: &str = "purge-job";
 /// To scheduler-service: no purge.
 pub const CANCEL_JOB: &str = "cancel-job";
 
-pub fn hide(conn: &mut AnyConn, video: &VideoId, version: i64, operation: &OperationId) -> QueryResult<()> {
-    let hidden = Visibility {
-        hidden: true,
-        version,
-        min_grant: 0,
-    };
-    write(conn, HIDE, video, &hidden, operation)
-}
-
-pub fn show(conn: &mut AnyConn, video: &VideoId, version: i64, operation: &OperationId) -> QueryResult<()> {
-    let shown = Visibility {
-        hidden: false,
-        version,
-        min_grant: 0,
-    };
-    write(conn, SHOW, video, &shown, operation)
+/// Says how the media is to be from this version on.
+pub fn visibility(
+    conn: &mut AnyConn,
+    video: &VideoId,
+    visibility: Visibility,
+    operation: &OperationId,
+) -> QueryResult<()> {
+    let kind = if visibility.hidden { HIDE } else { SHOW };
+    write(conn, kind, video, &visibility, operation)
 }
 
 pub fn purge_job(conn: &mut AnyConn, video: &VideoId, purge_at: i64, operation: &OperationId) -> QueryResult<()> {

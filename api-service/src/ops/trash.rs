@@ -80,12 +80,12 @@ fn begin(
             deletions::purge_at.eq(purge_at),
         ))
         .execute(conn)?;
-    messages::hide(conn, &row.id, version, operation)?;
+    row.version = version;
+    messages::visibility(conn, &row.id, row.media(true), operation)?;
     messages::purge_job(conn, &row.id, purge_at, operation)?;
     row.state = VideoState::Trashed.name().to_owned();
     row.trashed_from = Some(from.name().to_owned());
     row.purge_at = Some(purge_at);
-    row.version = version;
     Ok(true)
 }
 
@@ -138,11 +138,11 @@ pub fn restore(conn: &mut AnyConn, id: &VideoId, owner: &Id, operation: &Operati
         return Err(purge_has_begun());
     }
     diesel::delete(deletions::table.filter(deletions::video_id.eq(id.as_str()))).execute(conn)?;
-    messages::show(conn, id, version, operation)?;
+    row.version = version;
+    messages::visibility(conn, id, row.media(false), operation)?;
     messages::cancel_job(conn, id, operation)?;
     row.state = state;
     row.purge_at = None;
-    row.version = version;
     Ok((row, author))
 }
 

@@ -4,11 +4,13 @@ use common::db::{AnyConn, Backend, DbError, now_ms};
 use common::error::ApiError;
 use common::ids::{Id, VideoId};
 use common::messages::VideoState;
+use common::operation::OperationId;
 use common::time::Timestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
+use super::messages;
 use crate::schema::{users, videos};
 use crate::views::{Author, Video, Visibility};
 
@@ -37,6 +39,7 @@ pub struct VideoRow {
     pub ready_at: i64,
     pub purge_at: Option<i64>,
     pub version: i64,
+    pub grant_version: i64,
     pub comment_count: i64,
 }
 
@@ -64,6 +67,15 @@ impl VideoRow {
     pub fn state(&self) -> Result<VideoState, ApiError> {
         VideoState::from_name(&self.state)
             .ok_or_else(|| ApiError::internal(format!("video {} has the unknown state {}", self.id, self.state)))
+    }
+
+    /// What stream-service is told of this version.
+    pub fn media(&self, hidden: bool) -> common::messages::Visibility {
+        common::messages::Visibility {
+            hidden,
+            version: self.version,
+            min_grant: self.grant_version,
+        }
     }
 
     /// Ready and public or unlisted; or the viewer's own.
@@ -188,6 +200,7 @@ pub fn insert(
                 videos::ready_at.eq(0),
                 videos::upload_until.eq(upload_until),
                 videos::version.eq(0),
+                videos::grant_version.eq(0),
                 videos::comment_count.eq(0),
             ))
             .execute(conn)?;
@@ -218,12 +231,26 @@ pub struct VideoChange {
     pub visibility: Option<Visibility>,
 }
 
-/// Changes a video of `owner`; 404 when it isn't, 409 when it is being purged.
-pub fn change(conn: &mut AnyConn, id: &VideoId, owner: &Id, change: VideoChange) -> Result<Found, ApiError> {
+/// Changes a video of `owner`; 404 when it isn't, 409 when it is being purged. Says whether playback links were taken
+/// back: those that were given out before it became private.
+pub fn change(
+    conn: &mut AnyConn,
+    id: &VideoId,
+    owner: &Id,
+    change: VideoChange,
+    operation: &OperationId,
+) -> Result<(Found, bool), ApiError> {
     lock(conn, id)?;
     let (mut row, author) = own(conn, id, owner)?;
-    if row.state()? == VideoState::Purging {
+    let state = row.state()?;
+    if state == VideoState::Purging {
         return Err(super::trash::purge_has_begun());
+    }
+    let was_private = row.visibility == Visibility::Private.name();
+    let revoked = change.visibility == Some(Visibility::Private) && !was_private;
+    if revoked {
+        row.version += 1;
+        row.grant_version += 1;
     }
     row.title = change.title.unwrap_or(row.title);
     row.description = change.description.unwrap_or(row.description);
@@ -237,9 +264,14 @@ pub fn change(conn: &mut AnyConn, id: &VideoId, owner: &Id, change: VideoChange)
             videos::description.eq(&row.description),
             videos::search_text.eq(search_text(&row.title, &row.description)),
             videos::visibility.eq(&row.visibility),
+            videos::version.eq(row.version),
+            videos::grant_version.eq(row.grant_version),
         ))
         .execute(conn)?;
-    Ok((row, author))
+    if revoked {
+        messages::visibility(conn, id, row.media(state == VideoState::Trashed), operation)?;
+    }
+    Ok(((row, author), revoked))
 }
 
 /// Keeps others from changing the row until the transaction ends, so that what is read next stays true.

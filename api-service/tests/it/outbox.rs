@@ -49,7 +49,7 @@ fn promise_17_a_change_and_the_job_it_causes_commit_together() {
         delivered(&next).await;
         assert_eq!(told(&neighbours, &id), [HIDE, PUT_JOB]);
         let calls = neighbours.calls();
-        assert_eq!(calls[0].1, json!({ "hidden": true, "version": 1 }));
+        assert_eq!(calls[0].1, json!({ "hidden": true, "version": 1, "min_grant": 0 }));
         assert_eq!(calls[1].1["runAt"], trashed["video"]["purgeAt"]);
         assert_eq!(calls[1].1["payload"], json!({}));
         assert!(calls[1].1["operationID"].is_string());
@@ -80,7 +80,7 @@ fn promise_17_messages_of_a_video_arrive_in_order_and_survive_a_neighbour_that_i
             .into_iter()
             .filter(|(call, _)| call.contains("hidden"));
         let seen: Vec<Value> = calls.map(|(_, body)| body).collect();
-        let hidden = |hidden: bool, version: i64| json!({ "hidden": hidden, "version": version });
+        let hidden = |hidden: bool, version: i64| json!({ "hidden": hidden, "version": version, "min_grant": 0 });
         assert_eq!(seen, [hidden(true, 1), hidden(false, 2), hidden(true, 3)]);
         app.stop().await;
         neighbours.stop().await;
@@ -100,6 +100,68 @@ fn promise_17_a_refusal_that_means_obsolete_settles_a_message() {
             delivered(&app).await;
         }
         assert_eq!(neighbours.calls(), []);
+        app.stop().await;
+        neighbours.stop().await;
+    });
+}
+
+#[test]
+fn promise_13_links_of_a_video_that_becomes_private_are_taken_back() {
+    each_database(async |db, url| {
+        let neighbours = Neighbours::start().await;
+        let app = App::start(db, url, |config| neighbours.meet(config)).await;
+        let ann = app.register("ann").await;
+        let id = ann.publish("x").await;
+        let path = format!("/api/v1/videos/{id}");
+        let grant = async || {
+            let body = ann.get(&format!("{path}/playback")).await.expect(200);
+            let url = body["sources"][0]["url"].as_str().unwrap();
+            let text = url.strip_prefix("/media/").unwrap().split_once('/').unwrap().0;
+            let grants = &app.running.platform.grants;
+            grants.verify(text, common::time::Timestamp::now()).unwrap().version
+        };
+        let become_ = async |visibility: &str| {
+            ann.patch(&path, json!({ "visibility": visibility })).await.expect(200);
+        };
+        assert_eq!(grant().await, 0);
+        let mut changes = app.running.platform.bus.subscribe(&common::bus::Subject::MediaChanged);
+        become_("unlisted").await;
+        assert_eq!(app.count(PENDING).await, 0, "whoever has the link may still see it");
+        become_("private").await;
+        let change: common::messages::MediaChanged = changes.next().await.unwrap().decode().unwrap();
+        assert_eq!(change.video.as_str(), id);
+        assert_eq!(grant().await, 1, "its owner plays it with a new link");
+        become_("private").await;
+        become_("public").await;
+        assert_eq!(grant().await, 1);
+        become_("private").await;
+        // Also behind the trash, where it stays hidden.
+        ann.trash(&id).await.expect(202);
+        become_("public").await;
+        become_("private").await;
+        ann.restore(&id).await.expect(200);
+        assert_eq!(grant().await, 3);
+        delivered(&app).await;
+        let calls = neighbours.calls().into_iter();
+        let seen: Vec<Value> = calls
+            .filter(|(call, _)| call.ends_with("/hidden"))
+            .map(|(_, body)| body)
+            .collect();
+        let told = |hidden: bool, version: i64, least: i64| json!({ "hidden": hidden, "version": version, "min_grant": least });
+        let expected = [
+            told(false, 1, 1),
+            told(false, 2, 2),
+            told(true, 3, 2),
+            told(true, 4, 3),
+            told(false, 5, 3),
+        ];
+        assert_eq!(seen, expected);
+        let page = app
+            .internal(reqwest::Method::GET, "/internal/videos", json!(null))
+            .await
+            .expect(200);
+        let record = &page["items"][0];
+        assert_eq!((&record["version"], &record["minGrant"]), (&json!(5), &json!(3)));
         app.stop().await;
         neighbours.stop().await;
     });

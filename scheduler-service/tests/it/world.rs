@@ -103,6 +103,7 @@ impl World {
             created_at: Timestamp(1),
             purge_at,
             version: 7,
+            min_grant: 2,
         };
         self.things().videos.insert(id.to_string(), record);
         id

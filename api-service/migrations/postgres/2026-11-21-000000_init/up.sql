@@ -57,8 +57,10 @@ CREATE TABLE videos (
     -- When the newest upload grant ends.
     upload_until  BIGINT NOT NULL,
     purge_at      BIGINT,
-    -- Grows with every trash and restore, so that late messages about them can be told from new ones.
+    -- Grows with every message to stream-service, so that late ones can be told from new ones.
     version       BIGINT NOT NULL,
+    -- Grows when the video becomes private: playback links of before open nothing any more.
+    grant_version BIGINT NOT NULL,
     comment_count BIGINT NOT NULL
 );
 -- GET /videos, sort=new|old and sort=title, and the same of one author.

@@ -170,7 +170,7 @@ fn visibility(video: &VideoRecord, media: Option<&MediaRecord>, hidden: bool) ->
         visibility: Visibility {
             hidden,
             version: video.version,
-            min_grant: 0,
+            min_grant: video.min_grant,
         },
         ..finding(What::WrongVisibility, &video.id)
     })
@@ -204,6 +204,7 @@ mod tests {
             created_at: Timestamp(0),
             purge_at: purge_at.map(Timestamp),
             version: 3,
+            min_grant: 2,
         }
     }
 
