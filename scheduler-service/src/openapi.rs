@@ -2,14 +2,14 @@
 
 use utoipa::OpenApi;
 
-use crate::handlers::{internal, jobs};
+use crate::handlers::jobs;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Sluice scheduler-service"),
-    paths(jobs::list, jobs::start, jobs::summary, jobs::show, jobs::retry, jobs::cancel, internal::put, internal::delete),
+    paths(jobs::list, jobs::start, jobs::summary, jobs::show, jobs::retry, jobs::cancel),
     components(schemas(crate::jobs::reconcile::Report)),
-    tags((name = "jobs", description = "Durable jobs; operators only"), (name = "internal", description = "Between services"))
+    tags((name = "jobs", description = "Durable jobs; operators only"))
 )]
 struct Described;
 

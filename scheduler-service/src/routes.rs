@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::middleware::DefaultHeaders;
 use actix_web::web;
 use common::http::{openapi_document, resource, typed_input};
 use common::serve::Configure;
@@ -21,7 +23,7 @@ pub(crate) fn public(state: &State) -> Configure {
             .service(resource("/{id}").get(jobs::show).done())
             .service(resource("/{id}/retry").post(jobs::retry).done())
             .service(resource("/{id}/cancel").post(jobs::cancel).done());
-        config.service(scope);
+        config.service(scope.wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store"))));
     })
 }
 
@@ -33,6 +35,6 @@ pub(crate) fn internal(state: &State) -> Configure {
             .put(machine::put)
             .delete(machine::delete)
             .done();
-        config.service(one.app_data(state.clone()).app_data(machine::json_bound()));
+        config.service(one.app_data(state.clone()));
     })
 }

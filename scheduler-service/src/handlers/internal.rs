@@ -1,10 +1,10 @@
 //! `/internal/jobs/{kind}/{key}`: other services say what is to be done. Both calls are safe to repeat.
 
 use actix_web::HttpResponse;
-use actix_web::web::{self, Data, Json, JsonConfig};
+use actix_web::web::{self, Data};
 use common::db::now_ms;
 use common::error::ApiError;
-use common::http::MAX_JSON;
+use common::http::Body;
 use common::messages::JobRequest;
 use common::operation;
 
@@ -15,25 +15,11 @@ use crate::ops;
 /// Longest key, in bytes: a video id has 12, a UUID 36.
 const MAX_KEY: usize = 128;
 
-/// Bodies of machines are bounded like those of people.
-pub fn json_bound() -> JsonConfig {
-    JsonConfig::default().limit(MAX_JSON)
-}
-
-#[utoipa::path(
-    put, path = "/internal/jobs/{kind}/{key}", tag = "internal",
-    params(("kind" = Kind, Path), ("key" = String, Path)),
-    request_body(content = Object, description = "`{payload?, runAt, operationID?}`"),
-    responses(
-        (status = 201, description = "A new job", body = crate::job::Job),
-        (status = 200, description = "There was one: replaced, armed anew, or remembered for after the present run", body = crate::job::Job),
-        (status = 422, body = common::error::Problem),
-    )
-)]
+/// 201 for a new job, 200 when there was one: replaced, armed anew, or remembered for after the present run.
 pub async fn put(
     state: Data<State>,
     path: web::Path<(String, String)>,
-    body: Json<JobRequest>,
+    body: Body<JobRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let (kind, key) = named(path.into_inner())?;
     let JobRequest {
@@ -64,11 +50,7 @@ pub async fn put(
     Ok(response.json(armed.job.shown(now)))
 }
 
-#[utoipa::path(
-    delete, path = "/internal/jobs/{kind}/{key}", tag = "internal",
-    params(("kind" = Kind, Path), ("key" = String, Path)),
-    responses((status = 204, description = "It will not begin; one that runs already goes on"))
-)]
+/// 204: it will not begin; one that runs already goes on.
 pub async fn delete(state: Data<State>, path: web::Path<(String, String)>) -> Result<HttpResponse, ApiError> {
     let (kind, key) = named(path.into_inner())?;
     state

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path, Query};
 use common::db::{AnyConn, now_ms};
 use common::error::{ApiError, Code};
-use common::http::{DEFAULT_LIMIT, MAX_LIMIT, Page};
+use common::http::{Body, DEFAULT_LIMIT, MAX_LIMIT, Page};
 use common::ids::Id;
 use common::operation;
 use serde::Deserialize;
@@ -156,7 +156,7 @@ async fn operate(
 pub async fn start(
     Operator(who): Operator,
     state: Data<State>,
-    body: Json<StartRequest>,
+    body: Body<StartRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let StartRequest { kind, dry_run, force } = body.into_inner();
     if kind == Kind::Purge {
