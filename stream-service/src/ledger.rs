@@ -49,6 +49,8 @@ pub struct Source {
     pub mime: String,
     /// When it became live.
     pub stored_at: Timestamp,
+    /// Grants of a lower version don't play it.
+    pub min_grant: i64,
 }
 
 /// Whether an upload for this video may begin or end now.
@@ -151,12 +153,13 @@ pub fn state_of(conn: &mut AnyConn, object: &Id) -> QueryResult<Option<String>> 
 
 /// The live source of a video that is not hidden.
 pub fn playable(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Source>> {
-    let hidden: Option<bool> = media::table
+    let told: Option<(bool, i64)> = media::table
         .find(video.as_str())
-        .select(media::hidden)
+        .select((media::hidden, media::min_grant))
         .first(conn)
         .optional()?;
-    if hidden == Some(true) {
+    let (hidden, min_grant) = told.unwrap_or_default();
+    if hidden {
         return Ok(None);
     }
     let row: Option<(Id, i64, String, String, i64)> = objects::table
@@ -177,6 +180,7 @@ pub fn playable(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Sourc
         sha256,
         mime,
         stored_at: Timestamp(stored_at),
+        min_grant,
     }))
 }
 
@@ -189,7 +193,8 @@ pub fn announcement(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<M
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// Hides or shows a video, unless a newer version said otherwise already or the video is purged.
+/// Hides or shows a video, unless a newer version said otherwise already or the video is purged. The least version of grants
+/// only rises, whatever came first.
 pub fn set_visibility(conn: &mut AnyConn, video: &VideoId, visibility: Visibility) -> QueryResult<bool> {
     let purged: i64 = tombstones::table
         .filter(tombstones::video_id.eq(video.as_str()))
@@ -199,14 +204,37 @@ pub fn set_visibility(conn: &mut AnyConn, video: &VideoId, visibility: Visibilit
         return Ok(false);
     }
     let changed = diesel::sql_query(
-        "INSERT INTO media (video_id, hidden, version) VALUES ($1, $2, $3) ON CONFLICT (video_id) \
-         DO UPDATE SET hidden = excluded.hidden, version = excluded.version WHERE media.version < excluded.version",
+        "INSERT INTO media (video_id, hidden, version, min_grant) VALUES ($1, $2, $3, $4) ON CONFLICT (video_id) DO UPDATE SET \
+         hidden = CASE WHEN media.version < excluded.version THEN excluded.hidden ELSE media.hidden END, \
+         version = CASE WHEN media.version < excluded.version THEN excluded.version ELSE media.version END, \
+         min_grant = CASE WHEN media.min_grant < excluded.min_grant THEN excluded.min_grant ELSE media.min_grant END \
+         WHERE media.version < excluded.version OR media.min_grant < excluded.min_grant",
     )
     .bind::<Text, _>(video.as_str())
     .bind::<Bool, _>(visibility.hidden)
     .bind::<BigInt, _>(visibility.version)
+    .bind::<BigInt, _>(visibility.min_grant)
     .execute(conn)?;
     Ok(changed > 0)
+}
+
+/// Of these videos those whose streams may have to end, each with the least version of grants that go on: hidden and purged
+/// ones have the largest.
+pub fn barred_streams(conn: &mut AnyConn, videos: &[VideoId]) -> QueryResult<Vec<(VideoId, i64)>> {
+    let ids: Vec<&str> = videos.iter().map(VideoId::as_str).collect();
+    let told: Vec<(VideoId, bool, i64)> = media::table
+        .filter(media::video_id.eq_any(&ids))
+        .filter(media::hidden.or(media::min_grant.gt(0)))
+        .select((media::video_id, media::hidden, media::min_grant))
+        .load(conn)?;
+    let purged: Vec<VideoId> = tombstones::table
+        .filter(tombstones::video_id.eq_any(&ids))
+        .select(tombstones::video_id)
+        .load(conn)?;
+    let told = told
+        .into_iter()
+        .map(|(video, hidden, least)| (video, if hidden { i64::MAX } else { least }));
+    Ok(told.chain(purged.into_iter().map(|video| (video, i64::MAX))).collect())
 }
 
 #[derive(QueryableByName)]

@@ -83,6 +83,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         relay: Relay::new(),
         entries: entries::Entries::default(),
         uploads: upload::registry::Registry::default(),
+        streams: media::registry::Streams::default(),
         limits: Limits::new(&config.stream),
         metrics,
         instance: Id::now(),
@@ -130,5 +131,7 @@ fn spawn_loops(state: &State) {
         },
     ));
     platform.spawn(watch::sessions(state.clone()));
+    platform.spawn(watch::sessions_again(state.clone()));
     platform.spawn(watch::media(state.clone()));
+    platform.spawn(watch::media_again(state.clone()));
 }

@@ -1,4 +1,6 @@
 //! Sending stored bytes: from a checked request to a response whose body reads the file piece by piece.
 
 pub mod body;
+pub mod playable;
+pub mod registry;
 pub mod reply;

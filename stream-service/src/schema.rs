@@ -25,6 +25,7 @@ diesel::table! {
         video_id -> Text,
         hidden -> Bool,
         version -> BigInt,
+        min_grant -> BigInt,
     }
 }
 

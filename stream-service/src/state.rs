@@ -8,6 +8,7 @@ use crate::{
         conn::{ConnLimiter, ConnLimits},
         rate::RateLimiter,
     },
+    media::registry::Streams,
     metrics::StreamMetrics,
     store::Store,
     upload::registry::Registry,
@@ -39,6 +40,7 @@ pub struct State {
     pub relay: Relay,
     pub entries: Entries,
     pub uploads: Registry,
+    pub streams: Streams,
     pub limits: Limits,
     pub metrics: StreamMetrics,
     /// This process among those that share a ledger.

@@ -1,20 +1,21 @@
 //! Stopping what is no longer allowed: sessions that ended and videos that were hidden or purged, told by the bus at once
-//! and asked for every few seconds, because the bus may lose a message.
+//! and asked for nearly every second while there is something to stop, because the bus may lose a message, and because
+//! processes without a common bus don't hear of each other (promise 13).
 
 use crate::{ledger, state::State};
 use common::{
     bus::{Message, Subject},
     db::DbError,
-    ids::Id,
+    ids::{Id, VideoId},
     messages::{MediaChanged, SessionList, SessionsRevoked},
 };
 use log::{debug, warn};
 use std::time::Duration;
 
-/// How long a lost message about a session can go unnoticed.
-const RECHECK: Duration = Duration::from_secs(5);
+/// Promise 13: effective within a second, the call included.
+const RECHECK: Duration = Duration::from_millis(800);
 
-/// Sessions asked for at once (`POST /internal/sessions/check`).
+/// Sessions asked for at once (`POST /internal/sessions/check`), and videos asked for at once.
 const BATCH: usize = 1000;
 
 /// Ends the uploads of sessions that end.
@@ -33,9 +34,36 @@ pub async fn sessions(state: State) {
                 Some(Message::Missed(_)) => recheck(&state).await,
                 None => return,
             },
-            () = tokio::time::sleep(RECHECK) => recheck(&state).await,
         }
     }
+}
+
+/// Asks for the sessions of running uploads, again and again. On its own, so that an answer that takes long holds up no
+/// message.
+pub async fn sessions_again(state: State) {
+    while again(&state, || !state.uploads.sessions().is_empty()).await {
+        recheck(&state).await;
+    }
+}
+
+/// Asks for the videos of running streams, again and again.
+pub async fn media_again(state: State) {
+    while again(&state, || !state.streams.videos().is_empty()).await {
+        end_all_barred(&state).await;
+    }
+}
+
+/// Waits for the next time; `false` when the drain has begun and nothing runs any more.
+async fn again(state: &State, running: impl Fn() -> bool) -> bool {
+    let drain = &state.platform.drain;
+    if drain.sleep(RECHECK).await {
+        return true;
+    }
+    let more = running();
+    if more {
+        tokio::time::sleep(RECHECK).await;
+    }
+    more
 }
 
 /// Asks api-service which sessions of running uploads are still good. Without an answer they go on: they were granted.
@@ -63,7 +91,7 @@ async fn recheck(state: &State) {
     }
 }
 
-/// Forgets what was known of media that changed, and ends uploads for videos that are purged elsewhere.
+/// Forgets what was known of media that changed, and ends streams and uploads of videos that were hidden or purged elsewhere.
 pub async fn media(state: State) {
     let mut changed = state.platform.bus.subscribe(&Subject::MediaChanged);
     let drain = state.platform.drain.clone();
@@ -73,10 +101,18 @@ pub async fn media(state: State) {
             message = changed.next() => message,
         };
         match message {
-            Some(Message::Missed(_)) => state.entries.clear(),
+            Some(Message::Missed(_)) => {
+                state.entries.clear();
+                end_all_barred(&state).await;
+            }
             Some(message) => {
                 if let Some(MediaChanged { video }) = message.decode() {
                     state.entries.evict(&video);
+                    if state.streams.runs(&video)
+                        && let Err(error) = end_barred(&state, std::slice::from_ref(&video)).await
+                    {
+                        warn!(video_id = video; "Whether a video may still be sent could not be asked: {error}");
+                    }
                     if state.uploads.runs(&video) {
                         stop_if_purged(&state, video).await;
                     }
@@ -87,7 +123,28 @@ pub async fn media(state: State) {
     }
 }
 
-async fn stop_if_purged(state: &State, video: common::ids::VideoId) {
+/// Ends those streams of these videos that the ledger no longer allows.
+pub async fn end_barred(state: &State, videos: &[VideoId]) -> Result<(), DbError> {
+    let asked = videos.to_vec();
+    let barred = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(ledger::barred_streams(conn, &asked)?))
+        .await?;
+    for (video, least) in barred {
+        state.streams.cut_below(&video, least);
+    }
+    Ok(())
+}
+
+async fn end_all_barred(state: &State) {
+    for batch in state.streams.videos().chunks(BATCH) {
+        if let Err(error) = end_barred(state, batch).await {
+            warn!("Whether running streams may go on could not be asked: {error}");
+        }
+    }
+}
+
+async fn stop_if_purged(state: &State, video: VideoId) {
     let asked = video.clone();
     match state
         .db

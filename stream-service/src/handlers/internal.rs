@@ -5,6 +5,7 @@ use crate::{
     ledger,
     ops::{purge, reconcile, uploads},
     state::State,
+    watch,
 };
 use actix_web::{HttpResponse, web};
 use common::{
@@ -45,6 +46,9 @@ pub async fn set_hidden(
         .await?;
     // Also when nothing changed: whoever repeats the call wants to be sure.
     state.entries.evict(&video);
+    if state.streams.runs(&video) {
+        watch::end_barred(&state, std::slice::from_ref(&video)).await?;
+    }
     state
         .platform
         .bus

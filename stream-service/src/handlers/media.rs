@@ -1,20 +1,20 @@
 //! `/media/{grant}/{videoId}/file`: the stored bytes, for players.
 
 use crate::{
-    ledger,
-    media::reply::{self, Wanted},
+    media::{
+        playable::playable,
+        reply::{self, Wanted},
+    },
     refusal,
     state::State,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::{
-    db::DbError,
     error::{ApiError, Code, Problem},
     grant::Permission,
     ids::VideoId,
 };
 use serde::Deserialize;
-use std::time::Instant;
 
 #[derive(Deserialize)]
 pub struct FileQuery {
@@ -64,7 +64,7 @@ pub async fn file(
     if grant.video != video {
         return Err(ApiError::not_found("video"));
     }
-    let Some(source) = playable(&state, &video).await? else {
+    let Some(source) = playable(&state, &video, grant.version).await? else {
         return Err(ApiError::not_found("video"));
     };
     let download = query.download.as_deref().is_some_and(|value| value != "0");
@@ -74,24 +74,10 @@ pub async fn file(
             request: &request,
             client,
             video: &video,
+            grant: grant.version,
             source: &source,
             download,
         },
     )
     .await
-}
-
-async fn playable(state: &State, video: &VideoId) -> Result<Option<ledger::Source>, ApiError> {
-    let now = Instant::now();
-    let asked = match state.entries.get(video, now) {
-        Ok(entry) => return Ok(entry),
-        Err(asked) => asked,
-    };
-    let wanted = video.clone();
-    let entry = state
-        .db
-        .read(move |conn| Ok::<_, DbError>(ledger::playable(conn, &wanted)?))
-        .await?;
-    state.entries.put(video, entry.clone(), asked, now);
-    Ok(entry)
 }

@@ -1,11 +1,13 @@
 //! Response bodies that read from a stored file.
 //!
 //! Pieces that lie in the page cache are read on the worker without waiting (`preadv2` with `RWF_NOWAIT`); the others on the
-//! blocking pool, so that a slow disk holds up one stream and not the worker. The permit rides on the body: it comes back
-//! when the body is dropped, after its last byte or when the viewer leaves. This is also where the slot transport of the
+//! blocking pool, so that a slow disk holds up one stream and not the worker. File and permit ride on the body (through the
+//! registry, which may take them away: [`super::registry`]): they come back when the body is dropped, after its last byte or
+//! when the viewer leaves. This is also where the slot transport of the
 //! data plane (sendfile) will take the place of the copy.
 
-use crate::{limit::conn::Permit, metrics::StreamMetrics};
+use super::registry::{OpenFile, Reader};
+use crate::metrics::StreamMetrics;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -52,19 +54,18 @@ impl Part {
     }
 }
 
-/// A body of known length, with the permit of its stream.
+/// A body of known length, with the hold on its file.
 pub struct FileBody {
-    file: Arc<File>,
+    reader: Reader,
     parts: VecDeque<Part>,
     length: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     pace: Pace,
     metrics: StreamMetrics,
-    _permit: Permit,
 }
 
 impl FileBody {
-    pub fn new(file: File, parts: Vec<Part>, permit: Permit, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
+    pub fn new(reader: Reader, parts: Vec<Part>, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
         metrics.streams.inc();
         let length = parts.iter().map(Part::len).sum();
         let pace = Pace {
@@ -74,18 +75,17 @@ impl FileBody {
             sleep: None,
         };
         Self {
-            file: Arc::new(file),
+            reader,
             parts: parts.into(),
             length,
             reading: None,
             pace,
             metrics,
-            _permit: permit,
         }
     }
 
     /// The next piece; `Ok(None)` at the end.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    fn poll_piece(&mut self, file: Arc<OpenFile>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if let Some(reading) = &mut self.reading {
             let piece = ready!(Pin::new(reading).poll(cx)).unwrap_or_else(|error| Err(io::Error::other(error)));
             self.reading = None;
@@ -101,12 +101,14 @@ impl FileBody {
             }
             Some(&Part::File { start, end }) => (start, (end - start).min(PIECE as u64) as usize),
         };
-        if let Some(piece) = read_cached(&self.file, start, wanted) {
+        if let Some(piece) = read_cached(file.file(), start, wanted) {
             return Poll::Ready(self.taken(piece).map(Some));
         }
-        let file = Arc::clone(&self.file);
-        self.reading = Some(tokio::task::spawn_blocking(move || read_waiting(&file, start, wanted)));
-        self.poll_piece(cx)
+        let reading = Arc::clone(&file);
+        self.reading = Some(tokio::task::spawn_blocking(move || {
+            read_waiting(reading.file(), start, wanted)
+        }));
+        self.poll_piece(file, cx)
     }
 
     /// Counts a piece off the first part.
@@ -144,10 +146,16 @@ impl MessageBody for FileBody {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let this = self.get_mut();
+        let Some(file) = this.reader.file(cx) else {
+            return Poll::Ready(Some(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the video was hidden or purged while it was sent",
+            ))));
+        };
         if this.reading.is_none() {
             ready!(this.pace.poll_due(cx));
         }
-        this.poll_piece(cx).map(Result::transpose)
+        this.poll_piece(file, cx).map(Result::transpose)
     }
 }
 

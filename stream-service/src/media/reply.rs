@@ -1,9 +1,13 @@
 //! The answer to a GET or HEAD of a stored file: preconditions, ranges, headers.
 
-use super::body::{FileBody, NoBody, Part};
+use super::{
+    body::{FileBody, NoBody, Part},
+    playable::playable,
+    registry::{Reader, Ticket},
+};
 use crate::{
     ledger::Source,
-    limit::{client::ClientKey, conn::Permit},
+    limit::client::ClientKey,
     precondition::{self, Conditions, Outcome, Validators},
     range::{self, Plan, multipart::Multipart},
     refusal,
@@ -32,6 +36,8 @@ pub struct Wanted<'a> {
     pub request: &'a HttpRequest,
     pub client: ClientKey,
     pub video: &'a VideoId,
+    /// The version of the grant.
+    pub grant: i64,
     pub source: &'a Source,
     pub download: bool,
 }
@@ -87,10 +93,26 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
         .streams
         .try_acquire(wanted.client)
         .map_err(|refused| refusal::streams(state, refused))?;
+    let ticket = registered(state, &wanted).await?;
     let file = open(state, wanted.video, source).await?;
+    let reader = ticket.open(file, permit).ok_or_else(taken_away)?;
     let (mut response, parts) = planned(plan, &wanted, &etag, modified);
-    let body = body(state, file, parts, permit);
+    let body = body(state, reader, parts);
     Ok(response.body(body))
+}
+
+/// A stream that every later cut finds. What the request was checked against may have changed before, so it is asked for
+/// once more (and mostly remembered).
+async fn registered(state: &State, wanted: &Wanted<'_>) -> Result<Ticket, ApiError> {
+    let ticket = state.streams.register(wanted.video, wanted.grant);
+    match playable(state, wanted.video, wanted.grant).await? {
+        Some(source) if source.object == wanted.source.object => Ok(ticket),
+        _ => Err(taken_away()),
+    }
+}
+
+fn taken_away() -> ApiError {
+    ApiError::not_found("video").because("it was hidden or purged meanwhile")
 }
 
 /// Status, headers and parts of a plan that can be served.
@@ -157,8 +179,8 @@ fn head(status: StatusCode, wanted: &Wanted<'_>, etag: &str, modified: SystemTim
     response
 }
 
-fn body(state: &State, file: File, parts: Vec<Part>, permit: Permit) -> FileBody {
-    FileBody::new(file, parts, permit, state.limits.pace.clone(), state.metrics.clone())
+fn body(state: &State, reader: Reader, parts: Vec<Part>) -> FileBody {
+    FileBody::new(reader, parts, state.limits.pace.clone(), state.metrics.clone())
 }
 
 async fn open(state: &State, video: &VideoId, source: &Source) -> Result<File, ApiError> {

@@ -20,6 +20,9 @@ use std::time::Duration;
 /// longer finds its row taken over, and its file is counted and removed here.
 const UPLOADS_END: Duration = Duration::from_secs(5);
 
+/// How long reads of the video's file that are with the disk get: only they outlive the cut of their streams.
+const STREAMS_END: Duration = Duration::from_secs(2);
+
 pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> {
     let closed = video.clone();
     if let Some(receipt) = state
@@ -30,6 +33,7 @@ pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> 
         return Ok(receipt);
     }
     state.entries.evict(video);
+    state.streams.cut(video);
     state.uploads.stop_video(video);
     state
         .platform
@@ -37,6 +41,10 @@ pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> 
         .publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
     if !state.uploads.wait_for_none(video, UPLOADS_END).await {
         warn!(video_id = video; "An upload of {video} did not end in time; its file is removed under it");
+    }
+    // An open file is on the disk until it is closed: a receipt before that would not be true.
+    if !state.streams.wait_for_none(video, STREAMS_END).await {
+        warn!(video_id = video; "A file of {video} is still being read; the disk gets its space back when that read is over");
     }
     // All sizes are written down before the first file goes.
     let files = files(state, video).await?;

@@ -5,6 +5,7 @@ mod app;
 mod bad_input;
 mod clip;
 mod crash;
+mod cut;
 mod internal;
 mod interrupted;
 mod media;

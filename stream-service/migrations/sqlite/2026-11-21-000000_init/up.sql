@@ -26,9 +26,11 @@ CREATE INDEX objects_unsettled ON objects (object_id) WHERE state IN ('writing',
 
 -- Whether a video is hidden (in the trash), as api-service last said. A version is never overtaken by an older one.
 CREATE TABLE media (
-    video_id TEXT    NOT NULL PRIMARY KEY,
-    hidden   BOOLEAN NOT NULL,
-    version  BIGINT  NOT NULL
+    video_id  TEXT    NOT NULL PRIMARY KEY,
+    hidden    BOOLEAN NOT NULL,
+    version   BIGINT  NOT NULL,
+    -- Playback grants of a lower version open nothing any more.
+    min_grant BIGINT  NOT NULL DEFAULT 0
 );
 
 -- Purged videos, and what that removed. No upload for one of them can begin or end any more.
