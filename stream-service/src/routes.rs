@@ -4,7 +4,7 @@ use crate::{
     handlers::{internal, media, uploads},
     state::State,
 };
-use actix_web::{http::Method, web};
+use actix_web::web;
 use common::{
     http::{openapi_document, resource, typed_input},
     serve::Configure,
@@ -32,12 +32,7 @@ pub fn public(state: &State) -> Configure {
                 web::scope("/media")
                     .app_data(state.clone())
                     .configure(typed_input)
-                    .service(
-                        resource("/{grant}/{video}/file")
-                            .get(media::file)
-                            .on(Method::HEAD, media::file)
-                            .done(),
-                    ),
+                    .service(resource("/{grant}/{video}/file").get(media::file).done()),
             );
     })
 }

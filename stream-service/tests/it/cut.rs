@@ -87,6 +87,41 @@ fn promise_13_a_running_stream_is_cut_when_its_video_is_hidden() {
 }
 
 #[test]
+fn promise_13_a_grant_that_was_taken_back_opens_nothing_and_its_streams_end() {
+    on_each_app(|app| async move {
+        let (video, _) = app.stored(SIZE).await;
+        let url = |version| {
+            let grant = app.sign(&app.play_grant(&video).with_version(version));
+            format!("{}/media/{grant}/{video}/file", app.running.public)
+        };
+        let status = async |version| app.http.head(url(version)).send().await.unwrap().status().as_u16();
+        let tell = |hidden, version, min_grant| {
+            let visibility = Visibility {
+                hidden,
+                version,
+                min_grant,
+            };
+            let (client, video) = (app.client(), video.clone());
+            async move { client.set_hidden(&video, visibility).await.unwrap() }
+        };
+        let old = paced_viewer(&app, &url(1)).await;
+        let mut new = paced_viewer(&app, &url(2)).await;
+        tell(false, 5, 2).await;
+        app.state.limits.pace.store(0, Ordering::Relaxed);
+        assert_eq!((status(0).await, status(1).await, status(2).await), (404, 404, 200));
+        assert!(!read_rest(&mut new).await.1, "a newer grant goes on");
+        is_cut(&app, old, Instant::now()).await;
+        // It never falls, and rises also with a message that is too old to say what is hidden.
+        tell(false, 6, 0).await;
+        tell(true, 4, 3).await;
+        assert_eq!((status(2).await, status(3).await), (404, 200));
+        tell(true, 7, 0).await;
+        tell(false, 8, 0).await;
+        assert_eq!((status(2).await, status(3).await), (404, 200));
+    });
+}
+
+#[test]
 fn promise_13_a_running_stream_is_cut_within_a_second_when_another_process_hides_its_video() {
     on_each_app(|app| async move {
         let (video, _) = app.stored(SIZE).await;
