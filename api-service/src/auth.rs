@@ -15,7 +15,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{FromRequest, HttpRequest, web};
 use common::error::{ApiError, Code};
-use common::http::{HOST_SESSION_COOKIE, SESSION_COOKIE, SessionToken, session_token};
+use common::http::{CookieName, SessionToken, session_token};
 use common::ids::Id;
 
 use crate::session_cache::Session;
@@ -70,7 +70,7 @@ async fn find(token: Option<SessionToken>, state: web::Data<State>) -> Result<Fo
 fn parts(request: &HttpRequest) -> Result<(Option<SessionToken>, web::Data<State>), ApiError> {
     let state = request.app_data::<web::Data<State>>().cloned();
     let state = state.ok_or_else(|| ApiError::internal("the scope has no state"))?;
-    Ok((session_token(request)?, state))
+    Ok((session_token(request, state.cookies.name())?, state))
 }
 
 impl FromRequest for SignedIn {
@@ -114,13 +114,16 @@ pub struct Cookies {
 }
 
 impl Cookies {
-    fn cookie(self, value: String) -> Cookie<'static> {
-        let name = if self.secure {
-            HOST_SESSION_COOKIE
+    pub const fn name(self) -> CookieName {
+        if self.secure {
+            CookieName::Host
         } else {
-            SESSION_COOKIE
-        };
-        Cookie::build(name, value)
+            CookieName::Plain
+        }
+    }
+
+    fn cookie(self, value: String) -> Cookie<'static> {
+        Cookie::build(self.name().as_str(), value)
             .path("/")
             .http_only(true)
             .same_site(SameSite::Lax)

@@ -8,6 +8,7 @@ use common::config::{Config, ConfigError};
 use common::db::Db;
 use common::error::ApiError;
 use common::grant::{Grant, GrantKeys, Permission};
+use common::http::CookieName;
 use common::ids::{Id, VideoId};
 use common::messages::{MediaChanged, UserEvent};
 use common::net::TrustedProxies;
@@ -65,7 +66,7 @@ impl State {
             sign_ins: SignInLimit::new(&config.api),
             registrations: RegistrationLimit::new(config.api.registrations_per_address, config.api.sign_in_window.0),
             cookies: Cookies {
-                secure: config.server.public_url.starts_with("https://"),
+                secure: CookieName::of(&config.server.public_url) == CookieName::Host,
             },
             settings: Settings {
                 trash_retention: millis(config.api.trash_retention),

@@ -241,16 +241,44 @@ impl SessionToken {
     }
 }
 
+/// Which name the session cookie has. Only the one that is issued is accepted: behind TLS the plain name can be set by
+/// other hosts of the domain and by whoever is on the way, to put somebody into a session that is not theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CookieName {
+    Plain,
+    /// With the `__Host-` prefix.
+    Host,
+}
+
+impl CookieName {
+    /// As `server.public_url` says how people reach us.
+    #[must_use]
+    pub fn of(public_url: &str) -> Self {
+        if public_url.starts_with("https://") {
+            CookieName::Host
+        } else {
+            CookieName::Plain
+        }
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CookieName::Plain => SESSION_COOKIE,
+            CookieName::Host => HOST_SESSION_COOKIE,
+        }
+    }
+}
+
 /// The session token of `request`. A cookie is sent by the browser whoever made the page, so a request that changes
 /// something by cookie must come from our own page: 403 otherwise.
-pub fn session_token(request: &HttpRequest) -> Result<Option<SessionToken>, ApiError> {
+pub fn session_token(request: &HttpRequest, name: CookieName) -> Result<Option<SessionToken>, ApiError> {
     if let Some(token) = bearer(request.headers()) {
         return Ok(Some(SessionToken::Bearer(token.to_owned())));
     }
-    let cookie = request
-        .cookie(HOST_SESSION_COOKIE)
-        .or_else(|| request.cookie(SESSION_COOKIE));
-    let Some(cookie) = cookie else { return Ok(None) };
+    let Some(cookie) = request.cookie(name.as_str()) else {
+        return Ok(None);
+    };
     if !request.method().is_safe() {
         refuse_cross_site(request.headers())?;
     }
@@ -300,7 +328,7 @@ mod tests {
                 request = request.insert_header(*header);
             }
             assert_eq!(
-                session_token(&request.to_http_request()).is_ok(),
+                session_token(&request.to_http_request(), CookieName::Plain).is_ok(),
                 allowed,
                 "{headers:?}"
             );
@@ -323,9 +351,26 @@ mod tests {
             .insert_header(("cookie", "sluice_session=t"))
             .insert_header(("sec-fetch-site", "cross-site"));
         assert_eq!(
-            session_token(&request.to_http_request()).unwrap(),
+            session_token(&request.to_http_request(), CookieName::Plain).unwrap(),
             Some(SessionToken::Cookie("t".into()))
         );
+    }
+
+    #[test]
+    fn only_the_cookie_that_is_issued_is_accepted() {
+        let check = |public_url: &str, cookies: &str, token: Option<&str>| {
+            let request = TestRequest::get().insert_header(("cookie", cookies.to_owned()));
+            let found = session_token(&request.to_http_request(), CookieName::of(public_url)).unwrap();
+            let token = token.map(|text| SessionToken::Cookie(text.to_owned()));
+            assert_eq!(found, token, "{public_url} {cookies}");
+        };
+        let both = "sluice_session=plain; __Host-sluice_session=host";
+        check("https://video.example", both, Some("host"));
+        check("https://video.example", "sluice_session=plain", None);
+        for plain in ["", "http://localhost:8080"] {
+            check(plain, both, Some("plain"));
+            check(plain, "__Host-sluice_session=host", None);
+        }
     }
 
     #[test]

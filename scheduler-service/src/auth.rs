@@ -20,13 +20,14 @@ impl FromRequest for Operator {
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = session_token(request);
         let state = request.app_data::<web::Data<State>>().cloned();
+        let found = state
+            .ok_or_else(|| ApiError::internal("the scope has no state"))
+            .and_then(|state| Ok((session_token(request, state.cookie)?, state)));
         Box::pin(async move {
-            let Some(token) = token? else {
+            let (Some(token), state) = found? else {
                 return Err(ApiError::new(Code::Unauthenticated, "Sign in as an operator."));
             };
-            let state = state.ok_or_else(|| ApiError::internal("the scope has no state"))?;
             let owner = state.api.parse_token(token.as_str()).await?;
             match owner.role {
                 Role::Operator => Ok(Operator(owner)),

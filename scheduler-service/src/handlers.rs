@@ -6,6 +6,7 @@ pub mod jobs;
 use common::bus::{Bus, Subject};
 use common::clients::ApiClient;
 use common::db::Db;
+use common::http::CookieName;
 
 use crate::runner::Wake;
 
@@ -16,6 +17,8 @@ pub struct State {
     pub api: ApiClient,
     pub bus: Bus,
     pub wake: Wake,
+    /// The session cookie that api-service issues.
+    pub cookie: CookieName,
 }
 
 /// A job further away than this is found by the polls.

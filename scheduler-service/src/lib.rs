@@ -55,6 +55,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         api: platform.clients.api.clone(),
         bus: platform.bus.clone(),
         wake: parts.wake.clone(),
+        cookie: common::http::CookieName::of(&config.server.public_url),
     };
     platform.spawn(runner::run(
         parts,

@@ -45,8 +45,14 @@ fn behind_tls_the_cookie_is_bound_to_the_host() {
         let pair = cookie.split(';').next().unwrap().to_owned();
         let request = app
             .request(reqwest::Method::GET, "/api/v1/users/me")
-            .header("cookie", pair);
+            .header("cookie", &pair);
         app.send(request).await.expect(200);
+        // Another host of the domain can set the name without the prefix.
+        let unbound = pair.strip_prefix("__Host-").unwrap();
+        let request = app
+            .request(reqwest::Method::GET, "/api/v1/users/me")
+            .header("cookie", unbound);
+        app.send(request).await.problem(401, "unauthenticated");
     });
 }
 

@@ -243,7 +243,7 @@ async fn the_check_against_forgery_works_behind_the_edge() {
     use common::service::Service;
     let behind = common::testing::spawn(common::testing::test_config(), |_, _| async {
         let change = async |request: HttpRequest| -> Result<HttpResponse, common::error::ApiError> {
-            common::http::session_token(&request)?;
+            common::http::session_token(&request, common::http::CookieName::Plain)?;
             Ok(HttpResponse::NoContent().finish())
         };
         Ok(Service {
