@@ -17,7 +17,7 @@ use common::time::Timestamp;
 
 use crate::ops;
 use crate::ops::sessions::Lifetimes;
-use crate::session_cache::{Lookup, Session, SessionCache, TokenHash};
+use crate::session_cache::{Lookup, ReadTicket, Session, SessionCache, TokenHash};
 
 /// Random bytes of a token: 256 bits.
 const TOKEN_BYTES: usize = 32;
@@ -147,9 +147,13 @@ impl Sessions {
         }
     }
 
-    /// Keeps a session that was just begun.
-    pub fn add(&self, token: TokenHash, session: Session) {
-        let ticket = self.cache.ticket(Instant::now());
+    /// To be taken before the transaction that begins a session: once it has committed, the session may end at once.
+    pub fn beginning(&self) -> ReadTicket {
+        self.cache.ticket(Instant::now())
+    }
+
+    /// Keeps a session that was begun after `ticket` was taken, unless sessions ended since.
+    pub fn add(&self, token: TokenHash, session: Session, ticket: ReadTicket) {
         self.cache.keep(token, Arc::new(session), ticket);
     }
 
@@ -183,5 +187,45 @@ impl Sessions {
                 None => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::messages::Role;
+    use common::testing::on_each_backend;
+
+    use super::*;
+
+    #[test]
+    fn a_session_that_ended_before_it_was_added_stays_ended() {
+        on_each_backend(&crate::MIGRATIONS, |db| async move {
+            let bus = Bus::open("local:").unwrap();
+            let sessions = Sessions::new(&db, &bus, &ApiConfig::default());
+            let begin = || {
+                let (token, hash) = new_token();
+                let session = Session {
+                    id: Id::now(),
+                    user: Id::now(),
+                    username: "ann".into(),
+                    role: Role::User,
+                    last_seen_at: Timestamp::now(),
+                    expires_at: Timestamp(i64::MAX),
+                };
+                (token, hash, session)
+            };
+            // As it comes between the commit and the cache: the message of its end finds nothing to drop.
+            let (token, hash, session) = begin();
+            let ticket = sessions.beginning();
+            sessions.ended(&session.user, vec![session.id.clone()]);
+            sessions.add(hash, session, ticket);
+            assert!(sessions.find(&token).await.unwrap().is_none(), "the database was asked");
+            let (token, hash, session) = begin();
+            sessions.add(hash, session, sessions.beginning());
+            assert!(
+                sessions.find(&token).await.unwrap().is_some(),
+                "without a row, from the cache"
+            );
+        });
     }
 }

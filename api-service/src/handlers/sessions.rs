@@ -53,6 +53,7 @@ pub async fn enter(state: &State, whom: NewSessionFor, platform: String) -> Resu
     let (token, hash) = new_token();
     let (id, lifetimes) = (Id::now(), state.sessions.lifetimes);
     let session_id = id.clone();
+    let ticket = state.sessions.beginning();
     let (user, (now, end)) = state
         .db
         .write(move |conn| {
@@ -70,7 +71,7 @@ pub async fn enter(state: &State, whom: NewSessionFor, platform: String) -> Resu
         expires_at: common::time::Timestamp(end),
     };
     let expires_at = session.expires_at;
-    state.sessions.add(hash, session);
+    state.sessions.add(hash, session, ticket);
     let cookie = state.cookies.enter(&token, lifetimes.longest);
     let body = Entered {
         user,
