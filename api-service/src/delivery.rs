@@ -1,5 +1,6 @@
-//! Delivers the outbox: each kind of message is one internal call. A refusal that means "this is obsolete" settles the
-//! message; everything else is tried again, for as long as it takes.
+//! Delivers the outbox: each kind of message is one internal call, which may be repeated and which its service has no
+//! reason to refuse. A refusal (also 404: the address is wrong, or who answers is too old to know it) is therefore a fault
+//! that passes or that somebody mends, and the message is tried again for as long as it takes.
 
 use common::clients::{ClientError, Clients};
 use common::ids::VideoId;
@@ -16,10 +17,6 @@ const PURGE: &str = "purge";
 pub async fn deliver(clients: &Clients, entry: Entry) -> Delivery {
     match send(clients, &entry).await {
         Ok(()) => Delivery::Done,
-        Err(Failure::Call(error)) if matches!(error.status(), Some(404 | 409 | 410)) => {
-            log::info!(kind = entry.kind, key = entry.key; "Message {} is obsolete: {error}", entry.id);
-            Delivery::Done
-        }
         Err(Failure::Call(error)) => Delivery::from(error),
         Err(Failure::Unreadable(reason)) => Delivery::Retry(reason),
     }

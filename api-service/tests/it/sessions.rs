@@ -286,7 +286,7 @@ fn good_sessions_are_told_from_ended_ones() {
         let hostile = json!({ "sessions": ["' OR 1=1 --"] });
         app.report("/internal/sessions/check", hostile)
             .await
-            .problem(400, "bad_request");
+            .problem(422, "invalid");
     });
 }
 

@@ -51,7 +51,8 @@ impl ApiClient {
             .await
     }
 
-    /// Trashed → purging, when due. 409 when the video was restored or is not due, 404 when it is gone already.
+    /// Trashed → purging, when due. 409 when the video was restored or is not due, 410 when its purge is over,
+    /// 404 when there never was such a video.
     pub async fn purge_begin(&self, video: &VideoId) -> Result<(), ClientError> {
         self.0
             .tell(
