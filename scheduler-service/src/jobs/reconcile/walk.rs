@@ -139,7 +139,8 @@ impl Rules {
             }
             (None, _) => {}
             (Some(video), media) => match video.state {
-                VideoState::AwaitingUpload | VideoState::Processing => {
+                // A failed one too: the loss was reported, and then the media came back.
+                VideoState::AwaitingUpload | VideoState::Processing | VideoState::Failed => {
                     let waits = media.is_some_and(|media| age(media) >= self.grace.min(ANNOUNCE_GRACE));
                     found.extend((live && waits).then(|| finding(What::UnannouncedMedia, &video.id)));
                 }
@@ -157,7 +158,6 @@ impl Rules {
                     }
                     found.extend(visibility(video, media, true));
                 }
-                VideoState::Failed => {}
             },
         }
         found
@@ -271,6 +271,12 @@ mod tests {
         check(Some(video(Ready, None)), Some(media(false, false, old)), &[LostMedia]);
         check(Some(video(Ready, None)), None, &[LostMedia]);
         check(Some(video(Failed, None)), None, &[]);
+        check(Some(video(Failed, None)), Some(media(false, false, old)), &[]);
+        check(
+            Some(video(Failed, None)),
+            Some(media(true, false, old)),
+            &[UnannouncedMedia],
+        );
         check(Some(video(Trashed, Some(NOW + 1))), Some(media(true, true, old)), &[]);
         check(
             Some(video(Trashed, Some(NOW + 1))),
