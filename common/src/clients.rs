@@ -49,6 +49,14 @@ impl ClientError {
     }
 }
 
+impl ClientError {
+    /// Nobody is there to answer just now, or what the service needs is not: it says nothing about what was asked.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self.status(), None | Some(502..=504))
+    }
+}
+
 impl From<ClientError> for ApiError {
     fn from(error: ClientError) -> Self {
         let (code, detail) = match &error {

@@ -17,9 +17,28 @@ pub fn after(attempt: i64, dice: f64) -> Duration {
     whole / 2 + (whole / 2).mul_f64(dice.clamp(0.0, 1.0))
 }
 
+/// The longest wait for a service that is away: when it is back, the job is not late by more.
+const LONGEST_AWAY: Duration = Duration::from_secs(30);
+
+/// The wait for a service that is away: half of the time that the job is overdue, from 1 s to 30 s, of which the upper half is
+/// random. `dice` is random in 0..=1.
+#[must_use]
+pub fn while_away(overdue_ms: i64, dice: f64) -> Duration {
+    let overdue = Duration::from_millis(u64::try_from(overdue_ms).unwrap_or(0));
+    let whole = (overdue / 2).clamp(FIRST, LONGEST_AWAY);
+    whole / 2 + (whole / 2).mul_f64(dice.clamp(0.0, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn waits_for_a_service_end_at_half_a_minute() {
+        let whole = |overdue_ms| while_away(overdue_ms, 1.0).as_secs();
+        assert_eq!([-5, 0, 3_000, 20_000, i64::MAX].map(whole), [1, 1, 1, 10, 30]);
+        assert_eq!(while_away(i64::MAX, 0.0), LONGEST_AWAY / 2);
+    }
 
     #[test]
     fn waits_grow_from_a_second_to_ten_minutes() {

@@ -42,6 +42,8 @@ pub enum Finished {
 pub enum Trouble {
     /// To be tried again; the text is shown to operators.
     Failed(String),
+    /// A service is away, which is not the job's fault: to be tried again, for as long as it takes.
+    Away(String),
     Stopped(Stop),
 }
 
@@ -53,7 +55,11 @@ impl From<Stop> for Trouble {
 
 impl From<ClientError> for Trouble {
     fn from(error: ClientError) -> Self {
-        Trouble::Failed(error.to_string())
+        if error.is_outage() {
+            Trouble::Away(error.to_string())
+        } else {
+            Trouble::Failed(error.to_string())
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::ops::Outcome;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct EndLabels {
     kind: &'static str,
-    /// `done`, `cancelled`, `failed` (one attempt), `given_back` or `postponed`.
+    /// `done`, `cancelled`, `failed` (one attempt), `away`, `given_back` or `postponed`.
     outcome: &'static str,
 }
 
@@ -61,6 +61,7 @@ impl JobMetrics {
             Outcome::Done(_) => "done",
             Outcome::Cancelled(_) => "cancelled",
             Outcome::Failed { .. } => "failed",
+            Outcome::Away { .. } => "away",
             Outcome::GivenBack => "given_back",
             Outcome::Postponed(_) => "postponed",
         };

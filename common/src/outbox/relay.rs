@@ -56,10 +56,10 @@ pub enum Delivery {
 /// A call that failed and means nothing else to the caller.
 impl From<ClientError> for Delivery {
     fn from(error: ClientError) -> Self {
-        match error.status() {
-            // The service, or something it needs, is just now not there.
-            None | Some(502..=504) => Delivery::Away(error.to_string()),
-            Some(_) => Delivery::Retry(error.to_string()),
+        if error.is_outage() {
+            Delivery::Away(error.to_string())
+        } else {
+            Delivery::Retry(error.to_string())
         }
     }
 }

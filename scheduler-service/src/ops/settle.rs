@@ -17,6 +17,9 @@ pub enum Outcome {
     Cancelled(String),
     /// To be tried again after `wait_ms`, or dead when it was the last attempt.
     Failed { error: String, wait_ms: i64 },
+    /// A service was away: to be tried again after `wait_ms`, and the attempt does not count. An outage ends no job; the error is
+    /// shown while it lasts.
+    Away { error: String, wait_ms: i64 },
     /// Not finished, and not the job's fault: the attempt does not count.
     GivenBack,
     /// Not to be done before this time, Unix milliseconds; the attempt does not count.
@@ -114,6 +117,12 @@ fn target(now: i64, settled: &Settled) -> Target {
             ..ends("scheduled", Some(clipped(error)))
         },
         (Outcome::Failed { error, .. }, None) => ends("dead", Some(clipped(error))),
+        (Outcome::Away { error, wait_ms }, _) => Target {
+            run_at: again(*wait_ms),
+            attempts: (job.attempts - 1).max(0),
+            finished_at: None,
+            ..ends("scheduled", Some(clipped(error)))
+        },
         (Outcome::GivenBack, _) => Target {
             attempts: (job.attempts - 1).max(0),
             finished_at: None,

@@ -95,7 +95,18 @@ impl Running {
                     "Job {} {} failed (attempt {}): {error}", job.kind, job.key, job.attempts);
                 Outcome::Failed {
                     error,
-                    wait_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
+                    wait_ms: millis(wait),
+                }
+            }
+            Err(Trouble::Away(error)) => {
+                let overdue = job
+                    .started_at
+                    .map_or(0, |started| started.saturating_sub(job.wanted_at));
+                let wait = backoff::while_away(overdue, rand::random());
+                log::warn!(job = job.id; "Job {} {} waits {wait:?} for a service: {error}", job.kind, job.key);
+                Outcome::Away {
+                    error,
+                    wait_ms: millis(wait),
                 }
             }
         };
@@ -116,6 +127,10 @@ impl Running {
         self.hold.lose();
         self.task.abort();
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
