@@ -3,7 +3,7 @@
 
 use common::clients::ClientError;
 use common::ids::VideoId;
-use common::messages::{Receipt, VideoState};
+use common::messages::VideoState;
 use serde_json::json;
 
 use super::{Context, Finished, Trouble, lookup};
@@ -19,22 +19,26 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     match api.purge_begin(&video).await {
         Ok(()) => {}
         Err(refused) if refused.status() == Some(409) => return not_now(context, &video, &refused).await,
-        // The row is gone or purged already; what a crash left in the store still goes.
-        Err(refused) if is_gone(&refused) => {}
+        // Purged already; what a crash left in the store still goes. Nothing else lets the deletion go on without the
+        // compare-and-set in api-service.
+        Err(refused) if refused.status() == Some(410) => {}
+        Err(refused) if refused.status() == Some(404) => return Err(unknown("internal.api", &refused)),
         Err(other) => return Err(other.into()),
     }
 
     context.hold.check()?;
     let receipt = match stream.delete_media(&video).await {
         Ok(receipt) => receipt,
-        Err(refused) if is_gone(&refused) => Receipt::default(),
+        // A receipt for what was not deleted would be a lie.
+        Err(refused) if refused.status() == Some(404) => return Err(unknown("internal.stream", &refused)),
         Err(other) => return Err(other.into()),
     };
 
     context.hold.check()?;
     match api.purge_done(&video, receipt).await {
         Ok(()) => {}
-        Err(refused) if is_gone(&refused) => {}
+        Err(refused) if refused.status() == Some(410) => {}
+        Err(refused) if refused.status() == Some(404) => return Err(unknown("internal.api", &refused)),
         Err(other) => return Err(other.into()),
     }
     log::info!(video_id = video, objects = receipt.objects, bytes = receipt.bytes;
@@ -56,6 +60,10 @@ async fn not_now(context: &Context, video: &VideoId, refused: &ClientError) -> R
     }
 }
 
-fn is_gone(error: &ClientError) -> bool {
-    matches!(error.status(), Some(404 | 410))
+/// A service that is asked at the wrong address, or a replica of another version, answers 404 as well: nothing follows from it.
+fn unknown(address: &str, refused: &ClientError) -> Trouble {
+    Trouble::Failed(format!(
+        "{refused}: the service knows neither the video nor, perhaps, the call; look at {address} and at replicas of an older \
+         version. Media that no video belongs to is removed by the reconciler"
+    ))
 }

@@ -43,20 +43,33 @@ fn promise_16_a_worker_that_died_is_replaced() {
     });
 }
 
-/// The default lease ends and is looked for within the promised 30 seconds.
+/// As configured by default: 28 seconds after the kill by the database's clock, a worker that was there all the time needs no
+/// more than one look.
 #[test]
-fn promise_16_the_default_lease_ends_within_30_seconds() {
-    let limits = Limits::new(&SchedulerConfig::default(), Duration::from_secs(25));
-    assert!(
-        limits.lease + Duration::from_secs(2) <= Duration::from_secs(30),
-        "{:?}",
-        limits.lease
-    );
-    assert!(
-        limits.poll <= Duration::from_secs(5),
-        "promise 17: polling finds the work within 5 s"
-    );
-    assert_eq!(limits.max_attempts, 8);
+fn promise_16_a_worker_that_died_is_replaced_within_30_seconds_by_default() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let default = Limits::new(&SchedulerConfig::default(), Duration::from_secs(25));
+        assert_eq!(default.max_attempts, 8);
+        let world = World::start();
+        let video = world.trashed(1, 5_000);
+        let (mut arrived, go) = world.gate("DELETE /internal/media", false);
+        arm(&db, purge_request(video.as_str())).await;
+        let first = Worker::start(&db, &world, default.clone());
+        arrived.recv().await.unwrap();
+        let second = Worker::start(&db, &world, default);
+        first.kill().await;
+        drop(go);
+        let killed = job(&db, Kind::Purge, video.as_str()).await;
+        assert_eq!((killed.state, killed.attempts), (State::Running, 1));
+        db.shift_clock(28_000);
+        let shifted = std::time::Instant::now();
+        let done = until(&db, video.as_str(), State::Done).await;
+        // The look itself is due every 5 seconds at least; the rest is for a slow machine.
+        assert!(shifted.elapsed() < Duration::from_secs(10), "{:?}", shifted.elapsed());
+        assert_eq!(done.attempts, 2);
+        second.drain().await;
+        world.stop().await;
+    });
 }
 
 #[test]

@@ -109,24 +109,79 @@ fn a_purge_that_is_not_due_at_api_service_waits() {
 }
 
 #[test]
-fn a_video_that_is_gone_loses_what_a_crash_left_in_the_store() {
+fn a_video_that_was_purged_loses_what_a_crash_left_in_the_store() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let purged = world.media(2, 6);
+        let receipt = Receipt { objects: 2, bytes: 6 };
+        world.things().purged.insert(purged.to_string(), receipt);
+        let worker = Worker::start(&db, &world, limits());
+        arm(&db, purge_request(purged.as_str())).await;
+        let done = until(&db, purged.as_str(), State::Done).await;
+        assert_eq!(done.result.unwrap(), serde_json::json!(receipt));
+        assert!(world.things().media.is_empty());
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+/// 404 is what a wrong address or an older replica says too: at no step does anything follow from it.
+#[test]
+fn promise_3_nothing_is_deleted_and_no_receipt_is_made_because_of_a_404() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        for (n, step) in ["purge/begin", "DELETE /internal/media", "purge/done"]
+            .into_iter()
+            .enumerate()
+        {
+            let world = World::start();
+            let video = world.trashed(n, 5);
+            world.things().broken.push((step.to_owned(), 404));
+            arm(&db, purge_request(video.as_str())).await;
+            let worker = Worker::start(&db, &world, limits());
+            let failed = eventually("the attempt failed", SOON, || async {
+                Some(job(&db, Kind::Purge, video.as_str()).await).filter(|job| job.last_error.is_some())
+            })
+            .await;
+            assert_eq!((failed.state, failed.attempts), (State::Scheduled, 1), "{step}");
+            assert!(failed.last_error.unwrap().contains("look at internal."), "{step}");
+            assert_eq!(world.calls("DELETE"), n.min(1), "{step}");
+            assert_eq!(world.calls("purge/done"), usize::from(n == 2), "{step}");
+            assert_eq!(world.things().media.len(), usize::from(n < 2), "{step}");
+            assert!(world.things().purged.is_empty());
+            // The right service again: it ends, with the first receipt.
+            world.things().broken.clear();
+            db.shift_clock(3_600_000 * (n as i64 + 1));
+            let done = until(&db, video.as_str(), State::Done).await;
+            assert_eq!(done.result.unwrap()["bytes"], 5, "{step}");
+            worker.drain().await;
+            world.stop().await;
+        }
+    });
+}
+
+/// A job for a video that api-service never knew deletes nothing and ends where operators look.
+#[test]
+fn a_purge_of_an_unknown_video_ends_dead() {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
         let world = World::start();
         let unknown = world.media(1, 5);
-        let purged = world.media(2, 6);
-        world
-            .things()
-            .purged
-            .insert(purged.to_string(), Receipt { objects: 2, bytes: 6 });
-        let worker = Worker::start(&db, &world, limits());
-        for video in [&unknown, &purged] {
-            arm(&db, purge_request(video.as_str())).await;
-            assert_eq!(
-                until(&db, video.as_str(), State::Done).await.result.unwrap()["objects"],
-                2
-            );
-        }
-        assert!(world.things().media.is_empty());
+        let worker = Worker::start(
+            &db,
+            &world,
+            Limits {
+                max_attempts: 2,
+                ..limits()
+            },
+        );
+        arm(&db, purge_request(unknown.as_str())).await;
+        eventually("the attempt failed", SOON, || async {
+            (job(&db, Kind::Purge, unknown.as_str()).await.last_error.is_some()).then_some(())
+        })
+        .await;
+        db.shift_clock(600_000);
+        let dead = until(&db, unknown.as_str(), State::Dead).await;
+        assert!(dead.last_error.unwrap().contains("reconciler"));
+        assert_eq!((world.calls("DELETE"), world.things().media.len()), (0, 1));
         worker.drain().await;
         world.stop().await;
     });
@@ -218,23 +273,40 @@ fn a_job_that_keeps_failing_waits_longer_and_ends_dead() {
     });
 }
 
+/// However long an outage lasts, and whatever it looks like: no answer of the service's kind, or 503. The job is not used up,
+/// and half a minute after the return it is done.
 #[test]
-fn a_service_that_is_away_is_tried_again() {
+fn promise_16_an_outage_uses_no_attempt_up() {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
-        let world = World::start();
-        let video = world.trashed(1, 5);
-        world.things().broken.push(("purge/done".into(), 503));
-        arm(&db, purge_request(video.as_str())).await;
-        let worker = Worker::start(&db, &world, Limits { workers: 1, ..limits() });
-        eventually("one attempt failed", SOON, || async {
-            (job(&db, Kind::Purge, video.as_str()).await.state == State::Scheduled).then_some(())
-        })
-        .await;
-        world.things().broken.clear();
-        db.shift_clock(10_000);
-        let done = until(&db, video.as_str(), State::Done).await;
-        assert_eq!((done.attempts, done.result.unwrap()["bytes"].clone()), (2, 5.into()));
-        worker.drain().await;
-        world.stop().await;
+        for (n, status) in [0, 503].into_iter().enumerate() {
+            let world = World::start();
+            let video = world.trashed(n, 5);
+            world.things().broken.push(("purge/done".into(), status));
+            arm(&db, purge_request(video.as_str())).await;
+            let worker = Worker::start(&db, &world, Limits { workers: 1, ..limits() });
+            let mut shift = n as i64 * 3_600_000;
+            for tried in 1..=12 {
+                let waiting = eventually("it was tried", SOON, || async {
+                    let job = job(&db, Kind::Purge, video.as_str()).await;
+                    let tried = world.calls("purge/done") == tried;
+                    (tried && job.state == State::Scheduled).then_some(job)
+                })
+                .await;
+                assert_eq!(waiting.attempts, 0, "try {tried}");
+                assert!(waiting.last_error.is_some(), "it is shown why it waits");
+                let wait = waiting.run_at.since(waiting.started_at.unwrap());
+                assert!(wait <= Duration::from_secs(30) + SOON, "{wait:?}");
+                if tried == 12 {
+                    world.things().broken.clear();
+                }
+                shift += 31_000;
+                db.shift_clock(shift);
+            }
+            let done = until(&db, video.as_str(), State::Done).await;
+            assert_eq!((done.attempts, done.result.unwrap()["bytes"].clone()), (1, 5.into()));
+            assert_eq!(done.last_error, None);
+            worker.drain().await;
+            world.stop().await;
+        }
     });
 }

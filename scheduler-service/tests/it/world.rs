@@ -35,7 +35,7 @@ pub struct Things {
     pub calls: Vec<String>,
     /// For the next calls that contain the text.
     pub faults: Vec<(&'static str, Fault)>,
-    /// For all calls that contain the text: this status.
+    /// For all calls that contain the text: this status; 0 answers as something that is not the service.
     pub broken: Vec<(String, u16)>,
     pub tokens: HashMap<String, &'static str>,
     pub sessions_to_expire: u64,
@@ -169,7 +169,10 @@ async fn answer(request: HttpRequest, body: web::Bytes, things: Data<Arc<Mutex<T
             .map(|id| id.to_str().unwrap().to_owned());
         things.operations.extend(operation);
         if let Some((_, status)) = things.broken.iter().find(|(text, _)| call.contains(text.as_str())) {
-            return problem(*status, "broken on purpose");
+            return match status {
+                0 => HttpResponse::BadGateway().body("not in our language"),
+                status => problem(*status, "broken on purpose"),
+            };
         }
         let at = things.faults.iter().position(|(text, _)| call.contains(text));
         at.map(|at| things.faults.remove(at).1)
