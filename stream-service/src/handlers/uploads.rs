@@ -9,21 +9,22 @@ use crate::{
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use common::{
-    clients::ClientError,
     error::{ApiError, Code, Problem},
     grant::Permission,
     http::bearer,
     ids::{Id, VideoId},
     messages::SessionList,
 };
-use log::warn;
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 /// What a form may add to the bytes of its file: boundaries, heads of parts, small fields.
 const FORM_OVERHEAD: u64 = 128 << 10;
 
 /// How long api-service may take to say whether the session of a grant is still good.
 const SESSION_CHECK: Duration = Duration::from_secs(2);
+
+/// When to try again what api-service did not answer.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Send a whole video as the body.
 #[utoipa::path(
@@ -41,6 +42,7 @@ const SESSION_CHECK: Duration = Duration::from_secs(2);
         (status = 413, description = "Larger than `maxBytes`", body = Problem),
         (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
         (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
+        (status = 503, description = "The session can't be checked just now; see Retry-After", body = Problem),
         (status = 507, description = "The storage is full", body = Problem),
     ),
     security(("uploadGrant" = [])),
@@ -73,6 +75,7 @@ pub async fn put(
         (status = 413, description = "Larger than `maxBytes`", body = Problem),
         (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
         (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
+        (status = 503, description = "The session can't be checked just now; see Retry-After", body = Problem),
         (status = 507, description = "The storage is full", body = Problem),
     ),
     security(("uploadGrant" = [])),
@@ -134,8 +137,8 @@ fn declared_length(request: &HttpRequest) -> Option<u64> {
         .ok()
 }
 
-/// A grant outlives the sign-out of the session that got it; the upload does not. When api-service can't be asked, the
-/// signature has to do: it is asked again while the upload runs.
+/// A grant outlives the sign-out of the session that got it; the upload does not. When api-service can't be asked, the answer
+/// is no (promise 13). It is asked again while the upload runs, which goes on without an answer: it was granted.
 async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
     let asked = SessionList {
         sessions: vec![session.clone()],
@@ -146,14 +149,17 @@ async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
             Code::Unauthenticated,
             "The session that got this grant has ended.",
         )),
-        Ok(Err(error @ ClientError::Refused { .. })) => Err(error.into()),
-        Ok(Err(error @ ClientError::Away { .. })) => {
-            warn!("Taking an upload without asking for its session: {error}");
-            Ok(())
-        }
-        Err(_) => {
-            warn!("Taking an upload without asking for its session: no answer within {SESSION_CHECK:?}");
-            Ok(())
-        }
+        // Also a refusal: the question is ours, not the client's.
+        Ok(Err(error)) => Err(unanswered(&error)),
+        Err(_) => Err(unanswered(&format_args!("no answer within {SESSION_CHECK:?}"))),
     }
+}
+
+fn unanswered(why: &dyn Display) -> ApiError {
+    ApiError::new(
+        Code::UpstreamUnavailable,
+        "Whether the session that got this grant goes on can't be said just now.",
+    )
+    .retry_after(ASK_AGAIN)
+    .because(why)
 }

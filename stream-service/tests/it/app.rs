@@ -36,6 +36,8 @@ pub struct Told {
     pub ready: Vec<(VideoId, MediaReady)>,
     pub failed: Vec<(VideoId, Value)>,
     pub revoked: HashSet<Id>,
+    /// Don't answer `sessions/check`, but with this.
+    pub unable: Option<Code>,
     /// Refuse `media-ready` with this.
     pub refuse: Option<Code>,
 }
@@ -278,7 +280,7 @@ pub async fn start_service(config: Config) -> (Running, State) {
     (running, state)
 }
 
-async fn spawn_api(told: &Arc<Mutex<Told>>) -> Running {
+pub async fn spawn_api(told: &Arc<Mutex<Told>>) -> Running {
     let told = web::Data::from(told.clone());
     let internal: Configure = Arc::new(move |config: &mut web::ServiceConfig| {
         config
@@ -321,13 +323,16 @@ async fn media_failed(
     HttpResponse::NoContent().finish()
 }
 
-async fn check_sessions(list: web::Json<SessionList>, told: web::Data<Mutex<Told>>) -> HttpResponse {
+async fn check_sessions(list: web::Json<SessionList>, told: web::Data<Mutex<Told>>) -> Result<HttpResponse, ApiError> {
     let told = told.lock().unwrap();
+    if let Some(code) = told.unable {
+        return Err(ApiError::new(code, "refused by the test"));
+    }
     let sessions = list
         .into_inner()
         .sessions
         .into_iter()
         .filter(|session| !told.revoked.contains(session))
         .collect();
-    HttpResponse::Ok().json(SessionList { sessions })
+    Ok(HttpResponse::Ok().json(SessionList { sessions }))
 }

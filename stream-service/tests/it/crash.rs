@@ -1,7 +1,7 @@
 //! Ends that nobody can prepare for: kill -9 of a real process, a full disk; and what one upload costs.
 
 use crate::{
-    app::{files, on_each_app_with, start_service, upload_grant},
+    app::{files, on_each_app_with, spawn_api, start_service, upload_grant},
     clip::{clip, sha256},
 };
 use common::{
@@ -29,8 +29,10 @@ fn child() {
     let Ok(text) = std::env::var(CONFIG) else { return };
     let mut parts = text.split('\n');
     let mut next = || parts.next().unwrap().to_owned();
-    let config = config(&next(), &next(), &next());
+    let mut config = config(&next(), &next(), &next());
     actix_web::rt::System::new().block_on(async move {
+        let api = spawn_api(&Default::default()).await;
+        config.internal.api = vec![api.internal.clone()];
         let (running, _state) = start_service(config).await;
         println!("serving {} {}", running.public, running.internal);
         io::stdout().flush().unwrap();

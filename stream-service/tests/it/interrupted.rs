@@ -7,13 +7,14 @@ use crate::{
 };
 use common::{
     bus::Subject,
+    error::Code,
     grant::{Grant, Permission},
     ids::{Id, VideoId},
     messages::SessionsRevoked,
 };
 use futures_util::{StreamExt, stream};
 use std::{io, time::Duration};
-use tokio::time::Instant;
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 #[test]
 fn promise_13_the_end_of_a_session_ends_its_upload_within_a_second() {
@@ -42,7 +43,7 @@ fn promise_13_the_end_of_a_session_ends_its_upload_within_a_second() {
 }
 
 #[test]
-fn promise_13_a_lost_message_about_a_session_costs_seconds() {
+fn promise_13_the_end_of_a_session_ends_its_upload_within_a_second_also_without_a_message() {
     on_each_app(|app| async move {
         let (video, session) = (VideoId::random(), Id::now());
         let permission = Permission::Upload {
@@ -55,9 +56,52 @@ fn promise_13_a_lost_message_about_a_session_costs_seconds() {
         });
         let mut socket = begin(&app, &video, &token).await;
         app.told.lock().unwrap().revoked.insert(session);
+        let since = Instant::now();
         assert!(read_head(&mut socket).await.starts_with("HTTP/1.1 401"));
+        assert!(since.elapsed() < Duration::from_millis(1200), "{:?}", since.elapsed());
         app.nothing_is_left().await;
     });
+}
+
+#[test]
+fn promise_13_without_an_answer_about_its_session_no_upload_begins_and_a_running_one_goes_on() {
+    on_each_app(|app| async move {
+        let (running, refused) = (VideoId::random(), VideoId::random());
+        let mut socket = begin(&app, &running, &app.upload_token(&running)).await;
+        for code in [
+            Code::Internal,
+            Code::UpstreamUnavailable,
+            Code::NotFound,
+            Code::Unauthenticated,
+        ] {
+            app.told.lock().unwrap().unable = Some(code);
+            is_unavailable(app.put(&refused, clip(5_000, 1)).await).await;
+        }
+        // Two checks of the running one are not answered either.
+        tokio::time::sleep(Duration::from_millis(1800)).await;
+        socket.write_all(&clip(600_000, 1)[300_000..]).await.unwrap();
+        let answer = read_head(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        app.told.lock().unwrap().unable = None;
+        assert_eq!(app.put(&refused, clip(5_000, 1)).await.status(), 201);
+    });
+}
+
+#[test]
+fn promise_13_no_upload_begins_while_api_service_is_away() {
+    on_each_app_with(
+        |config| config.internal.api = vec!["http://127.0.0.1:9".into()],
+        |app| async move {
+            is_unavailable(app.put(&VideoId::random(), clip(5_000, 1)).await).await;
+            app.nothing_is_left().await;
+        },
+    );
+}
+
+async fn is_unavailable(response: reqwest::Response) {
+    assert!(response.headers().contains_key("retry-after"));
+    let (status, code, _) = App::problem(response).await;
+    assert_eq!((status, code.as_str()), (503, "upstream_unavailable"));
 }
 
 #[test]
