@@ -32,7 +32,7 @@ use common::{
 use diesel_migrations::embed_migrations;
 use log::{info, warn};
 use state::{Limits, State};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use store::Store;
 
 pub use openapi::openapi;
@@ -112,8 +112,8 @@ fn service(state: &State) -> Service {
 
 /// What a kill left half-way does not wait for the next sweep.
 async fn mend(state: &State) {
-    match ops::uploads::expire(state, false, Duration::ZERO).await {
-        Ok(swept) if swept.count > 0 => info!("Removed {} uploads that the last end cut off", swept.count),
+    match ops::uploads::expire_at_start(state).await {
+        Ok(expired) if expired.count > 0 => info!("Removed {} uploads that the last end cut off", expired.count),
         Ok(_) => {}
         Err(error) => warn!("Uploads that the last end cut off stay until the next sweep: {error}"),
     }

@@ -17,6 +17,7 @@ use common::{
     outbox::{self, Message},
 };
 use serde::Deserialize;
+use std::time::Duration;
 
 /// Records of one page at most.
 const MAX_PAGE: u32 = 1000;
@@ -91,9 +92,8 @@ pub async fn announce(video: web::Path<VideoId>, state: web::Data<State>) -> Res
 
 /// `POST /internal/uploads/expire`: removes uploads that nobody continues.
 pub async fn expire(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
-    Ok(web::Json(
-        uploads::expire(&state, sweep.dry_run, std::time::Duration::ZERO).await?,
-    ))
+    let expired = uploads::expire(&state, sweep.dry_run, Duration::ZERO).await?;
+    Ok(web::Json(Swept { count: expired.count }))
 }
 
 /// `POST /internal/reconcile`: the store against the ledger.

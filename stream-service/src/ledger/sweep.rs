@@ -4,7 +4,7 @@ use super::{DELETING, LIVE, LOST, WRITING};
 use crate::schema::objects;
 use crate::store::ObjectKey;
 use common::{
-    db::{AnyConn, Backend, now_ms},
+    db::{AnyConn, now_ms},
     ids::{Id, VideoId},
 };
 use diesel::{
@@ -16,22 +16,11 @@ use diesel::{
 pub const PAGE: i64 = 500;
 
 /// A process that has not said for this long that it goes on with an upload is gone: three missed heartbeats. Milliseconds.
-const SILENCE_MS: i64 = 3 * crate::upload::HEARTBEAT.as_millis() as i64;
+pub const SILENCE_MS: i64 = 3 * crate::upload::HEARTBEAT.as_millis() as i64;
 
-/// Uploads, in pages by object id, that have been silent for `grace_ms` and whose process is not known to live. A SQLite
-/// file belongs to one process, so there any upload that isn't one of ours (`ours`) has lost its process.
-pub fn silent_uploads(
-    conn: &mut AnyConn,
-    after: &str,
-    grace_ms: i64,
-    ours: &[Id],
-) -> QueryResult<(Vec<ObjectKey>, Option<Id>)> {
-    let silence = if conn.backend() == Backend::Sqlite {
-        0
-    } else {
-        SILENCE_MS
-    };
-    let before = now_ms(conn)? - grace_ms.max(silence);
+/// Uploads, in pages by object id, that have been silent for `silence_ms`, and where to read on.
+pub fn silent_uploads(conn: &mut AnyConn, after: &str, silence_ms: i64) -> QueryResult<(Vec<ObjectKey>, Option<Id>)> {
+    let before = now_ms(conn)? - silence_ms;
     let rows: Vec<(Id, VideoId)> = objects::table
         .filter(objects::state.eq(WRITING))
         .filter(objects::heartbeat_at.le(before))
@@ -43,11 +32,8 @@ pub fn silent_uploads(
     let last = (rows.len() as i64 == PAGE)
         .then(|| rows.last().map(|(object, _)| object.clone()))
         .flatten();
-    let silent = rows.into_iter().filter(|(object, _)| !ours.contains(object));
-    Ok((
-        silent.map(|(object, video)| ObjectKey { video, object }).collect(),
-        last,
-    ))
+    let keys = rows.into_iter().map(|(object, video)| ObjectKey { video, object });
+    Ok((keys.collect(), last))
 }
 
 /// Whether the ledger knows this object, in any state.
@@ -87,12 +73,12 @@ pub fn mark_lost(conn: &mut AnyConn, object: &Id) -> QueryResult<bool> {
 
 /// Writing → deleting, for an upload that is still as silent as it was found; `false` when it has gone on, ended or become a
 /// purge's since.
-pub fn condemn(conn: &mut AnyConn, object: &Id, grace_ms: i64) -> QueryResult<bool> {
+pub fn condemn(conn: &mut AnyConn, object: &Id, silence_ms: i64) -> QueryResult<bool> {
     let now = now_ms(conn)?;
     let silent = objects::table
         .find(object.as_str())
         .filter(objects::state.eq(WRITING))
-        .filter(objects::heartbeat_at.le(now - grace_ms));
+        .filter(objects::heartbeat_at.le(now - silence_ms));
     Ok(diesel::update(silent)
         .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
         .execute(conn)?
@@ -107,12 +93,13 @@ struct KeyRow {
     video_id: VideoId,
 }
 
-/// Condemned uploads whose removal a crash interrupted: rows to delete that are no purge's.
-pub fn condemned(conn: &mut AnyConn) -> QueryResult<Vec<ObjectKey>> {
+/// Condemned uploads whose removal a crash interrupted, in pages by object id: rows to delete that are no purge's.
+pub fn condemned(conn: &mut AnyConn, after: &str) -> QueryResult<Vec<ObjectKey>> {
     let rows: Vec<KeyRow> = diesel::sql_query(
         "SELECT object_id, video_id FROM objects o WHERE state = 'deleting' \
-         AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.video_id = o.video_id) ORDER BY object_id LIMIT $1",
+         AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.video_id = o.video_id) AND object_id > $1 ORDER BY object_id LIMIT $2",
     )
+    .bind::<Text, _>(after)
     .bind::<BigInt, _>(PAGE)
     .load(conn)?;
     Ok(rows

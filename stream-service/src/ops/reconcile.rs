@@ -28,7 +28,9 @@ const MANY_LOST: usize = 10;
 pub async fn reconcile(state: &State, dry_run: bool) -> Result<StoreReport, ApiError> {
     let mut report = StoreReport::default();
     finish_purges(state, dry_run, &mut report).await?;
-    report.stale_uploads = uploads::expire(state, dry_run, state.orphan_grace).await?.count;
+    let expired = uploads::expire(state, dry_run, state.orphan_grace).await?;
+    report.stale_uploads = expired.count;
+    report.failed += expired.failed;
     remove_orphans(state, dry_run, &mut report).await?;
     report_lost(state, dry_run, &mut report).await?;
     Ok(report)

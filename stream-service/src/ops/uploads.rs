@@ -1,49 +1,82 @@
 //! Removing uploads that nobody continues: their process was killed, or lost its database.
 
 use super::in_store;
-use crate::{ledger::sweep, state::State, store::ObjectKey};
-use common::{db::DbError, error::ApiError, ids::Id, messages::Swept};
+use crate::{
+    ledger::sweep::{self, SILENCE_MS},
+    state::State,
+    store::ObjectKey,
+};
+use common::{
+    db::{Backend, DbError},
+    error::ApiError,
+    ids::Id,
+};
+use log::error;
 use std::time::Duration;
 
-/// Removes (or with `dry_run` counts) uploads that have been silent for `grace` and whose process is not known to live.
-pub async fn expire(state: &State, dry_run: bool, grace: Duration) -> Result<Swept, ApiError> {
+/// What a sweep did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expired {
+    /// Removed (or to be removed).
+    pub count: u64,
+    /// Could not be removed this time.
+    pub failed: u64,
+}
+
+/// At the start, before the first upload: a SQLite file has one process, so every upload in it has lost its own.
+pub async fn expire_at_start(state: &State) -> Result<Expired, ApiError> {
+    let alone = state.db.backend() == Backend::Sqlite;
+    sweep(state, false, if alone { 0 } else { SILENCE_MS }).await
+}
+
+/// Removes (or with `dry_run` counts) uploads that have been silent for `grace`, and for as long as nothing that lives is.
+pub async fn expire(state: &State, dry_run: bool, grace: Duration) -> Result<Expired, ApiError> {
     let grace_ms = i64::try_from(grace.as_millis()).unwrap_or(i64::MAX);
-    let mut count = if dry_run { 0 } else { resume(state).await? };
+    sweep(state, dry_run, grace_ms.max(SILENCE_MS)).await
+}
+
+async fn sweep(state: &State, dry_run: bool, silence_ms: i64) -> Result<Expired, ApiError> {
+    let mut expired = Expired::default();
+    if !dry_run {
+        resume(state, &mut expired).await?;
+    }
     let mut after = String::new();
     loop {
-        let (start, ours) = (after.clone(), state.uploads.objects());
+        let start = after.clone();
         let page = state
             .db
-            .read(move |conn| Ok::<_, DbError>(sweep::silent_uploads(conn, &start, grace_ms, &ours)?));
-        let (silent, last) = page.await?;
+            .read(move |conn| Ok::<_, DbError>(sweep::silent_uploads(conn, &start, silence_ms)?));
+        let (mut silent, last) = page.await?;
+        // Looked up after the rows were read: an upload is registered before its row is written, and for longer than that is
+        // `writing`. The other way round, an upload that begins in between would be taken for somebody else's.
+        let ours = state.uploads.objects();
+        silent.retain(|key| !ours.contains(&key.object));
         for key in silent {
-            if dry_run || remove(state, key, grace_ms).await? {
-                count += 1;
+            if dry_run {
+                expired.count += 1;
+            } else if condemn(state, &key, silence_ms).await? {
+                note(&mut expired, &key, erase(state, &key).await);
             }
         }
         match last {
             Some(last) => after = last.as_str().to_owned(),
-            None => return Ok(Swept { count }),
+            None => return Ok(expired),
         }
     }
 }
 
-/// Condemns the row first: from then on the upload can't end well, should it live after all.
-async fn remove(state: &State, key: ObjectKey, grace_ms: i64) -> Result<bool, ApiError> {
+/// From then on the upload can't end well, should it live after all.
+async fn condemn(state: &State, key: &ObjectKey, silence_ms: i64) -> Result<bool, ApiError> {
     let object = key.object.clone();
-    let condemned = state
+    Ok(state
         .db
-        .write(move |conn| Ok::<_, DbError>(sweep::condemn(conn, &object, grace_ms)?))
-        .await?;
-    if condemned {
-        erase(state, key).await?;
-    }
-    Ok(condemned)
+        .write(move |conn| Ok::<_, DbError>(sweep::condemn(conn, &object, silence_ms)?))
+        .await?)
 }
 
-async fn erase(state: &State, key: ObjectKey) -> Result<(), ApiError> {
-    let object: Id = key.object.clone();
-    in_store(state, move |store| store.remove(&key)).await?;
+async fn erase(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+    let (object, removed): (Id, ObjectKey) = (key.object.clone(), key.clone());
+    in_store(state, move |store| store.remove(&removed)).await?;
     Ok(state
         .db
         .write(move |conn| Ok::<_, DbError>(sweep::erase(conn, &object)?))
@@ -51,16 +84,31 @@ async fn erase(state: &State, key: ObjectKey) -> Result<(), ApiError> {
 }
 
 /// Ends removals that a crash interrupted.
-async fn resume(state: &State) -> Result<u64, ApiError> {
-    let mut count = 0;
+async fn resume(state: &State, expired: &mut Expired) -> Result<(), ApiError> {
+    let mut after = String::new();
     loop {
-        let left = state.db.read(|conn| Ok::<_, DbError>(sweep::condemned(conn)?)).await?;
-        if left.is_empty() {
-            return Ok(count);
-        }
+        let start = after.clone();
+        let left = state
+            .db
+            .read(move |conn| Ok::<_, DbError>(sweep::condemned(conn, &start)?))
+            .await?;
+        let Some(last) = left.last() else {
+            return Ok(());
+        };
+        after = last.object.as_str().to_owned();
         for key in left {
-            erase(state, key).await?;
-            count += 1;
+            note(expired, &key, erase(state, &key).await);
+        }
+    }
+}
+
+/// One that can't be removed does not keep the others: its row says that it has to go.
+fn note(expired: &mut Expired, key: &ObjectKey, erased: Result<(), ApiError>) {
+    match erased {
+        Ok(()) => expired.count += 1,
+        Err(error) => {
+            expired.failed += 1;
+            error!(video_id = key.video; "The dead upload {key} can't be removed: {error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 //! one being filled.
 
 use crate::{
+    ledger::Barred,
     metrics::StreamMetrics,
     state::State,
     store::{Incoming, ObjectKey, StoreError},
@@ -147,7 +148,9 @@ pub fn store_error(error: StoreError) -> ApiError {
         StoreError::Full(_) => {
             ApiError::new(Code::StorageFull, "There is no space left for this video.").because(error)
         }
-        StoreError::Missing | StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
+        // Its file was removed under it: by the sweep of another process that took it for dead.
+        StoreError::Missing => super::barred(Barred::Forgotten).because(error),
+        StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
     }
 }
 

@@ -221,8 +221,56 @@ fn promise_2_an_upload_of_another_process_is_left_for_as_long_as_it_says_that_it
             VideoId::random()
         ))
         .await;
-        let expired = app.client().expire_uploads(REAL).await.unwrap().count;
-        // A SQLite file has one process, and this upload is not among its own.
-        assert_eq!(expired, u64::from(app.db.backend() == common::db::Backend::Sqlite));
+        assert_eq!(app.client().expire_uploads(REAL).await.unwrap().count, 0);
+        app.sql("UPDATE objects SET heartbeat_at = heartbeat_at - 31000").await;
+        assert_eq!(app.client().expire_uploads(REAL).await.unwrap().count, 1);
+    });
+}
+
+#[test]
+fn promise_2_uploads_beside_sweeps_that_never_rest_all_arrive() {
+    on_each_app(|app| async move {
+        let over = std::cell::Cell::new(false);
+        let sweep = async {
+            let mut sweeps = 0;
+            while !over.get() {
+                app.client().expire_uploads(REAL).await.unwrap();
+                app.client().reconcile(REAL).await.unwrap();
+                sweeps += 1;
+            }
+            sweeps
+        };
+        let upload = async {
+            let uploaders = (0..4u8).map(|_| async {
+                for size in 0..40 {
+                    app.stored(3_000 + size).await;
+                }
+            });
+            futures_util::future::join_all(uploaders).await;
+            over.set(true);
+        };
+        let (sweeps, ()) = tokio::join!(sweep, upload);
+        assert!(sweeps > 5, "only {sweeps} sweeps ran beside the uploads");
+        assert_eq!(app.files().len(), 160);
+    });
+}
+
+#[test]
+fn an_upload_whose_file_was_removed_as_dead_is_told_so() {
+    on_each_app(|app| async move {
+        let video = VideoId::random();
+        let mut socket = begin_large(&app, &video).await;
+        // As the sweep of a process that hears nothing of this one.
+        app.sql(&format!(
+            "UPDATE objects SET state = 'deleting' WHERE video_id = '{video}'"
+        ))
+        .await;
+        std::fs::remove_file(app.files().remove(0)).unwrap();
+        use tokio::io::AsyncWriteExt;
+        socket.write_all(&clip(600_000, 1)[300_000..]).await.unwrap();
+        let answer = crate::upload::read_head(&mut socket).await;
+        assert!(answer.starts_with("HTTP/1.1 409"), "{answer}");
+        assert_eq!(app.client().expire_uploads(REAL).await.unwrap().count, 1);
+        app.nothing_is_left().await;
     });
 }
