@@ -44,15 +44,28 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     let state = state::State::new(config, platform, &db, &relay)?;
     // First listen, then load: a session that ends in between is heard of.
     let ended = platform.bus.subscribe(&Subject::SessionsRevoked);
-    platform.spawn(state.sessions.clone().follow(ended, platform.drain.clone()));
+    let (sessions, drain, mut first) = (state.sessions.clone(), platform.drain.clone(), Some(ended));
+    platform.spawn_loop("api-service: sessions that end", move || {
+        sessions.clone().follow(first.take(), drain.clone())
+    });
     let loaded = state.sessions.load(config.api.max_sessions_cached).await;
     let loaded = loaded.map_err(|error| StartError::Other(format!("database.api: {error}")))?;
     log::info!("Loaded {loaded} sessions");
-    let clients = platform.clients.clone();
-    platform.spawn(outbox::relay(db.clone(), relay, platform.drain.clone(), move |entry| {
+    let (clients, outbox_db, drain) = (platform.clients.clone(), db.clone(), platform.drain.clone());
+    platform.spawn_loop("api-service: outbox", move || {
         let clients = clients.clone();
-        async move { delivery::deliver(&clients, entry).await }
-    }));
+        outbox::relay(outbox_db.clone(), relay.clone(), drain.clone(), move |entry| {
+            let clients = clients.clone();
+            async move { delivery::deliver(&clients, entry).await }
+        })
+    });
+    let sweeper = state.clone();
+    platform.spawn(async move {
+        // A process that ended while it deleted an account is replaced by this one; the periodic sweep comes later.
+        if let Err(error) = handlers::me::purge_left_behind(&sweeper, None).await {
+            log::warn!("Videos of deleted accounts are left to the next sweep: {error}");
+        }
+    });
     state.passwords.register(&platform.metrics);
     let ready: Check = Arc::new(move || {
         let db = db.clone();

@@ -170,8 +170,14 @@ impl Sessions {
         self.bus.publish(&Subject::SessionsRevoked, &message);
     }
 
-    /// Listens for sessions that ended in another process, until the drain begins.
-    pub async fn follow(self, mut ended: Subscription, drain: Drain) {
+    /// Listens for sessions that ended in another process, until the drain begins. Without a subscription from before the
+    /// sessions were loaded it makes one and forgets what it may have missed.
+    pub async fn follow(self, ended: Option<Subscription>, drain: Drain) {
+        let mut ended = ended.unwrap_or_else(|| {
+            let ended = self.bus.subscribe(&Subject::SessionsRevoked);
+            self.cache.clear();
+            ended
+        });
         loop {
             let message = tokio::select! {
                 () = drain.begun() => return,

@@ -9,8 +9,9 @@ use common::messages::{
 use serde::Deserialize;
 use serde_json::json;
 
+use super::me::purge_left_behind;
 use crate::auth::unauthenticated;
-use crate::ops::{lists, media, purge, sessions};
+use crate::ops::{accounts, lists, media, purge, sessions};
 use crate::state::State;
 
 /// Sessions one question may name.
@@ -136,17 +137,21 @@ pub async fn videos(
     Ok(web::Json(page))
 }
 
+/// Ends what waited too long for its upload, and what a deleted account left behind.
 pub async fn expire_videos(body: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
     if body.dry_run {
         let count = state
             .db
-            .read(|conn| Ok::<_, ApiError>(media::count_overdue(conn, UPLOAD_GRACE)?))
+            .read(|conn| {
+                let overdue = media::count_overdue(conn, UPLOAD_GRACE)?;
+                Ok::<_, ApiError>(overdue + accounts::count_left_behind(conn)?)
+            })
             .await?;
         return Ok(web::Json(Swept {
             count: u64::try_from(count).unwrap_or(0),
         }));
     }
-    let mut count = 0;
+    let mut count = purge_left_behind(&state, None).await?;
     loop {
         let ended = state
             .db

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::error::ApiError;
 use common::http::Page;
+use common::ids::Id;
 use common::messages::VideoState;
 use serde::Deserialize;
 use serde_json::json;
@@ -124,17 +125,35 @@ pub async fn delete(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     check_own_password(&state, &request, &me, body.into_inner().password).await?;
-    let (id, operation) = (me.user.clone(), operation());
-    let farewell = state
-        .db
-        .write(move |conn| accounts::delete(conn, &id, &operation))
-        .await?;
-    state.sessions.ended(&me.user, farewell.sessions);
-    for video in &farewell.trashed {
-        state.media_changed(video);
+    let id = me.user.clone();
+    let sessions = state.db.write(move |conn| accounts::delete(conn, &id)).await?;
+    state.sessions.ended(&me.user, sessions);
+    log::info!(user_id = me.user; "Deleted account {}", me.user);
+    if let Err(error) = purge_left_behind(&state, Some(&me.user)).await {
+        // The account is gone nevertheless.
+        log::warn!(user_id = me.user; "Videos of deleted account {} are left to the next sweep: {error}", me.user);
     }
-    log::info!(user_id = me.user, videos = farewell.trashed.len(); "Deleted account {}", me.user);
     Ok(HttpResponse::Accepted().cookie(state.cookies.leave()).json(json!({})))
+}
+
+/// Has the videos of deleted accounts (of one of them) purged; gives how many. Goes on where a crash or a caller that left
+/// ended it.
+pub async fn purge_left_behind(state: &State, of: Option<&Id>) -> Result<u64, ApiError> {
+    let mut count = 0;
+    loop {
+        let (of, operation) = (of.cloned(), operation());
+        let (trashed, more) = state
+            .db
+            .write(move |conn| accounts::purge_left_behind(conn, of.as_ref(), &operation))
+            .await?;
+        count += trashed.len() as u64;
+        for video in &trashed {
+            state.media_changed(video);
+        }
+        if !more {
+            return Ok(count);
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,6 +18,9 @@ use crate::views::{Profile, User, Visibility};
 /// `users.role` of everybody else.
 const USER: &str = "user";
 
+/// Videos of deleted accounts that one transaction moves to the trash: a tenth of a second.
+const PURGE_BATCH: i64 = 500;
+
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = users)]
 pub struct UserRow {
@@ -193,14 +196,9 @@ pub fn set_password(
     Ok(sessions::end_all(conn, id, keep)?)
 }
 
-/// What a deleted account leaves to be told.
-pub struct Farewell {
-    pub sessions: Vec<Id>,
-    pub trashed: Vec<VideoId>,
-}
-
-/// Deletes an account: sessions end, comments go, videos are to be purged at once. The name stays reserved.
-pub fn delete(conn: &mut AnyConn, id: &Id, operation: &OperationId) -> Result<Farewell, ApiError> {
+/// Closes an account for good: sessions end (those are given), comments go. The name stays reserved. Its videos follow in
+/// transactions of their own, see [`purge_left_behind`]: nobody else can write while one runs, and they may be many.
+pub fn delete(conn: &mut AnyConn, id: &Id) -> Result<Vec<Id>, ApiError> {
     let now = now_ms(conn)?;
     // First: whoever makes something for this account now waits for us and then finds it deleted.
     let live = users::table
@@ -221,18 +219,62 @@ pub fn delete(conn: &mut AnyConn, id: &Id, operation: &OperationId) -> Result<Fa
     }
     let sessions = sessions::end_all(conn, id, None)?;
     comments::remove_all_of(conn, id)?;
-    let own: Vec<VideoId> = videos::table
-        .filter(videos::owner_id.eq(id.as_str()))
-        .order(videos::id)
-        .select(videos::id)
-        .load(conn)?;
-    let mut trashed = Vec::with_capacity(own.len());
-    for video in own {
-        if trash::trash(conn, &video, id, Keep::No, operation)?.1 {
-            trashed.push(video);
+    Ok(sessions)
+}
+
+/// How many videos of deleted accounts are not yet to be purged: a crash came between the account and its videos.
+pub fn count_left_behind(conn: &mut AnyConn) -> QueryResult<i64> {
+    let now = now_ms(conn)?;
+    videos::table
+        .inner_join(users::table)
+        .filter(users::deleted_at.is_not_null())
+        .filter(videos::state.ne(VideoState::Purging.name()))
+        .filter(
+            videos::state
+                .ne(VideoState::Trashed.name())
+                .or(videos::purge_at.gt(now)),
+        )
+        .count()
+        .get_result(conn)
+}
+
+/// Has up to a batch of them purged (those of one account, if it is named). Gives those that changed, and whether there
+/// may be more.
+pub fn purge_left_behind(
+    conn: &mut AnyConn,
+    of: Option<&Id>,
+    operation: &OperationId,
+) -> Result<(Vec<VideoId>, bool), ApiError> {
+    let now = now_ms(conn)?;
+    let mut left = videos::table
+        .inner_join(users::table)
+        .filter(users::deleted_at.is_not_null())
+        .filter(videos::state.ne(VideoState::Purging.name()))
+        .filter(
+            videos::state
+                .ne(VideoState::Trashed.name())
+                .or(videos::purge_at.gt(now)),
+        )
+        .select((videos::id, videos::owner_id))
+        .order((videos::owner_id, videos::created_at, videos::id))
+        .limit(PURGE_BATCH)
+        .into_boxed();
+    if let Some(owner) = of {
+        left = left.filter(videos::owner_id.eq(owner.as_str()));
+    }
+    let left: Vec<(VideoId, Id)> = left.load(conn)?;
+    let more = i64::try_from(left.len()).is_ok_and(|count| count == PURGE_BATCH);
+    let mut trashed = Vec::with_capacity(left.len());
+    for (video, owner) in left {
+        match trash::trash(conn, &video, &owner, Keep::No, operation) {
+            Ok((_, true)) => trashed.push(video),
+            Ok((_, false)) => {}
+            // Somebody else was faster, and its purge is over.
+            Err(error) if error.code() == Code::NotFound => {}
+            Err(error) => return Err(error),
         }
     }
-    Ok(Farewell { sessions, trashed })
+    Ok((trashed, more))
 }
 
 /// Whether there is an operator.

@@ -10,7 +10,7 @@ use common::time::Timestamp;
 use diesel::prelude::*;
 
 use super::messages;
-use super::videos::{Found, VideoRow, lock, not_found, own};
+use super::videos::{Found, VideoRow, hold_account, lock, not_found, own};
 use crate::schema::{deletions, videos};
 use crate::views::{Deletion, DeletionState, FinalReceipt};
 
@@ -107,6 +107,7 @@ fn hasten(conn: &mut AnyConn, row: &mut VideoRow, now: i64, operation: &Operatio
 
 /// Brings a trashed video of `owner` back as it was; 409 when it is not in the trash or its purge has begun.
 pub fn restore(conn: &mut AnyConn, id: &VideoId, owner: &Id, operation: &OperationId) -> Result<Found, ApiError> {
+    hold_account(conn, owner)?;
     lock(conn, id)?;
     let found = own(conn, id, owner);
     let (mut row, author) = match found {

@@ -1,9 +1,13 @@
 //! `/api/v1/users/me`: one's own account.
 
+use std::time::Duration;
+
+use common::db::Backend;
+use common::testing::eventually;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{PASSWORD, each};
+use crate::app::{App, PASSWORD, each};
 
 #[test]
 fn what_is_shown_can_be_changed_and_taken_away() {
@@ -106,6 +110,79 @@ fn a_deleted_account_takes_its_things_along_and_keeps_its_name() {
         app.report(&format!("/internal/videos/{hers}/purge/begin"), json!({}))
             .await
             .expect(200);
+    });
+}
+
+/// Not yet to be purged.
+const LEFT: &str = "SELECT COUNT(*) AS n FROM videos WHERE state <> 'trashed' OR purge_at > $now";
+
+async fn left(app: &App) -> i64 {
+    let now = common::time::Timestamp::now().millis() + 1_000;
+    app.count(&LEFT.replace("$now", &now.to_string())).await
+}
+
+/// Makes one video of these the one that can't be changed; `None` ends that.
+async fn block(app: &App, video: Option<&str>) {
+    let statement = match (app.backend(), video) {
+        (Backend::Sqlite, Some(id)) => format!(
+            "CREATE TRIGGER blocked BEFORE UPDATE ON videos WHEN NEW.id = '{id}' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        ),
+        (Backend::Sqlite, None) => "DROP TRIGGER blocked".to_owned(),
+        (Backend::Postgres, Some(id)) => {
+            format!("ALTER TABLE videos ADD CONSTRAINT blocked CHECK (id <> '{id}' OR state = 'ready')")
+        }
+        (Backend::Postgres, None) => "ALTER TABLE videos DROP CONSTRAINT blocked".to_owned(),
+    };
+    app.sql(&statement).await;
+}
+
+#[test]
+fn an_account_is_closed_before_its_many_videos_go_and_none_is_forgotten() {
+    each(async |app| {
+        let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+        let first = ann.publish("First").await;
+        let his = bob.publish("His").await;
+        ann.trash(&ann.publish("Trashed").await).await.expect(202);
+        app.sql(&format!(
+            "INSERT INTO videos SELECT 'v' || CAST(10000000000 + n.i AS TEXT), owner_id, title, title_key, description, \
+             search_text, visibility, state, trashed_from, failure, size_bytes, sha256, mime, duration_ms, width, height, \
+             codecs, created_at, ready_at, upload_until, purge_at, version, grant_version, comment_count FROM videos, \
+             (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) SELECT i FROM n) n \
+             WHERE id = '{first}'"
+        ))
+        .await;
+        assert_eq!(left(app).await, 1103);
+        // As a crash in between would leave it: some videos are gone, others not.
+        block(app, Some("v10000001100")).await;
+        let leave = json!({ "password": PASSWORD });
+        ann.call(Method::DELETE, "/api/v1/users/me", leave).await.expect(202);
+        ann.get("/api/v1/users/me").await.problem(401, "unauthenticated");
+        let after = left(app).await;
+        assert_eq!(after, 103, "two transactions of 500 were kept");
+        block(app, None).await;
+        let sweep = async |dry: bool| {
+            let body = json!({ "dryRun": dry });
+            let answer = app.report("/internal/videos/expire", body).await.expect(200);
+            answer["count"].as_i64().unwrap()
+        };
+        assert_eq!(sweep(true).await, after - 1);
+        assert_eq!(left(app).await, after);
+        assert_eq!((sweep(false).await, sweep(false).await), (after - 1, 0));
+        assert_eq!(left(app).await, 1);
+        bob.video(&his).await.expect(200);
+        let told = "SELECT COUNT(DISTINCT key) AS n FROM outbox WHERE kind = ";
+        for kind in ["'hide'", "'purge-job'"] {
+            assert_eq!(app.count(&format!("{told}{kind}")).await, 1102, "{kind}");
+        }
+        // What a process that ended left is found by the next one as it starts.
+        app.sql(&format!("UPDATE users SET deleted_at = $now WHERE id = '{}'", bob.id))
+            .await;
+        let next = app.copy(|_| {}).await;
+        eventually("nothing is left", Duration::from_secs(10), || async {
+            (left(app).await == 0).then_some(())
+        })
+        .await;
+        next.stop().await;
     });
 }
 

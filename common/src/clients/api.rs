@@ -85,7 +85,7 @@ impl ApiClient {
             .await
     }
 
-    /// Ends what waited too long for its upload.
+    /// Ends what waited too long for its upload, and has what deleted accounts left purged.
     pub async fn expire_videos(&self, sweep: Sweep) -> Result<Swept, ClientError> {
         self.0.post("/internal/videos/expire", &sweep).await
     }

@@ -13,6 +13,8 @@ CREATE TABLE users (
     created_at    BIGINT NOT NULL,
     deleted_at    BIGINT
 );
+-- The sweep of what deleted accounts left.
+CREATE INDEX users_by_deletion ON users (deleted_at) WHERE deleted_at IS NOT NULL;
 
 -- Sessions; of the token only its SHA-256 is kept.
 CREATE TABLE sessions (
