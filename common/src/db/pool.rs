@@ -149,6 +149,9 @@ impl Db {
     /// Does the database answer? For /readyz. What was read a moment ago is answer enough: a process whose connections are
     /// all at work is busy, not away.
     pub async fn ready(&self) -> Result<(), DbError> {
+        if matches!(&self.writes, Writes::Writer(writer) if writer.is_dead()) {
+            return Err(DbError::Unavailable("the writer has stopped".into()));
+        }
         if self.reads.answered_within(READY_WITHIN) {
             return Ok(());
         }

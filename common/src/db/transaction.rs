@@ -53,6 +53,21 @@ pub(super) fn commit(conn: &mut AnyConn) -> diesel::QueryResult<()> {
     }
 }
 
+/// Undoes everything but the outermost transaction: a panic inside of `conn.transaction(…)` leaves its savepoints open.
+pub(super) fn undo_nested(conn: &mut AnyConn) -> diesel::QueryResult<()> {
+    loop {
+        let status = match conn {
+            AnyConn::Sqlite(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+            AnyConn::Postgres(conn) => AnsiTransactionManager::transaction_manager_status_mut(conn),
+        };
+        match status.transaction_depth()?.map(std::num::NonZeroU32::get) {
+            Some(1) => return Ok(()),
+            Some(_) => AnyConn::rollback_transaction(conn)?,
+            None => return Err(diesel::result::Error::NotInTransaction),
+        }
+    }
+}
+
 /// A panic may have left statements or savepoints open: the connection goes, which rolls everything back.
 pub(super) fn panicked(slot: &mut Slot, panic: &(dyn std::any::Any + Send)) -> DbError {
     slot.broken = true;

@@ -1,12 +1,13 @@
 //! SQLite's one writer: a thread that owns the writing connection and commits together what waits together.
 //!
 //! A commit costs a sync of the disk however little it changes, so a hundred small changes that arrive at once share one. Each
-//! runs in its own savepoint: one that fails is undone alone, and every answer is given after the commit. A change that is
-//! alone is committed at once; nobody waits for company.
+//! runs in its own savepoint: one that fails or panics is undone alone, and every answer is given after the commit, also that
+//! of a change that was undone: what made it fail may have been another change of the same commit. A change that is alone is
+//! committed at once; nobody waits for company.
 
 use super::connect::Slot;
 use super::lane::Lane;
-use super::transaction::{checked, commit, panicked};
+use super::transaction::{checked, commit, panicked, undo_nested};
 use super::{AnyConn, DbError, DbOptions};
 use diesel::connection::TransactionManager;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -149,7 +150,12 @@ impl Writer {
             // It has begun: its end is the answer.
             Err(_) => answer.await,
         };
-        answered.unwrap_or_else(|_| Err(DbError::Unavailable("the writer has stopped".into()).into()))
+        answered.unwrap_or_else(|_| Err(DbError::Unavailable("the writer failed, nothing was changed".into()).into()))
+    }
+
+    /// The thread is gone, which only a bug can do.
+    pub(super) fn is_dead(&self) -> bool {
+        self.queue.is_closed()
     }
 
     #[cfg(feature = "testing")]
@@ -160,8 +166,15 @@ impl Writer {
 
 fn work(lane: &Lane, mut changes: mpsc::Receiver<Box<dyn Change>>) {
     while let Some(change) = changes.blocking_recv() {
-        if change.take() {
-            together(lane, change, &mut changes);
+        // A panic here (that of a closure is caught where it runs) fails the changes of one commit: their connection is thrown
+        // away with its transaction. The thread lives as long as its queue.
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            if change.take() {
+                together(lane, change, &mut changes);
+            }
+        }));
+        if worked.is_err() {
+            log::error!("The database's writer panicked; it goes on with another connection");
         }
     }
 }
@@ -173,23 +186,27 @@ fn together(lane: &Lane, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Bo
         Err(error) => return first.fail(error),
     };
     let started = Instant::now();
-    let mut kept = Vec::new();
+    let mut group = Group::default();
     let mut next = Some(first);
     while let Some(mut change) = next.take() {
         match in_savepoint(&mut slot, change.as_mut()) {
-            Ok(true) => kept.push(change),
-            Ok(false) => change.answer(),
+            Ok(Ran::Keep | Ran::Undo) => group.ran.push(change),
+            // Its connection serves this commit and no other.
+            Ok(Ran::Panicked) => {
+                group.panicked = Some(change);
+                break;
+            }
             Err(broken) => {
                 // The whole transaction is gone, with the changes before this one: they may be repeated.
                 slot.broken = true;
-                kept.into_iter().for_each(|change| change.fail(DbError::Overloaded));
-                return match broken {
+                match broken {
                     Some(error) => change.fail(error),
-                    None => change.answer(),
-                };
+                    None => group.panicked = Some(change),
+                }
+                return group.fail(&DbError::Overloaded);
             }
         }
-        if kept.len() < MAX_TOGETHER && started.elapsed() < MAX_DELAY {
+        if group.ran.len() < MAX_TOGETHER && started.elapsed() < MAX_DELAY {
             next = std::iter::from_fn(|| changes.try_recv().ok()).find(|change| change.take());
         }
     }
@@ -197,24 +214,50 @@ fn together(lane: &Lane, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Bo
         Ok(()) => {
             // The connection is free before anybody goes on.
             drop(slot);
-            kept.into_iter().for_each(|change| change.answer());
+            group.answer();
         }
-        Err(error) => kept.into_iter().for_each(|change| change.fail(error.clone())),
+        Err(error) => group.fail(&error),
     }
 }
 
-/// Says whether the change is kept. An error: the transaction can't be trusted any more (SQLite ends it by itself when the
+/// The changes of one commit, in their order.
+#[derive(Default)]
+struct Group {
+    ran: Vec<Box<dyn Change>>,
+    /// The last one, whose own answer stands whatever becomes of the commit.
+    panicked: Option<Box<dyn Change>>,
+}
+
+impl Group {
+    fn answer(self) {
+        for change in self.ran.into_iter().chain(self.panicked) {
+            answer(change);
+        }
+    }
+
+    fn fail(self, error: &DbError) {
+        self.ran.into_iter().for_each(|change| change.fail(error.clone()));
+        self.panicked.into_iter().for_each(answer);
+    }
+}
+
+/// The answer of a caller that went away is dropped here; a drop that panics must not keep the others from theirs.
+fn answer(change: Box<dyn Change>) {
+    if catch_unwind(AssertUnwindSafe(|| change.answer())).is_err() {
+        log::error!("The drop of an answer of the database panicked");
+    }
+}
+
+/// Says what became of the change. An error: the transaction can't be trusted any more (SQLite ends it by itself when the
 /// disk is full), and what the caller is told unless the closure has said it.
-fn in_savepoint(slot: &mut Slot, change: &mut dyn Change) -> Result<bool, Option<DbError>> {
+fn in_savepoint(slot: &mut Slot, change: &mut dyn Change) -> Result<Ran, Option<DbError>> {
     let as_error = |error: diesel::result::Error| Some(DbError::from(error));
     AnyConn::begin_transaction(&mut slot.conn).map_err(as_error)?;
-    match change.run(slot) {
-        Ran::Keep => AnyConn::commit_transaction(&mut slot.conn)
-            .map(|()| true)
-            .map_err(as_error),
-        Ran::Undo => AnyConn::rollback_transaction(&mut slot.conn)
-            .map(|()| false)
-            .map_err(|_| None),
-        Ran::Panicked => Err(None),
+    let ran = change.run(slot);
+    match ran {
+        Ran::Keep => AnyConn::commit_transaction(&mut slot.conn).map_err(as_error)?,
+        Ran::Undo => AnyConn::rollback_transaction(&mut slot.conn).map_err(|_| None)?,
+        Ran::Panicked => undo_nested(&mut slot.conn).map_err(|_| None)?,
     }
+    Ok(ran)
 }
