@@ -24,6 +24,7 @@ pub mod process;
 pub mod request;
 pub mod serve;
 pub mod service;
+pub mod supervise;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -18,6 +18,7 @@ use crate::health::{self, Check, Detail, Health};
 use crate::metrics::Metrics;
 use crate::request::Context;
 use crate::serve::{self, Bounds, Configure, Listener};
+use crate::supervise::supervise;
 
 /// Why a process does not start. Exit code 2 for what a person must mend in the configuration, 1 otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,18 @@ impl Platform {
     /// Runs `task` on this thread until it ends by itself; it must watch `drain`. The process waits for it at the end.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         drop(self.tasks.spawn_local(task));
+    }
+}
+
+impl Platform {
+    /// Runs a loop that `start` begins, on this thread, until it ends after the drain has begun; one that panics or ends before is
+    /// begun again. It must watch `drain`, and the process waits for it at the end.
+    pub fn spawn_loop<F, Fut>(&self, name: &'static str, start: F)
+    where
+        F: FnMut() -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        self.spawn(supervise(name, self.drain.clone(), start));
     }
 }
 

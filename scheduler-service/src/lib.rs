@@ -57,15 +57,15 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         wake: parts.wake.clone(),
         cookie: common::http::CookieName::of(&config.server.public_url),
     };
-    platform.spawn(runner::run(
-        parts,
-        Limits::new(&config.scheduler, config.server.drain_timeout.0),
-    ));
-    platform.spawn(forget::run(
-        db.clone(),
-        platform.drain.clone(),
-        config.scheduler.keep_finished.0,
-    ));
+    let limits = Limits::new(&config.scheduler, config.server.drain_timeout.0);
+    // What a runner that panicked left running stops at its lease; then the next one takes it.
+    platform.spawn_loop("scheduler-service: jobs", move || {
+        runner::run(parts.clone(), limits.clone())
+    });
+    let (forget_db, drain, keep) = (db.clone(), platform.drain.clone(), config.scheduler.keep_finished.0);
+    platform.spawn_loop("scheduler-service: old jobs", move || {
+        forget::run(forget_db.clone(), drain.clone(), keep)
+    });
     let ready = move || -> futures_util::future::BoxFuture<'static, Result<(), String>> {
         let db = db.clone();
         Box::pin(async move { db.ready().await.map_err(|error| error.to_string()) })

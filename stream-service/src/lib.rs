@@ -121,17 +121,30 @@ async fn mend(state: &State) {
 
 fn spawn_loops(state: &State) {
     let (platform, api) = (&state.platform, state.platform.clients.api.clone());
-    platform.spawn(outbox::relay(
-        state.db.clone(),
-        state.relay.clone(),
-        platform.drain.clone(),
-        move |entry| {
+    let relayed = state.clone();
+    platform.spawn_loop("stream-service: outbox", move || {
+        let (state, api) = (relayed.clone(), api.clone());
+        outbox::relay(state.db, state.relay, state.platform.drain, move |entry| {
             let api = api.clone();
             async move { deliver::deliver(&api, entry).await }
-        },
-    ));
-    platform.spawn(watch::sessions(state.clone()));
-    platform.spawn(watch::sessions_again(state.clone()));
-    platform.spawn(watch::media(state.clone()));
-    platform.spawn(watch::media_again(state.clone()));
+        })
+    });
+    let watched = state.clone();
+    platform.spawn_loop("stream-service: sessions that end", move || {
+        watch::sessions(watched.clone())
+    });
+    let watched = state.clone();
+    platform.spawn_loop("stream-service: sessions, asked for", move || {
+        watch::sessions_again(watched.clone())
+    });
+    let watched = state.clone();
+    platform.spawn_loop("stream-service: media that changes", move || {
+        // What was known may have changed while nobody listened.
+        watched.entries.clear();
+        watch::media(watched.clone())
+    });
+    let watched = state.clone();
+    platform.spawn_loop("stream-service: media, asked for", move || {
+        watch::media_again(watched.clone())
+    });
 }
