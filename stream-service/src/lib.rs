@@ -89,6 +89,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         instance: Id::now(),
         proxies: Arc::new(state::trusted_proxies(&config.server.trusted_proxies)?),
         max_upload: config.stream.max_upload.0,
+        min_free: config.stream.min_free.0,
         stall_timeout: config.stream.stall_timeout.0,
         orphan_grace: config.stream.orphan_grace.0,
     })

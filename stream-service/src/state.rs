@@ -47,6 +47,8 @@ pub struct State {
     pub instance: Id,
     pub proxies: Arc<TrustedProxies>,
     pub max_upload: u64,
+    /// Room that uploads leave on the file system of the store.
+    pub min_free: u64,
     pub stall_timeout: Duration,
     /// Nothing younger is an orphan.
     pub orphan_grace: Duration,

@@ -116,6 +116,13 @@ impl Store {
         }
     }
 
+    /// Bytes that the file system of the store has left for us.
+    pub fn free(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.free(),
+        }
+    }
+
     /// The groups that [`Store::list`] lists, in order: a bounded way through a store of any size.
     pub fn groups(&self) -> Result<Vec<String>, StoreError> {
         match self {

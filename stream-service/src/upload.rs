@@ -30,7 +30,7 @@ use std::{convert::Infallible, time::Duration};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-pub use sink::{blocking, too_large};
+pub use sink::{blocking, check_room, too_large};
 pub use source::Body;
 
 /// How often a running upload says so in the ledger.

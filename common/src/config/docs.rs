@@ -119,6 +119,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "Sign-ins that may wait for a hasher; more are answered 503. Registrations get a quarter of it.",
     ),
     ("stream.max_upload", "Largest video."),
+    (
+        "stream.min_free",
+        "Uploads are refused when the store's file system has less room left: deletions need some.",
+    ),
     ("stream.rate", "Requests per second and client."),
     ("stream.burst", "Requests a client may send at once after a pause."),
     (

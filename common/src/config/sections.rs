@@ -135,6 +135,7 @@ section! {
 section! {
     StreamConfig {
         max_upload: ByteSize = ByteSize(2 << 30),
+        min_free: ByteSize = ByteSize(256 << 20),
         rate: u32 = 50,
         burst: u32 = 200,
         max_clients: usize = 100_000,

@@ -4,7 +4,7 @@ use crate::{
     ledger::Uploader,
     refusal,
     state::State,
-    upload::{self, Admitted, Body, Stored, too_large},
+    upload::{self, Admitted, Body, Stored, check_room, too_large},
 };
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
@@ -107,7 +107,8 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
         return Err(ApiError::not_found("video"));
     }
     let max_bytes = max_bytes.min(state.max_upload);
-    if declared_length(request).is_some_and(|declared| declared > max_bytes.saturating_add(overhead)) {
+    let declared = declared_length(request).unwrap_or(0);
+    if declared > max_bytes.saturating_add(overhead) {
         return Err(too_large(max_bytes));
     }
     let permit = state
@@ -116,6 +117,7 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
         .try_acquire(client)
         .map_err(|reached| refusal::uploads(state, reached))?;
     check_session(state, &session).await?;
+    check_room(state, declared).await?;
     Ok(Admitted {
         video,
         by: Uploader {

@@ -12,8 +12,8 @@ use log::warn;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{
-        AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fsync, mkdirat, openat, statat,
-        unlinkat,
+        AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fstatvfs, fsync, mkdirat, openat,
+        statat, unlinkat,
     },
     io::Errno,
 };
@@ -199,6 +199,10 @@ impl DiskStore {
         Ok(false)
     }
 
+    pub fn free(&self) -> Result<u64, StoreError> {
+        free(&self.root)
+    }
+
     fn video_dir(&self, video: &VideoId) -> Result<OwnedFd, Errno> {
         let group = openat(&*self.root, group_of(video), DIR_FLAGS, Mode::empty())?;
         openat(&group, video.as_str(), DIR_FLAGS, Mode::empty())
@@ -215,6 +219,11 @@ impl Incoming {
     /// Appends; fails with [`StoreError::Full`] when there is no space.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         Ok(self.file.write_all(bytes)?)
+    }
+
+    /// As [`DiskStore::free`].
+    pub fn free(&self) -> Result<u64, StoreError> {
+        free(&self.root)
     }
 
     /// The bytes written so far, for looking inside.
@@ -255,6 +264,12 @@ impl Drop for Incoming {
             }
         }
     }
+}
+
+/// What is left for processes without privileges.
+fn free(root: &OwnedFd) -> Result<u64, StoreError> {
+    let stat = fstatvfs(root)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn group_of(video: &VideoId) -> &str {

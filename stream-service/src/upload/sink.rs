@@ -10,16 +10,23 @@ use crate::{
 use common::error::{ApiError, Code};
 use log::warn;
 use sha2::{Digest, Sha256};
+use std::io;
 use tokio::task::JoinHandle;
 
 /// Bytes gathered before they are handed to the blocking pool: enough that the hand-over costs nothing beside the write.
 /// Two of them are all that an upload costs.
 const BUFFER: usize = 256 << 10;
 
+/// Bytes written between two looks at the room that is left. Many uploads at once take about this much each beyond it.
+const ROOM_EVERY: u64 = 2 << 20;
+
 /// What goes to the blocking pool and comes back.
 struct Writer {
     incoming: Incoming,
     hash: Sha256,
+    min_free: u64,
+    /// Written since the last look at the room that is left.
+    unchecked: u64,
 }
 
 enum Place {
@@ -46,6 +53,36 @@ pub struct Whole {
     pub bytes: u64,
 }
 
+impl Writer {
+    fn write(&mut self, buffer: &[u8]) -> Result<(), StoreError> {
+        self.unchecked += buffer.len() as u64;
+        if self.unchecked >= ROOM_EVERY {
+            self.unchecked = 0;
+            leaves_room(self.incoming.free()?, self.min_free)?;
+        }
+        self.incoming.write(buffer)?;
+        self.hash.update(buffer);
+        Ok(())
+    }
+}
+
+fn leaves_room(free: u64, wanted: u64) -> Result<(), StoreError> {
+    if free >= wanted {
+        return Ok(());
+    }
+    let why = format!("{free} bytes are left, {wanted} are wanted");
+    Err(StoreError::Full(io::Error::new(io::ErrorKind::StorageFull, why)))
+}
+
+/// Whether an upload of this many bytes leaves the room that is to be left. Those that run beside it are not counted: they
+/// and this one look again while their bytes come in.
+pub async fn check_room(state: &State, bytes: u64) -> Result<(), ApiError> {
+    let (store, wanted) = (state.store.clone(), state.min_free.saturating_add(bytes));
+    blocking(move || leaves_room(store.free()?, wanted))
+        .await?
+        .map_err(store_error)
+}
+
 impl Sink {
     pub async fn create(state: &State, key: &ObjectKey, max_bytes: u64) -> Result<Self, ApiError> {
         let (store, key) = (state.store.clone(), key.clone());
@@ -54,6 +91,8 @@ impl Sink {
             writer: Place::Here(Writer {
                 incoming,
                 hash: Sha256::new(),
+                min_free: state.min_free,
+                unchecked: 0,
             }),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
@@ -84,7 +123,7 @@ impl Sink {
     /// Writes the rest.
     pub async fn complete(mut self) -> Result<Whole, ApiError> {
         self.flush().await?;
-        let Writer { incoming, hash } = self.take_writer().await?;
+        let Writer { incoming, hash, .. } = self.take_writer().await?;
         let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Whole {
             incoming,
@@ -107,8 +146,7 @@ impl Sink {
         let mut buffer = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare));
         self.buffer.reserve_exact(BUFFER);
         self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
-            writer.incoming.write(&buffer)?;
-            writer.hash.update(&buffer);
+            writer.write(&buffer)?;
             buffer.clear();
             Ok((writer, buffer))
         }));

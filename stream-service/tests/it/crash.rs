@@ -218,14 +218,22 @@ fn promise_5_a_full_disk_is_a_clean_507() {
     let url = format!("file:{}", dir.path().join("media").display());
     let url = &url;
     on_each_app_with(
-        |config| config.store.url = url.clone(),
+        |config| {
+            config.store.url = url.clone();
+            config.stream.min_free.0 = 0;
+        },
         |app| async move {
             let small = clip(200_000, 1);
             let (kept, bytes) = (VideoId::random(), small.clone());
             assert_eq!(app.put(&kept, small).await.status(), 201);
-            for _ in 0..3 {
-                let (status, code, _) =
-                    crate::app::App::problem(app.put(&VideoId::random(), clip(4_000_000, 2)).await).await;
+            for round in 0..4 {
+                // With a declared length it is refused at once; without, when the disk is full.
+                let body = if round % 2 == 0 {
+                    clip(4_000_000, 2).into()
+                } else {
+                    undeclared(clip(4_000_000, 2))
+                };
+                let (status, code, _) = crate::app::App::problem(app.put(&VideoId::random(), body).await).await;
                 assert_eq!((status, code.as_str()), (507, "storage_full"));
                 assert_eq!(app.get(&kept).await.bytes().await.unwrap(), bytes, "reads go on");
                 assert_eq!(app.rows().await.len(), 1, "nothing is half stored");
@@ -234,6 +242,59 @@ fn promise_5_a_full_disk_is_a_clean_507() {
             assert_eq!(app.put(&VideoId::random(), clip(1_500_000, 3)).await.status(), 201);
             let page = app.client().media(None, 10).await.unwrap();
             for record in page.items {
+                app.client().delete_media(&record.id).await.unwrap();
+            }
+        },
+    );
+    drop(mount);
+}
+
+fn undeclared(bytes: Vec<u8>) -> reqwest::Body {
+    let pieces: Vec<_> = bytes
+        .chunks(64 << 10)
+        .map(|piece| Ok::<_, io::Error>(piece.to_vec()))
+        .collect();
+    reqwest::Body::wrap_stream(stream::iter(pieces))
+}
+
+#[test]
+fn promise_5_uploads_leave_the_room_that_a_deletion_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mount) = Tmpfs::mount(dir.path(), "24m") else {
+        eprintln!("SKIPPED: mounting a small tmpfs needs root");
+        return;
+    };
+    let url = format!("file:{}", dir.path().join("media").display());
+    let (url, place) = (&url, dir.path());
+    on_each_app_with(
+        |config| {
+            config.store.url = url.clone();
+            config.stream.min_free.0 = 12 << 20;
+        },
+        |app| async move {
+            let (kept, bytes) = app.stored(4 << 20).await;
+            // About 20 MiB are left, 8 of them for uploads.
+            let declared = app.put(&VideoId::random(), clip(9 << 20, 2)).await;
+            assert_eq!(crate::app::App::problem(declared).await.1, "storage_full");
+            let counted = app.put(&VideoId::random(), undeclared(clip(14 << 20, 2))).await;
+            assert_eq!(crate::app::App::problem(counted).await.1, "storage_full");
+            assert_eq!(
+                app.put(&VideoId::random(), undeclared(clip(1 << 20, 3))).await.status(),
+                201
+            );
+            // Something else fills the disk to below the limit: no upload at all, but reads and deletions.
+            std::fs::write(place.join("other"), vec![0; 9 << 20]).unwrap();
+            let small = app.put(&VideoId::random(), undeclared(clip(3_000, 1))).await;
+            assert_eq!(crate::app::App::problem(small).await.1, "storage_full");
+            assert_eq!(app.get(&kept).await.bytes().await.unwrap(), bytes, "reads go on");
+            for record in app.client().media(None, 10).await.unwrap().items {
+                app.client().delete_media(&record.id).await.unwrap();
+            }
+            assert!(app.rows().await.is_empty());
+            std::fs::remove_file(place.join("other")).unwrap();
+            let again = app.put(&VideoId::random(), clip(3_000, 1)).await;
+            assert_eq!(again.status(), 201, "no restart is needed");
+            for record in app.client().media(None, 10).await.unwrap().items {
                 app.client().delete_media(&record.id).await.unwrap();
             }
         },
