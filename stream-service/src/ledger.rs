@@ -142,6 +142,17 @@ pub fn abandon(conn: &mut AnyConn, object: &Id) -> QueryResult<()> {
     diesel::delete(writing).execute(conn).map(drop)
 }
 
+/// Writing → deleting, which decides what becomes of an upload, whatever is under way elsewhere: `false` when it is live, or
+/// somebody else's to remove.
+pub fn condemn(conn: &mut AnyConn, object: &Id) -> QueryResult<bool> {
+    let now = now_ms(conn)?;
+    let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
+    Ok(diesel::update(writing)
+        .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
+        .execute(conn)?
+        == 1)
+}
+
 /// The state of an object's row, if there is one.
 pub fn state_of(conn: &mut AnyConn, object: &Id) -> QueryResult<Option<String>> {
     objects::table

@@ -74,7 +74,8 @@ async fn condemn(state: &State, key: &ObjectKey, silence_ms: i64) -> Result<bool
         .await?)
 }
 
-async fn erase(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+/// Removes the file and then the row of a condemned upload.
+pub async fn erase(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
     let (object, removed): (Id, ObjectKey) = (key.object.clone(), key.clone());
     in_store(state, move |store| store.remove(&removed)).await?;
     Ok(state

@@ -1,7 +1,7 @@
 //! The end of an upload whose bytes are all in: look inside, sync, name, commit. Either all of it, or nothing is left.
 
 use super::{
-    Stored, abandon, barred, keep_alive,
+    Stored, barred, keep_alive,
     registry::Ticket,
     sink::{Whole, blocking, store_error},
     stopped,
@@ -9,6 +9,7 @@ use super::{
 use crate::{
     deliver::MEDIA_READY,
     ledger::{self, Barred, LIVE},
+    ops::uploads,
     probe::{self, ProbeError},
     state::State,
     store::{ObjectKey, StoreError},
@@ -33,7 +34,7 @@ enum Unkept {
 enum Commit {
     Done,
     Refused(ApiError),
-    /// The connection broke in between: it may have happened.
+    /// Something broke in between: it may have happened.
     Unclear(DbError),
 }
 
@@ -124,46 +125,49 @@ async fn commit(state: &State, key: &ObjectKey, media: &MediaReady) -> Commit {
         Ok(Err(why)) => Commit::Refused(barred(why)),
         // The unique index: another upload of the same video was faster.
         Err(DbError::Conflict { .. }) => Commit::Refused(barred(Barred::HasSource)),
-        Err(error @ DbError::Unavailable(_)) => Commit::Unclear(error),
-        Err(error) => Commit::Refused(error.into()),
+        Err(error) => Commit::Unclear(error),
     }
 }
 
-/// Asks what became of a commit that nobody answered. Without an answer nothing is removed: a live object must not lose its
-/// file, and a dead row is found by the sweeps.
+/// Decides what became of a commit that nobody answered, by a write: it waits for a commit that is still under way, and no
+/// commit succeeds after it. Without an answer nothing is removed: a live object must not lose its file, and a dead row is
+/// found by the sweeps.
 async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), ApiError> {
+    let object = key.object.clone();
+    let settled = state.db.write(move |conn| {
+        let condemned = ledger::condemn(conn, &object)?;
+        let live = !condemned && ledger::state_of(conn, &object)?.as_deref() == Some(LIVE);
+        Ok::<_, DbError>((condemned, live))
+    });
+    match settled.await {
+        Ok((_, true)) => return Ok(()),
+        Ok((true, _)) => erase(state, key).await,
+        Ok((false, false)) => {}
+        Err(again) => {
+            warn!(video_id = key.video; "Whether an upload was committed is not known, its file stays: {again}");
+        }
+    }
+    Err(error.into())
+}
+
+/// Removes the file of an upload that is not kept. One whose row is not `writing` any more is left alone: it is a purge's or
+/// a sweep's, which count it, or it is live.
+async fn remove(state: &State, key: &ObjectKey) {
     let object = key.object.clone();
     match state
         .db
-        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?))
+        .write(move |conn| Ok::<_, DbError>(ledger::condemn(conn, &object)?))
         .await
     {
-        Ok(Some(row)) if row == LIVE => Ok(()),
-        Ok(_) => {
-            remove(state, key).await;
-            Err(error.into())
-        }
-        Err(again) => {
-            warn!(video_id = key.video; "Whether an upload was committed is not known, its file stays: {again}");
-            Err(error.into())
-        }
+        Ok(true) => erase(state, key).await,
+        Ok(false) => {}
+        Err(error) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),
     }
 }
 
-/// Removes the file, then the row. A row that a purge has taken over stays with its file: the purge counts both.
-async fn remove(state: &State, key: &ObjectKey) {
-    let object = key.object.clone();
-    let row = state
-        .db
-        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?))
-        .await;
-    if matches!(&row, Ok(Some(row)) if row == ledger::DELETING) {
-        return;
-    }
-    let (store, removed) = (state.store.clone(), key.clone());
-    match blocking(move || store.remove(&removed)).await {
-        Ok(Ok(_)) => abandon(state, key).await,
-        Ok(Err(error)) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),
-        Err(error) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),
+/// The file, then the row, of an upload that is condemned.
+async fn erase(state: &State, key: &ObjectKey) {
+    if let Err(error) = uploads::erase(state, key).await {
+        warn!(video_id = key.video; "A refused file stays until the next sweep: {error}");
     }
 }
