@@ -1,6 +1,7 @@
 //! The store against the ledger: what lies there without a row is removed, what has a live row and is not there is
 //! reported, and what a crash left half-way is finished. Nothing live or younger than the grace is touched, no link is
-//! followed, and a second run finds nothing to do.
+//! followed, and a second run finds nothing to do. What can't be dealt with is counted and does not stop the rest; only the
+//! ledger being away does.
 
 use super::{in_store, purge, uploads};
 use crate::{
@@ -48,11 +49,12 @@ async fn finish_purges(state: &State, dry_run: bool, report: &mut StoreReport) -
             return Ok(());
         };
         for video in page {
+            if !dry_run && let Err(error) = purge::purge(state, &video).await {
+                failed(report, "unfinished purge", &video, &error);
+                continue;
+            }
             sample(report, "unfinished purge", &video);
             report.resumed_deletions += 1;
-            if !dry_run {
-                purge::purge(state, &video).await?;
-            }
         }
         after = last;
     }
@@ -61,21 +63,34 @@ async fn finish_purges(state: &State, dry_run: bool, report: &mut StoreReport) -
 async fn remove_orphans(state: &State, dry_run: bool, report: &mut StoreReport) -> Result<(), ApiError> {
     let groups = in_store(state, |store| store.groups()).await?;
     for group in groups {
-        let found = in_store(state, move |store| store.list(&group)).await?;
-        for found in found {
-            if !is_orphan(state, &found).await? {
+        let listed = group.clone();
+        let found = match in_store(state, move |store| store.list(&listed)).await {
+            Ok(found) => found,
+            Err(error) => {
+                failed(report, "folder", &group, &error);
                 continue;
             }
-            sample(report, "orphan", &found.path.display());
-            report.orphan_files += 1;
-            report.orphan_bytes += found.bytes;
-            if !dry_run {
-                warn!("Removing {}: no row of the ledger knows it", found.path.display());
-                in_store(state, move |store| store.remove_found(&found)).await?;
+        };
+        for found in found {
+            if is_orphan(state, &found).await? {
+                remove_orphan(state, dry_run, found, report).await;
             }
         }
     }
     Ok(())
+}
+
+async fn remove_orphan(state: &State, dry_run: bool, found: Found, report: &mut StoreReport) {
+    let (path, bytes) = (found.path.clone(), found.bytes);
+    if !dry_run {
+        warn!("Removing {}: no row of the ledger knows it", path.display());
+        if let Err(error) = in_store(state, move |store| store.remove_found(&found)).await {
+            return failed(report, "orphan", &path.display(), &error);
+        }
+    }
+    sample(report, "orphan", &path.display());
+    report.orphan_files += 1;
+    report.orphan_bytes += bytes;
 }
 
 /// Old enough, and no row knows it. The row of an object is written before its file, so one look after the file was seen is
@@ -111,9 +126,10 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
         for (key, size) in page {
             live += 1;
             let looked_for = key.clone();
-            let found = in_store(state, move |store| store.stored_size(&looked_for)).await?;
-            if found != Some(size) {
-                lost.push((key, size, found));
+            match in_store(state, move |store| store.stored_size(&looked_for)).await {
+                Ok(found) if found != Some(size) => lost.push((key, size, found)),
+                Ok(_) => {}
+                Err(error) => failed(report, "object", &key, &error),
             }
         }
     }
@@ -157,6 +173,13 @@ async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
         state.relay.wake();
     }
     Ok(())
+}
+
+/// What can't be dealt with now does not keep the rest waiting; the next run tries again.
+fn failed(report: &mut StoreReport, what: &str, which: &dyn std::fmt::Display, error: &ApiError) {
+    error!("Reconciling: {what} {which}: {error}");
+    report.failed += 1;
+    sample(report, &format!("failed {what}"), which);
 }
 
 fn sample(report: &mut StoreReport, what: &str, which: &dyn std::fmt::Display) {

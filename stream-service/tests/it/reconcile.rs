@@ -274,3 +274,51 @@ fn an_upload_whose_file_was_removed_as_dead_is_told_so() {
         app.nothing_is_left().await;
     });
 }
+
+#[test]
+fn promise_2_one_thing_that_cannot_be_removed_does_not_keep_the_rest() {
+    on_each_app(|app| async move {
+        let mut doomed = Vec::new();
+        for _ in 0..3 {
+            doomed.push(app.stored(5_000).await.0);
+        }
+        doomed.sort();
+        let place = |video: &VideoId| app.media_dir().join(&video.as_str()[..2]).join(video.as_str());
+        for video in &doomed {
+            app.sql(&format!(
+                "INSERT INTO tombstones (video_id, objects, bytes, begun_at) VALUES ('{video}', 0, 0, 1)"
+            ))
+            .await;
+        }
+        // The first: a folder in the place of its file can't be unlinked, not even by root.
+        let stuck = crate::app::files(&place(&doomed[0])).remove(0);
+        std::fs::remove_file(&stuck).unwrap();
+        std::fs::create_dir(&stuck).unwrap();
+        let dead = Id::now();
+        app.sql(&format!(
+            "INSERT INTO objects (object_id, video_id, kind, state, size_bytes, sha256, mime, media, session_id, owner, \
+             heartbeat_at, created_at, updated_at) VALUES ('{dead}', '0000000000zz', 'source', 'deleting', 0, '', '', '', '', \
+             'gone', 1, 1, 1)"
+        ))
+        .await;
+        let stuck_too = app.media_dir().join("00/0000000000zz").join(dead.as_str());
+        std::fs::create_dir_all(&stuck_too).unwrap();
+        let orphan = app.media_dir().join("zz/orphan");
+        std::fs::create_dir_all(orphan.parent().unwrap()).unwrap();
+        std::fs::write(&orphan, "x").unwrap();
+
+        let report = app.client().reconcile(REAL).await.unwrap();
+        assert_eq!(
+            (report.failed, report.resumed_deletions, report.orphan_files),
+            (2, 2, 1),
+            "{report:?}"
+        );
+        assert!(!orphan.exists() && !place(&doomed[1]).exists() && !place(&doomed[2]).exists());
+        std::fs::remove_dir(&stuck).unwrap();
+        std::fs::remove_dir(&stuck_too).unwrap();
+        let report = app.client().reconcile(REAL).await.unwrap();
+        assert_eq!((report.failed, report.resumed_deletions), (0, 1), "{report:?}");
+        assert!(app.rows().await.is_empty());
+        assert_eq!(app.client().reconcile(REAL).await.unwrap(), StoreReport::default());
+    });
+}
