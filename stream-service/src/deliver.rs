@@ -6,13 +6,17 @@ use common::{
     messages::{MediaFailed, MediaReady},
     outbox::{Delivery, Entry},
 };
-use log::{info, warn};
+use log::{error, info, warn};
 
 pub const MEDIA_READY: &str = "media-ready";
 pub const MEDIA_FAILED: &str = "media-failed";
 
-/// Delivers one message. What api-service refuses for good (the video is unknown or purged) is done; the reconciler deals
-/// with media that nobody wants.
+/// How often a 404 is taken for a wrong address or an older version behind it: with the waits of the outbox, a quarter of an
+/// hour. Then the video is unknown indeed.
+const NOT_FOUND_ATTEMPTS: i64 = 20;
+
+/// Delivers one message. What api-service refuses for good (the video is purged, or elsewhere by now) is done; the reconciler
+/// deals with media that nobody wants.
 pub async fn deliver(api: &ApiClient, entry: Entry) -> Delivery {
     let Ok(video) = entry.key.parse::<VideoId>() else {
         warn!("Outbox: {} is not a video", entry.key);
@@ -32,17 +36,25 @@ pub async fn deliver(api: &ApiClient, entry: Entry) -> Delivery {
             return Delivery::Retry(format!("this version does not know the message {other}"));
         }
     };
+    outcome(&entry, &video, told)
+}
+
+fn outcome(entry: &Entry, video: &VideoId, told: Result<(), ClientError>) -> Delivery {
     match told {
         Ok(()) => Delivery::Done,
         Err(ClientError::Refused {
-            status: status @ (404 | 409 | 410),
+            status: status @ (409 | 410),
             code,
             ..
         }) => {
             info!(video_id = video; "api-service wants no {} of video {video}: {status} {code}", entry.kind);
             Delivery::Done
         }
-        Err(error) => Delivery::from(error),
+        Err(ClientError::Refused { status: 404, .. }) if entry.attempts + 1 >= NOT_FOUND_ATTEMPTS => {
+            error!(video_id = video; "api-service knows no video {video}: {} is given up", entry.kind);
+            Delivery::Done
+        }
+        Err(error) => Delivery::Retry(error.to_string()),
     }
 }
 

@@ -274,7 +274,12 @@ fn api_service_is_told_until_it_listens_or_wants_nothing() {
                 .then_some(())
         })
         .await;
+        // A wrong address answers so too: it is tried again.
         app.told.lock().unwrap().refuse = Some(Code::NotFound);
+        app.stored(5_000).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(outbox_len(&app).await, 1);
+        app.told.lock().unwrap().refuse = Some(Code::Gone);
         app.stored(5_000).await;
         eventually("the outbox is empty", SOON, || async {
             (outbox_len(&app).await == 0).then_some(())
