@@ -46,7 +46,9 @@ fn what_is_not_a_video_is_named_and_leaves_nothing() {
 
 #[test]
 fn every_file_that_is_no_video_is_refused_over_http() {
-    let Some(folder) = crate::probe::media() else { return };
+    let Some(folder) = crate::probe::media("every_file_that_is_no_video_is_refused_over_http") else {
+        return;
+    };
     let files: Vec<PathBuf> = ["not-video", "audio"]
         .iter()
         .flat_map(|dir| crate::app::files(&folder.join(dir)))

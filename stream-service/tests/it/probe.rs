@@ -103,10 +103,13 @@ impl Stream {
     }
 }
 
-pub fn media() -> Option<PathBuf> {
+/// The shared test media; `None`, said to whoever runs the tests, when this machine has none.
+pub fn media(test: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/media");
     if !folder.join("manifest.json").exists() {
-        eprintln!("SKIPPED: no test media at {}", folder.display());
+        // Past the capture of the test harness: a test that did nothing must be seen to.
+        let line = format!("skipped: {test}: no test media at {}\n", folder.display());
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
         return None;
     }
     Some(folder)
@@ -114,7 +117,9 @@ pub fn media() -> Option<PathBuf> {
 
 #[test]
 fn every_file_of_the_media_folder() {
-    let Some(folder) = media() else { return };
+    let Some(folder) = media("every_file_of_the_media_folder") else {
+        return;
+    };
     let manifest: Vec<Entry> = serde_json::from_reader(File::open(folder.join("manifest.json")).unwrap()).unwrap();
     let (mut failures, mut accepted, mut rejected) = (Vec::new(), 0, 0);
     for entry in &manifest {
