@@ -49,9 +49,9 @@ fn addresses_and_methods_that_do_not_exist() {
                 "{path}"
             );
         };
-        check(Method::PUT, "/api/v1/videos", "POST, GET").await;
+        check(Method::PUT, "/api/v1/videos", "POST, GET, HEAD").await;
         check(Method::DELETE, "/api/v1/users", "POST").await;
-        check(Method::POST, "/api/v1/users/me", "GET, PATCH, DELETE").await;
+        check(Method::POST, "/api/v1/users/me", "GET, HEAD, PATCH, DELETE").await;
     });
 }
 
