@@ -36,10 +36,11 @@ pub async fn deliver(api: &ApiClient, entry: Entry) -> Delivery {
             return Delivery::Retry(format!("this version does not know the message {other}"));
         }
     };
-    outcome(&entry, &video, told)
+    outcome(&entry.kind, entry.attempts, &video, told)
 }
 
-fn outcome(entry: &Entry, video: &VideoId, told: Result<(), ClientError>) -> Delivery {
+/// `attempts` were made before this one.
+fn outcome(kind: &str, attempts: i64, video: &VideoId, told: Result<(), ClientError>) -> Delivery {
     match told {
         Ok(()) => Delivery::Done,
         Err(ClientError::Refused {
@@ -47,11 +48,11 @@ fn outcome(entry: &Entry, video: &VideoId, told: Result<(), ClientError>) -> Del
             code,
             ..
         }) => {
-            info!(video_id = video; "api-service wants no {} of video {video}: {status} {code}", entry.kind);
+            info!(video_id = video; "api-service wants no {kind} of video {video}: {status} {code}");
             Delivery::Done
         }
-        Err(ClientError::Refused { status: 404, .. }) if entry.attempts + 1 >= NOT_FOUND_ATTEMPTS => {
-            error!(video_id = video; "api-service knows no video {video}: {} is given up", entry.kind);
+        Err(ClientError::Refused { status: 404, .. }) if attempts + 1 >= NOT_FOUND_ATTEMPTS => {
+            error!(video_id = video; "api-service knows no video {video}: {kind} is given up");
             Delivery::Done
         }
         Err(error) => Delivery::Retry(error.to_string()),
@@ -61,4 +62,31 @@ fn outcome(entry: &Entry, video: &VideoId, told: Result<(), ClientError>) -> Del
 fn unreadable(entry: &Entry, error: &serde_json::Error) -> Delivery {
     warn!("Outbox: {} of {} can't be read: {error}", entry.kind, entry.key);
     Delivery::Done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, attempts: i64) -> Delivery {
+        let error = ClientError::Refused {
+            service: "api-service",
+            status,
+            code: "x".into(),
+            detail: "x".into(),
+        };
+        outcome(MEDIA_READY, attempts, &VideoId::random(), Err(error))
+    }
+
+    #[test]
+    fn a_404_counts_after_many_tries_and_a_conflict_or_a_purge_at_once() {
+        for attempts in [0, 1, NOT_FOUND_ATTEMPTS - 2] {
+            assert!(matches!(refused(404, attempts), Delivery::Retry(_)));
+        }
+        assert_eq!(refused(404, NOT_FOUND_ATTEMPTS - 1), Delivery::Done);
+        assert_eq!((refused(409, 0), refused(410, 0)), (Delivery::Done, Delivery::Done));
+        for status in [400, 401, 413, 429, 500, 503] {
+            assert!(matches!(refused(status, 1000), Delivery::Retry(_)), "{status}");
+        }
+    }
 }
