@@ -3,10 +3,10 @@
 
 mod body;
 
-use actix_web::error::{JsonPayloadError, PayloadError};
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, Uri};
-use actix_web::web::{self, JsonConfig, PathConfig, PayloadConfig, QueryConfig};
+use actix_web::web::{self, PathConfig, PayloadConfig, QueryConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -150,11 +150,6 @@ pub fn openapi_document(path: &str, document: &utoipa::openapi::OpenApi) -> Reso
 /// Extractor settings for a scope: bounds, and failures in the form of all others.
 pub fn typed_input(config: &mut web::ServiceConfig) {
     config
-        .app_data(
-            JsonConfig::default()
-                .limit(MAX_JSON)
-                .error_handler(|error, _| json_error(error).into()),
-        )
         .app_data(QueryConfig::default().error_handler(|error, _| {
             ApiError::new(Code::BadRequest, format!("The query can't be read: {error}.")).into()
         }))
@@ -164,43 +159,6 @@ pub fn typed_input(config: &mut web::ServiceConfig) {
                 .error_handler(|_, _| ApiError::new(Code::NotFound, "There is nothing at this address.").into()),
         )
         .app_data(PayloadConfig::new(MAX_JSON));
-}
-
-/// The problem that a JSON body which can't be taken causes.
-fn json_error(error: JsonPayloadError) -> ApiError {
-    match error {
-        JsonPayloadError::Overflow { limit } | JsonPayloadError::OverflowKnownLength { limit, .. } => {
-            ApiError::new(Code::BodyTooLarge, format!("The body may have {limit} bytes.")).with("maxBytes", limit)
-        }
-        JsonPayloadError::ContentType => ApiError::new(
-            Code::BadRequest,
-            "Send the body as JSON, with Content-Type: application/json.",
-        ),
-        JsonPayloadError::Deserialize(error) if error.is_data() => {
-            let text = error.to_string();
-            let refused = ApiError::new(
-                Code::Invalid,
-                format!("The body is JSON, but not of the right shape: {text}."),
-            );
-            match named_member(&text) {
-                Some(name) => refused.field(format!("/{name}"), text.clone()),
-                None => refused,
-            }
-        }
-        JsonPayloadError::Deserialize(error) => {
-            ApiError::new(Code::BadRequest, format!("The body is not JSON: {error}."))
-        }
-        JsonPayloadError::Payload(error) => payload_error(&error),
-        other => ApiError::new(Code::BadRequest, format!("The body can't be read: {other}.")),
-    }
-}
-
-/// The member that serde's text is about, where it names one.
-fn named_member(text: &str) -> Option<&str> {
-    let rest = text
-        .strip_prefix("unknown field `")
-        .or_else(|| text.strip_prefix("missing field `"))?;
-    rest.split('`').next()
 }
 
 /// The problem that a body which stopped arriving causes.

@@ -15,6 +15,7 @@ use crate::config::{Config, ConfigError};
 use crate::drain::Drain;
 use crate::grant::GrantKeys;
 use crate::health::{self, Check, Detail, Health};
+use crate::http::typed_input;
 use crate::metrics::Metrics;
 use crate::request::Context;
 use crate::serve::{self, Bounds, Configure, Listener};
@@ -146,6 +147,7 @@ pub async fn run(
     internal.push(std::sync::Arc::new(move |routes| {
         health::routes(&probes, Detail::Reasons)(routes);
         health::metrics_route(&metrics)(routes);
+        typed_input(routes);
     }));
     for service in services {
         public.extend(service.public);

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
-use common::http::Page;
+use common::http::{Body, Page};
 use common::ids::{Id, VideoId};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -40,7 +40,7 @@ pub async fn list(
 }
 
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CommentDraft {
     /// 1 to 2,000 characters.
     text: String,
@@ -56,7 +56,7 @@ pub struct CommentDraft {
 pub async fn create(
     me: SignedIn,
     id: web::Path<VideoId>,
-    body: web::Json<CommentDraft>,
+    body: Body<CommentDraft>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let mut checks = Checks::default();

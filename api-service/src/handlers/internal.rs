@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
+use common::http::Body;
 use common::ids::VideoId;
 use common::messages::{
     MediaFailed, MediaReady, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
@@ -24,7 +25,7 @@ const MAX_RECORDS: u32 = 1_000;
 /// An upload that is under way when its grant ends gets this much longer, in milliseconds.
 const UPLOAD_GRACE: i64 = 3_600_000;
 
-pub async fn parse_token(body: web::Json<TokenQuery>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn parse_token(body: Body<TokenQuery>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let session = state.sessions.find(&body.token).await?.ok_or_else(unauthenticated)?;
     Ok(HttpResponse::Ok().json(TokenOwner {
         user: session.user.clone(),
@@ -36,7 +37,7 @@ pub async fn parse_token(body: web::Json<TokenQuery>, state: web::Data<State>) -
 }
 
 pub async fn check_sessions(
-    body: web::Json<SessionList>,
+    body: Body<SessionList>,
     state: web::Data<State>,
 ) -> Result<web::Json<SessionList>, ApiError> {
     let asked = body.into_inner().sessions;
@@ -50,7 +51,7 @@ pub async fn check_sessions(
     Ok(web::Json(SessionList { sessions }))
 }
 
-pub async fn expire_sessions(body: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+pub async fn expire_sessions(body: Body<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
     let count = if body.dry_run {
         state
             .db
@@ -67,7 +68,7 @@ pub async fn expire_sessions(body: web::Json<Sweep>, state: web::Data<State>) ->
 
 pub async fn media_ready(
     id: web::Path<VideoId>,
-    body: web::Json<MediaReady>,
+    body: Body<MediaReady>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (video, media) = (id.clone(), body.into_inner());
@@ -80,7 +81,7 @@ pub async fn media_ready(
 
 pub async fn media_failed(
     id: web::Path<VideoId>,
-    body: web::Json<MediaFailed>,
+    body: Body<MediaFailed>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (video, failure) = (id.clone(), body.into_inner());
@@ -106,7 +107,7 @@ pub struct PurgeDone {
 
 pub async fn purge_done(
     id: web::Path<VideoId>,
-    body: web::Json<PurgeDone>,
+    body: Body<PurgeDone>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (video, receipt) = (id.clone(), body.receipt);
@@ -138,7 +139,7 @@ pub async fn videos(
 }
 
 /// Ends what waited too long for its upload, and what a deleted account left behind.
-pub async fn expire_videos(body: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+pub async fn expire_videos(body: Body<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
     if body.dry_run {
         let count = state
             .db

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::error::ApiError;
-use common::http::Page;
+use common::http::{Body, Page};
 use common::ids::Id;
 use common::messages::VideoState;
 use serde::Deserialize;
@@ -49,11 +49,7 @@ pub struct MeChange {
 /// Changes what is shown of the caller.
 #[utoipa::path(patch, path = "/api/v1/users/me", tag = "accounts", request_body = MeChange,
     responses((status = 200, body = User)))]
-pub async fn change(
-    me: SignedIn,
-    body: web::Json<MeChange>,
-    state: web::Data<State>,
-) -> Result<web::Json<User>, ApiError> {
+pub async fn change(me: SignedIn, body: Body<MeChange>, state: web::Data<State>) -> Result<web::Json<User>, ApiError> {
     let body = body.into_inner();
     let mut checks = Checks::default();
     let mut text = |pointer, member: Patch<String>, default: String, rule: fn(&str) -> Result<String, String>| {
@@ -77,6 +73,7 @@ pub async fn change(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     #[schema(value_type = String)]
     current: Secret,
@@ -91,7 +88,7 @@ pub struct PasswordChange {
 pub async fn change_password(
     me: SignedIn,
     request: HttpRequest,
-    body: web::Json<PasswordChange>,
+    body: Body<PasswordChange>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body.into_inner();
@@ -110,6 +107,7 @@ pub async fn change_password(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Leaving {
     #[schema(value_type = String)]
     password: Secret,
@@ -121,7 +119,7 @@ pub struct Leaving {
 pub async fn delete(
     me: SignedIn,
     request: HttpRequest,
-    body: web::Json<Leaving>,
+    body: Body<Leaving>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     check_own_password(&state, &request, &me, body.into_inner().password).await?;

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::db::AnyConn;
 use common::error::{ApiError, Code};
-use common::http::Page;
+use common::http::{Body, Page};
 use common::ids::Id;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -22,6 +22,7 @@ use crate::state::State;
 use crate::views::{Entered, NewSession, ParsedToken, SessionView, User};
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SignIn {
     username: String,
     #[schema(value_type = String)]
@@ -140,7 +141,7 @@ async fn check(state: &State, attempt: Attempt, username: String, password: Secr
     responses((status = 201, body = Entered)))]
 pub async fn sign_in(
     request: HttpRequest,
-    body: web::Json<SignIn>,
+    body: Body<SignIn>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body.into_inner();

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::error::ApiError;
+use common::http::Body;
 use common::ids::Id;
 use common::messages::Role;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use crate::state::State;
 use crate::views::{Entered, Profile};
 
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Registration {
     /// 3 to 32 of `a-z 0-9 _ -`, beginning with a letter.
     username: String,
@@ -35,7 +36,7 @@ pub struct Registration {
     responses((status = 201, body = Entered)))]
 pub async fn register(
     request: HttpRequest,
-    body: web::Json<Registration>,
+    body: Body<Registration>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let body = body.into_inner();

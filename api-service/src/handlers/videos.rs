@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use common::error::{ApiError, Code};
-use common::http::Page;
+use common::http::{Body, Page};
 use common::ids::VideoId;
 use common::messages::VideoState;
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::state::{State, operation};
 use crate::views::{NewUpload, NewVideo, Playback, Source, SourceKind, Video, Visibility};
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct VideoDraft {
     /// 1 to 200 characters.
     title: String,
@@ -31,11 +32,7 @@ pub struct VideoDraft {
 /// Creates a video that waits for its upload, with a ticket to send it.
 #[utoipa::path(post, path = "/api/v1/videos", tag = "videos", request_body = VideoDraft,
     responses((status = 201, body = NewVideo)))]
-pub async fn create(
-    me: SignedIn,
-    body: web::Json<VideoDraft>,
-    state: web::Data<State>,
-) -> Result<HttpResponse, ApiError> {
+pub async fn create(me: SignedIn, body: Body<VideoDraft>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let mut checks = Checks::default();
     let video = videos::NewVideo {
         title: checks.take("/title", rules::title(&body.title)),
@@ -227,7 +224,7 @@ impl VideoPatch {
 pub async fn change(
     me: SignedIn,
     id: web::Path<VideoId>,
-    body: web::Json<VideoPatch>,
+    body: Body<VideoPatch>,
     state: web::Data<State>,
 ) -> Result<web::Json<Video>, ApiError> {
     let change = body.into_inner().checked()?;

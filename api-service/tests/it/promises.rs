@@ -33,7 +33,15 @@ fn promise_12_who_asks_is_who_the_token_says() {
             .await
             .expect(200);
         assert_eq!(me["username"], "bob", "the token goes before the cookie");
-        let body = json!({ "title": "stolen", "userID": ann.id, "username": "ann", "ownerId": ann.id });
+        for member in ["userID", "username", "ownerId"] {
+            let body = json!({ "title": "stolen", member: ann.id });
+            let refused = app.send(forged(Method::POST, "/api/v1/videos", body)).await;
+            assert_eq!(
+                refused.problem(422, "invalid").body["errors"][0]["pointer"],
+                format!("/{member}")
+            );
+        }
+        let body = json!({ "title": "stolen" });
         let made = app.send(forged(Method::POST, "/api/v1/videos", body)).await.expect(201);
         assert_eq!(made["video"]["author"]["username"], "bob");
         // What isn't yours is 404, in every operation.

@@ -10,7 +10,7 @@ use crate::app::{each, each_with, media};
 fn a_new_video_waits_for_its_upload_with_a_ticket() {
     each(async |app| {
         let ann = app.register("ann").await;
-        let draft = json!({ "title": " A bear ", "description": "Brown.", "visibility": "unlisted", "ownerId": "x" });
+        let draft = json!({ "title": " A bear ", "description": "Brown.", "visibility": "unlisted" });
         let body = ann.post("/api/v1/videos", draft).await.expect(201);
         let video = &body["video"];
         let id = video["id"].as_str().unwrap();

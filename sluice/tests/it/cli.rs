@@ -47,10 +47,16 @@ fn help_and_version_say_what_there_is() {
 }
 
 #[test]
-fn the_default_configuration_is_accepted_as_a_file() {
+fn the_example_file_is_current_and_accepted() {
     let home = Home::new();
     let (code, out, _) = run(sluice(&["default-config"]));
     assert_eq!(code, 0);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/sluice.example.toml");
+    assert_eq!(
+        fs::read_to_string(example).unwrap(),
+        out,
+        "run: sluice default-config > deploy/sluice.example.toml"
+    );
     let path = home.dir.path().join("sluice.toml");
     fs::write(&path, out).unwrap();
     let (code, out, err) = run(sluice(&["check-config", "--print", "--config", path.to_str().unwrap()]));

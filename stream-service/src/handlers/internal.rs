@@ -12,6 +12,7 @@ use common::{
     bus::Subject,
     db::DbError,
     error::ApiError,
+    http::Body,
     ids::VideoId,
     messages::{MediaChanged, MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility},
     outbox::{self, Message},
@@ -36,7 +37,7 @@ pub async fn delete(video: web::Path<VideoId>, state: web::Data<State>) -> Resul
 /// `PUT /internal/media/{id}/hidden`: the trash. Older versions change nothing.
 pub async fn set_hidden(
     video: web::Path<VideoId>,
-    visibility: web::Json<Visibility>,
+    visibility: Body<Visibility>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (video, visibility) = (video.into_inner(), visibility.into_inner());
@@ -91,12 +92,12 @@ pub async fn announce(video: web::Path<VideoId>, state: web::Data<State>) -> Res
 }
 
 /// `POST /internal/uploads/expire`: removes uploads that nobody continues.
-pub async fn expire(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
+pub async fn expire(sweep: Body<Sweep>, state: web::Data<State>) -> Result<web::Json<Swept>, ApiError> {
     let expired = uploads::expire(&state, sweep.dry_run, Duration::ZERO).await?;
     Ok(web::Json(Swept { count: expired.count }))
 }
 
 /// `POST /internal/reconcile`: the store against the ledger.
-pub async fn reconcile(sweep: web::Json<Sweep>, state: web::Data<State>) -> Result<web::Json<StoreReport>, ApiError> {
+pub async fn reconcile(sweep: Body<Sweep>, state: web::Data<State>) -> Result<web::Json<StoreReport>, ApiError> {
     Ok(web::Json(reconcile::reconcile(&state, sweep.dry_run).await?))
 }
