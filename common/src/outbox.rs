@@ -16,4 +16,4 @@ mod slots;
 mod table;
 
 pub use relay::{Delivery, Relay, relay};
-pub use table::{Entry, Message, enqueue};
+pub use table::{Entry, Message, enqueue, forget};

@@ -2,6 +2,7 @@
 //! them in ranges, within limits. Who may do what is api-service's to say; its signed grants are checked here without
 //! asking.
 
+mod announce;
 mod deliver;
 mod entries;
 mod handlers;
@@ -26,7 +27,7 @@ use common::{
     config::{Config, ConfigError},
     db::{Backend, DatabaseUrl, Db, DbOptions, Migrations, migrate},
     ids::Id,
-    outbox::{self, Relay},
+    outbox::{self, Delivery, Relay},
     service::{Platform, Service, StartError},
 };
 use diesel_migrations::embed_migrations;
@@ -62,7 +63,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         .database_url("stream")
         .parse()
         .map_err(|error| ConfigError::new("database.stream", error))?;
-    migrate(&url, &MIGRATIONS).map_err(|error| StartError::Other(format!("database.stream: {error}")))?;
+    migrate(&url, &MIGRATIONS).map_err(|error| ConfigError::new("database.stream", error))?;
     let options = DbOptions {
         application_name: "sluice-stream".into(),
         readers: config.database.readers,
@@ -70,7 +71,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         wait: config.database.wait.0,
         ..DbOptions::default()
     };
-    let db = Db::open(&url, &options).map_err(|error| StartError::Other(format!("database.stream: {error}")))?;
+    let db = Db::open(&url, &options).map_err(|error| ConfigError::new("database.stream", error))?;
     // A SQLite file has one process; so has the store that goes with it. Replicas on PostgreSQL share theirs.
     let store = Store::connect(&config.store_url(), url.backend() == Backend::Sqlite)
         .map_err(|error| ConfigError::new("store.url", format!("{}: {error}", config.store_url())))?;
@@ -81,6 +82,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         db,
         store,
         relay: Relay::new(),
+        announced: announce::Announcements::default(),
         entries: entries::Entries::default(),
         uploads: upload::registry::Registry::default(),
         streams: media::registry::Streams::default(),
@@ -126,8 +128,15 @@ fn spawn_loops(state: &State) {
     platform.spawn_loop("stream-service: outbox", move || {
         let (state, api) = (relayed.clone(), api.clone());
         outbox::relay(state.db, state.relay, state.platform.drain, move |entry| {
-            let api = api.clone();
-            async move { deliver::deliver(&api, entry).await }
+            let (api, announced) = (api.clone(), state.announced.clone());
+            async move {
+                let video = entry.key.parse();
+                let delivery = deliver::deliver(&api, entry).await;
+                if let (Ok(video), Delivery::Done) = (video, &delivery) {
+                    announced.told(&video);
+                }
+                delivery
+            }
         })
     });
     let watched = state.clone();

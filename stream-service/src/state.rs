@@ -1,6 +1,7 @@
 //! What the handlers and loops of a stream-service share.
 
 use crate::{
+    announce::Announcements,
     entries::Entries,
     limit::{
         bucket::Quota,
@@ -38,6 +39,7 @@ pub struct State {
     pub db: Db,
     pub store: Store,
     pub relay: Relay,
+    pub announced: Announcements,
     pub entries: Entries,
     pub uploads: Registry,
     pub streams: Streams,

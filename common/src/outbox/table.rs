@@ -55,6 +55,13 @@ pub struct Entry {
     pub(super) claim: String,
 }
 
+/// Takes back what is not delivered of `key`: its thing is gone, and nobody needs to hear of it any more.
+pub fn forget(conn: &mut AnyConn, key: &str) -> QueryResult<usize> {
+    sql_query("DELETE FROM outbox WHERE key = $1")
+        .bind::<Text, _>(key)
+        .execute(conn)
+}
+
 /// Writes `message`; call it in the transaction of the change. Wake the relay after the commit.
 pub fn enqueue(conn: &mut AnyConn, message: &Message) -> QueryResult<()> {
     let now = now_ms(conn)?;

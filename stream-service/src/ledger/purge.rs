@@ -8,6 +8,7 @@ use common::{
     db::{AnyConn, now_ms},
     ids::{Id, VideoId},
     messages::Receipt,
+    outbox,
 };
 use diesel::{
     prelude::*,
@@ -144,6 +145,7 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
         .execute(conn)?;
     diesel::delete(doomed).execute(conn)?;
     diesel::delete(media::table.find(video.as_str())).execute(conn)?;
+    outbox::forget(conn, video.as_str())?;
     Ok(to_receipt(count, bytes))
 }
 

@@ -20,7 +20,7 @@ use common::{
     messages::MediaReady,
     outbox::{self, Message},
 };
-use log::warn;
+use log::{info, warn};
 use std::pin::pin;
 
 /// Why a whole file is not kept.
@@ -56,6 +56,7 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
             return Err(error);
         }
     };
+    let announced = state.announced.expect(&key.video);
     // What was stopped while it was synced does not become live.
     let commit = match ticket.stop() {
         Some(stop) => Commit::Refused(stopped(stop)),
@@ -71,6 +72,9 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     }
     state.entries.evict(&key.video);
     state.relay.wake();
+    if !announced.wait().await {
+        info!(video_id = key.video; "Video {} is stored; api-service will hear of it later", key.video);
+    }
     Ok(Stored::new(&key.video, media))
 }
 

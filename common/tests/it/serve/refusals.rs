@@ -102,7 +102,7 @@ async fn promise_8_a_refusal_comes_before_the_body() {
 async fn head_has_no_body_whatever_the_answer() {
     let (server, _) = start(config()).await;
     let mut client = Raw::connect(&server.public).await;
-    for (path, status) in [("/nothing", 404), ("/small", 405), ("/panic", 405), ("/nothing", 404)] {
+    for (path, status) in [("/nothing", 404), ("/small", 200), ("/panic", 500), ("/nothing", 404)] {
         client.send(&format!("HEAD {path} HTTP/1.1\r\nHost: t\r\n\r\n")).await;
         let answer = client.head().await;
         assert_eq!(answer.status, status, "{path}");
@@ -125,7 +125,7 @@ async fn what_the_framework_refuses_has_the_form_of_all_others() {
     client.send("PUT /small HTTP/1.1\r\nHost: t\r\n\r\n").await;
     let answer = client.answer().await;
     answer.check_problem(405, "method_not_allowed");
-    assert_eq!(answer.header("allow"), Some("GET"));
+    assert_eq!(answer.header("allow"), Some("GET, HEAD"));
     server.stop().await;
 }
 
