@@ -255,7 +255,7 @@ pub async fn playback(
     if row.state()? != VideoState::Ready {
         return Err(ApiError::new(
             Code::Conflict,
-            format!("The video can't be played; it is {}.", row.state),
+            format!("The video can't be played yet; its state is `{}`.", row.state),
         ));
     }
     let (url, expires_at) = state.playback(&id, row.grant_version, viewer.user());
