@@ -17,6 +17,8 @@ static STARTED: OnceLock<()> = OnceLock::new();
 /// Installs the logger of this process; a second call does nothing. Errors when `log.level` can't be read.
 pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
     let mut builder = env_logger::Builder::new();
+    // It announces every thread; `log.level` can ask for it by name.
+    builder.filter_module("actix_server", log::LevelFilter::Warn);
     builder
         .try_parse_filters(&config.level)
         .map_err(|error| ConfigError::new("log.level", error))?;
