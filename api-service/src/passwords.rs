@@ -1,4 +1,4 @@
-//! argon2id off the async threads: a fixed number of hashers, a bounded queue before them, a deadline. A hash takes 19 MiB
+//! argon2id off the async threads: a fixed number of hashers at low priority, a bounded queue before them, a deadline. A hash takes 19 MiB
 //! and tens of milliseconds of a core, so a flood of sign-ins must wait or be refused without slowing anything else.
 //!
 //! An account that does not exist is verified against a hash nobody can match, so that it costs the same.
@@ -12,6 +12,7 @@ use argon2::password_hash::{Error, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
 use common::config::Secret;
 use common::error::{ApiError, Code};
+use common::low_priority::LowPriority;
 use common::metrics::Metrics;
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +35,7 @@ const NOBODY: &str =
 /// The hashers of a process. Cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
+    threads: LowPriority,
     hashers: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     max_waiting: usize,
@@ -44,15 +46,17 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    pub fn new(hashers: usize, queue: usize) -> Self {
-        Passwords {
+    /// Errors when the system gives no thread.
+    pub fn new(hashers: usize, queue: usize) -> std::io::Result<Self> {
+        Ok(Passwords {
+            threads: LowPriority::start("password-hasher", hashers)?,
             hashers: Arc::new(Semaphore::new(hashers)),
             waiting: Arc::default(),
             max_waiting: queue,
             newcomers: Arc::default(),
             max_newcomers: (queue / NEWCOMERS).max(1),
             runs: Counter::default(),
-        }
+        })
     }
 
     /// Shows how often argon2 has run.
@@ -86,13 +90,15 @@ impl Passwords {
     {
         let permit = self.enter().await?;
         self.runs.inc();
-        let task = tokio::task::spawn_blocking(move || {
+        let hashed = self.threads.run(move || {
             let outcome = work();
             // Here, not in the caller: one that leaves must not let more run than there are hashers.
             drop(permit);
             outcome
         });
-        task.await.map_err(ApiError::internal)?
+        hashed
+            .await
+            .unwrap_or_else(|| Err(ApiError::internal("a hasher panicked")))
     }
 
     async fn enter(&self) -> Result<OwnedSemaphorePermit, ApiError> {
@@ -174,7 +180,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_full_queue_is_refused_at_once() {
-        let passwords = Passwords::new(1, 1);
+        let passwords = Passwords::new(1, 1).unwrap();
         let busy = passwords.hashers.clone().acquire_owned().await.unwrap();
         let waiting = {
             let passwords = passwords.clone();
@@ -192,7 +198,7 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn those_who_register_leave_places_for_those_who_sign_in() {
-        let passwords = Passwords::new(1, 8);
+        let passwords = Passwords::new(1, 8).unwrap();
         let busy = passwords.hashers.clone().acquire_owned().await.unwrap();
         let newcomers: Vec<_> = (0..20)
             .map(|_| {

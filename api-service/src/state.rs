@@ -62,7 +62,9 @@ impl State {
         Ok(State {
             db: db.clone(),
             sessions: Sessions::new(db, &platform.bus, &config.api),
-            passwords: Passwords::new(config.api.password_hashers, config.api.password_queue),
+            passwords: Passwords::new(config.api.password_hashers, config.api.password_queue).map_err(|error| {
+                ConfigError::new("api.password_hashers", format!("no thread for a hasher: {error}"))
+            })?,
             sign_ins: SignInLimit::new(&config.api),
             registrations: RegistrationLimit::new(config.api.registrations_per_address, config.api.sign_in_window.0),
             cookies: Cookies {

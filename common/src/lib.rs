@@ -14,6 +14,7 @@ pub mod health;
 pub mod http;
 pub mod ids;
 pub mod logging;
+pub mod low_priority;
 pub mod messages;
 pub mod metrics;
 pub mod net;

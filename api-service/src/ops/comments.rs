@@ -71,7 +71,10 @@ pub fn insert(conn: &mut AnyConn, video: &VideoId, author: &Id, comment: &NewCom
     if row.state()? != VideoState::Ready {
         return Err(ApiError::new(
             Code::Conflict,
-            format!("Comments need a video that is ready; the state of this one is `{}`.", row.state),
+            format!(
+                "Comments need a video that is ready; the state of this one is `{}`.",
+                row.state
+            ),
         ));
     }
     if let Some(parent) = &comment.parent {
