@@ -6,6 +6,9 @@ export HOME := $(or $(HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6))
 export PATH := $(HOME)/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 CARGO := cargo
 UI := web-proxy/ui
+# `make run LISTEN=0.0.0.0:8080 DATA=/srv/sluice`
+LISTEN := 127.0.0.1:8080
+DATA := ./sluice-data
 
 .PHONY: help run test build ui setup setup-test fmt lint test-ui test-rust bench clean
 
@@ -13,7 +16,7 @@ help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: build ## Install what is missing, build, start on http://127.0.0.1:8080 with data in ./sluice-data (Ctrl-C stops)
-	@exec target/release/sluice serve --listen "$${SLUICE_LISTEN:-127.0.0.1:8080}" --data-dir "$${SLUICE_DATA:-./sluice-data}"
+	@exec target/release/sluice serve --listen "$(LISTEN)" --data-dir "$(DATA)"
 
 test: setup-test ui fmt lint test-ui test-rust ## Install what is missing and run every check and every test
 
