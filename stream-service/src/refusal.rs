@@ -40,7 +40,10 @@ pub fn uploads(state: &State, reached: Refused) -> ApiError {
 fn concurrent(state: &State, code: Code, name: &'static str, reached: Refused) -> ApiError {
     state.metrics.refused.inc();
     let (detail, most) = match reached {
-        Refused::Client(most) => (format!("You have {most} of at most {most} {name} under way already."), most),
+        Refused::Client(most) => (
+            format!("You have {most} of at most {most} {name} under way already."),
+            most,
+        ),
         Refused::Total(most) => (format!("This service is at its maximum of {name}."), most),
     };
     refused(code, detail, &Policy::concurrent(name, most), None)
