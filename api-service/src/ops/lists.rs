@@ -105,6 +105,7 @@ pub fn public(conn: &mut AnyConn, question: &Question) -> Result<Vec<(PublicRow,
         .select((PublicRow::as_select(), AuthorRow::as_select()))
         .filter(videos::visibility.eq(Visibility::Public.name()))
         .filter(videos::state.eq(VideoState::Ready.name()))
+        .filter(users::deleted_at.is_null())
         .into_boxed();
     if let Some(author) = &question.author {
         // The id first: the index of an author's videos begins with it.

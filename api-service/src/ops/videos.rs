@@ -121,11 +121,17 @@ pub fn find(conn: &mut AnyConn, id: &VideoId) -> QueryResult<Option<Found>> {
         .optional()
 }
 
-/// The video if `viewer` may see it; otherwise 404, as if it were not there.
+/// The video if `viewer` may see it; otherwise 404, as if it were not there. The videos of a closed account are gone at once,
+/// though they are trashed in batches.
 pub fn visible(conn: &mut AnyConn, id: &VideoId, viewer: Option<&Id>) -> Result<Found, ApiError> {
-    find(conn, id)?
-        .filter(|(row, _)| row.is_visible_to(viewer))
-        .ok_or_else(not_found)
+    let found: Option<Found> = videos::table
+        .inner_join(users::table)
+        .filter(videos::id.eq(id.as_str()))
+        .filter(users::deleted_at.is_null())
+        .select((VideoRow::as_select(), AuthorRow::as_select()))
+        .get_result(conn)
+        .optional()?;
+    found.filter(|(row, _)| row.is_visible_to(viewer)).ok_or_else(not_found)
 }
 
 /// The video if it is `owner`'s; otherwise 404.

@@ -159,6 +159,16 @@ fn an_account_is_closed_before_its_many_videos_go_and_none_is_forgotten() {
         ann.get("/api/v1/users/me").await.problem(401, "unauthenticated");
         let after = left(app).await;
         assert_eq!(after, 103, "two transactions of 500 were kept");
+        // What is left of it is nobody's to see.
+        let listed = bob.get("/api/v1/videos?limit=100").await.expect(200);
+        let listed: Vec<&str> = listed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|video| video["id"].as_str())
+            .collect();
+        assert_eq!(listed, [&*his]);
+        bob.video("v10000001100").await.problem(404, "not_found");
         block(app, None).await;
         let sweep = async |dry: bool| {
             let body = json!({ "dryRun": dry });
