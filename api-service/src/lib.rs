@@ -19,7 +19,6 @@ mod session_cache;
 mod sessions;
 mod sign_in_limit;
 mod state;
-mod views;
 mod windows;
 
 use std::sync::Arc;

@@ -22,8 +22,8 @@ use crate::passwords::Passwords;
 use crate::session_cache::Session;
 use crate::sessions::Sessions;
 use crate::sign_in_limit::SignInLimit;
-use crate::views::Upload;
 use crate::windows::RegistrationLimit;
+use common::views::Upload;
 
 #[derive(Clone)]
 pub struct State {
@@ -132,11 +132,7 @@ impl State {
 
     /// After the commit: an event for the owner's connections.
     pub fn tell_owner(&self, owner: &Id, event: &str, video: &VideoId) {
-        let message = UserEvent {
-            event: event.to_owned(),
-            video: video.clone(),
-            operation: operation::current(),
-        };
+        let message = UserEvent::about(event, video, operation::current());
         self.bus.publish(&Subject::User(owner.clone()), &message);
     }
 

@@ -29,3 +29,4 @@ pub mod supervise;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod views;

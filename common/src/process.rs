@@ -1,7 +1,7 @@
 //! A process of the platform, from its configuration to its exit code: the same for `sluice` and for each service's own
 //! executable.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -32,6 +32,8 @@ impl Process {
             config.internal.api.clone_from(&own);
             config.internal.stream.clone_from(&own);
             config.internal.scheduler = own;
+            // The gateway's functions call the API as people do.
+            config.proxy.api = vec![format!("http://{}", reachable(public))];
         }
         let platform = Platform::new(&config, drain)?;
         Ok(Process {
@@ -124,6 +126,16 @@ where
 
 fn other(error: impl std::fmt::Display) -> StartError {
     StartError::Other(error.to_string())
+}
+
+/// The address by which this process reaches its own listener.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// What a person can open for an address that may mean "all interfaces".

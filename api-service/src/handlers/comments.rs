@@ -13,7 +13,7 @@ use crate::input::Paging;
 use crate::ops::comments::{self, NewComment};
 use crate::rules::{self, Checks};
 use crate::state::State;
-use crate::views::Comment;
+use common::views::Comment;
 
 /// The comments of a video, newest first; answers carry `parentId`.
 #[utoipa::path(get, path = "/api/v1/videos/{id}/comments", tag = "comments",

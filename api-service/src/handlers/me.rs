@@ -18,7 +18,7 @@ use crate::ops::accounts::{self, UserChange};
 use crate::ops::{lists, videos};
 use crate::rules::{self, Checks};
 use crate::state::{State, operation};
-use crate::views::{User, Video};
+use common::views::{User, Video};
 
 /// The signed-in person.
 #[utoipa::path(get, path = "/api/v1/users/me", tag = "accounts", responses((status = 200, body = User)))]

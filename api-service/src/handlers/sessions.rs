@@ -19,7 +19,7 @@ use crate::session_cache::Session;
 use crate::sessions::new_token;
 use crate::sign_in_limit::Attempt;
 use crate::state::State;
-use crate::views::{Entered, NewSession, ParsedToken, SessionView, User};
+use common::views::{Entered, NewSession, ParsedToken, SessionView, User};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

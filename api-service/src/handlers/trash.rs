@@ -9,7 +9,7 @@ use crate::auth::SignedIn;
 use crate::ops::trash::{self, Keep};
 use crate::ops::videos;
 use crate::state::{State, operation};
-use crate::views::{Deletion, VideoAnswer};
+use common::views::{Deletion, VideoAnswer};
 
 #[derive(Debug, Deserialize)]
 pub struct DeleteQuery {

@@ -13,7 +13,7 @@ use super::sessions::{NewSessionFor, enter};
 use crate::ops::accounts::{self, NewUser};
 use crate::rules::{self, Checks};
 use crate::state::State;
-use crate::views::{Entered, Profile};
+use common::views::{Entered, Profile};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

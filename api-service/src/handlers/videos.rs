@@ -15,7 +15,7 @@ use crate::ops::lists::{self, Key, Order, Question};
 use crate::ops::videos::{self, VideoChange};
 use crate::rules::{self, Checks};
 use crate::state::{State, operation};
-use crate::views::{NewUpload, NewVideo, Playback, Source, SourceKind, Video, Visibility};
+use common::views::{NewUpload, NewVideo, Playback, Source, SourceKind, Video, Visibility};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

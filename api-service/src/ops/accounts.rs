@@ -13,7 +13,7 @@ use super::sessions::OPERATOR;
 use super::trash::{self, Keep};
 use super::{comments, sessions};
 use crate::schema::{users, videos};
-use crate::views::{Profile, User, Visibility};
+use common::views::{Profile, User, Visibility};
 
 /// `users.role` of everybody else.
 const USER: &str = "user";

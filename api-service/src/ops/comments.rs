@@ -13,7 +13,7 @@ use diesel::sql_types::Text;
 use super::limited::limited;
 use super::videos::{AuthorRow, hold_account, lock, visible};
 use crate::schema::{comments, users, videos};
-use crate::views::Comment;
+use common::views::Comment;
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = comments)]

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use super::limited::limited;
 use super::videos::{AuthorRow, Found, VideoRow};
 use crate::schema::{users, videos};
-use crate::views::{Video, Visibility};
+use common::views::{Video, Visibility};
 
 /// Behind every id and every title key: U+10FFFF in UTF-8 is the largest text of one character.
 const LAST_TEXT: &str = "\u{10ffff}";

@@ -11,7 +11,7 @@ use super::media::missing;
 use super::trash::{DONE, RUNNING};
 use super::videos::{find, lock};
 use crate::schema::{comments, deletions, videos};
-use crate::views::FinalReceipt;
+use common::views::FinalReceipt;
 
 /// Trashed and due → purging. 409 when it was restored or is not due, 410 when the purge is over, 404 when it never was.
 pub fn begin(conn: &mut AnyConn, id: &VideoId) -> Result<(), ApiError> {

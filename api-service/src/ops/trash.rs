@@ -12,7 +12,7 @@ use diesel::prelude::*;
 use super::messages;
 use super::videos::{Found, VideoRow, hold_account, lock, not_found, own};
 use crate::schema::{deletions, videos};
-use crate::views::{Deletion, DeletionState, FinalReceipt};
+use common::views::{Deletion, DeletionState, FinalReceipt};
 
 /// `deletions.state`.
 pub const SCHEDULED: &str = "scheduled";

@@ -12,7 +12,7 @@ use diesel::sql_types::Text;
 
 use super::messages;
 use crate::schema::{users, videos};
-use crate::views::{Author, Video, Visibility};
+use common::views::{Author, Video, Visibility};
 
 /// Tries for an id that is free. One in 10^18 is taken; two in a row are a broken random number generator.
 const ID_TRIES: u32 = 4;

@@ -118,7 +118,10 @@ fn the_owner_is_told_what_happens_to_a_video_once() {
                 .unwrap()
                 .unwrap();
             let event: UserEvent = message.decode().unwrap();
-            assert_eq!((event.event.as_str(), event.video.as_str()), (name, id.as_str()));
+            assert_eq!(
+                (event.event.as_str(), event.data["videoID"].as_str()),
+                (name, Some(id.as_str()))
+            );
             assert!(event.operation.is_some());
         }
         for _ in 0..3 {

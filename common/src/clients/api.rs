@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{ClientError, Endpoint};
 use crate::ids::VideoId;
 use crate::messages::{
-    MediaFailed, MediaReady, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
+    MediaFailed, MediaReady, Receipt, RecordPage, RoomHeads, RoomList, RoomLog, SessionList, Sweep, Swept, TokenOwner,
+    TokenQuery, VideoRecord,
 };
 
 #[derive(Clone)]
@@ -83,6 +84,25 @@ impl ApiClient {
                 &[("after", after), ("limit", Some(limit.to_string().as_str()))],
             )
             .await
+    }
+
+    /// The entries of a room after `after`, at most `limit` (1 to 1,000), oldest first. 404 for an unknown video, 410 when its
+    /// purge has begun.
+    pub async fn room_log(&self, video: &VideoId, after: i64, limit: u32) -> Result<RoomLog, ClientError> {
+        let query = [("afterSeq", after), ("limit", i64::from(limit))];
+        self.0.get(&format!("/internal/videos/{video}/events"), &query).await
+    }
+
+    /// The newest `count` entries of a room (1 to 1,000), oldest first; `next` is never set.
+    pub async fn room_tail(&self, video: &VideoId, count: u32) -> Result<RoomLog, ClientError> {
+        self.0
+            .get(&format!("/internal/videos/{video}/events"), &[("last", count)])
+            .await
+    }
+
+    /// How far the logs of `rooms` are; purged videos are missing.
+    pub async fn room_heads(&self, rooms: RoomList) -> Result<RoomHeads, ClientError> {
+        self.0.post("/internal/rooms/heads", &rooms).await
     }
 
     /// Ends what waited too long for its upload, and has what deleted accounts left purged.

@@ -186,6 +186,29 @@ pub const DOCS: &[(&str, &str)] = &[
         "proxy.response_timeout",
         "Longest time until a service begins its answer, and between two pieces of it.",
     ),
+    ("gateway.workers", "Threads that serve sockets; 0 is one per core."),
+    (
+        "gateway.max_connections",
+        "Open sockets of this process; one more is refused with 503.",
+    ),
+    (
+        "gateway.max_connections_per_platform",
+        "Open sockets of one user on one platform; one more is refused with 429.",
+    ),
+    (
+        "gateway.origins",
+        "Other sites whose pages may connect, \"https://host\"; this site's own may always. \"*\" is any.",
+    ),
+    (
+        "gateway.query_token",
+        "Whether the session token may stand in the address (?token=), as OpenIM clients write it.",
+    ),
+    (
+        "gateway.call_timeout",
+        "Longest time a function may take; after it the caller gets 504's number.",
+    ),
+    ("gateway.heartbeat", "Time between pings, give or take a fifth."),
+    ("gateway.dead_after", "A socket without a byte for this long is closed."),
 ];
 
 /// What stands above a section.
@@ -204,4 +227,5 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("stream", "Uploads, playback and their limits."),
     ("scheduler", "Durable jobs."),
     ("proxy", "The edge in scaled mode."),
+    ("gateway", "The real-time gateway (/ws)."),
 ];

@@ -23,6 +23,7 @@ pub struct Config {
     pub stream: StreamConfig,
     pub scheduler: SchedulerConfig,
     pub proxy: ProxyConfig,
+    pub gateway: GatewayConfig,
 }
 
 macro_rules! section {
@@ -171,5 +172,19 @@ section! {
         scheduler: Vec<String> = Vec::new(),
         connect_timeout: Span = Span::seconds(3),
         response_timeout: Span = Span::seconds(60),
+    }
+}
+
+section! {
+    /// The real-time gateway of the edge.
+    GatewayConfig {
+        workers: usize = 0,
+        max_connections: usize = 20_000,
+        max_connections_per_platform: usize = 10,
+        origins: Vec<String> = Vec::new(),
+        query_token: bool = true,
+        call_timeout: Span = Span::seconds(5),
+        heartbeat: Span = Span::seconds(25),
+        dead_after: Span = Span::seconds(60),
     }
 }

@@ -65,6 +65,14 @@ impl Config {
                 ));
             }
         }
+        for origin in &self.gateway.origins {
+            if origin != "*" && !is_origin(origin) {
+                return Err(ConfigError::new(
+                    "gateway.origins",
+                    format!("`{origin}` is not like \"https://video.example\""),
+                ));
+            }
+        }
         Ok(())
     }
 
@@ -129,7 +137,11 @@ impl Config {
         )?;
         at_least("scheduler.reconcile_every", self.scheduler.reconcile_every, second)?;
         at_least("proxy.connect_timeout", self.proxy.connect_timeout, 10 * ms)?;
-        at_least("proxy.response_timeout", self.proxy.response_timeout, 10 * ms)
+        at_least("proxy.response_timeout", self.proxy.response_timeout, 10 * ms)?;
+        at_least("gateway.call_timeout", self.gateway.call_timeout, 100 * ms)?;
+        at_least("gateway.heartbeat", self.gateway.heartbeat, 100 * ms)?;
+        let twice = 2 * self.gateway.heartbeat.0;
+        at_least("gateway.dead_after", self.gateway.dead_after, twice)
     }
 
     fn validate_counts(&self) -> Result<(), ConfigError> {
@@ -161,6 +173,11 @@ impl Config {
             ("stream.max_uploads", self.stream.max_uploads),
             ("stream.max_uploads_per_user", self.stream.max_uploads_per_user),
             ("scheduler.workers", self.scheduler.workers),
+            ("gateway.max_connections", self.gateway.max_connections),
+            (
+                "gateway.max_connections_per_platform",
+                self.gateway.max_connections_per_platform,
+            ),
             ("scheduler.attempts", self.scheduler.attempts as usize),
         ] {
             if value == 0 {

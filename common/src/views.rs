@@ -1,10 +1,11 @@
-//! What clients are shown: the JSON of http-api.md.
-
-use common::ids::{Id, VideoId};
-use common::messages::{Role, VideoState};
-use common::time::Timestamp;
+//! What clients are shown: the JSON of http-api.md, as api-service answers it and as the gateway's function table describes
+//! it.
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::ids::{Id, VideoId};
+use crate::messages::{Role, VideoState};
+use crate::time::Timestamp;
 
 /// Who may see a video that is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -20,6 +21,7 @@ pub enum Visibility {
 }
 
 impl Visibility {
+    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Visibility::Public => "public",
@@ -28,6 +30,7 @@ impl Visibility {
         }
     }
 
+    #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Visibility::Public, Visibility::Unlisted, Visibility::Private]
             .into_iter()
@@ -221,6 +224,50 @@ pub struct Comment {
     pub text: String,
     /// The comment it answers; that one may be gone.
     pub parent_id: Option<Id>,
+    pub author: Author,
+    pub created_at: Timestamp,
+}
+
+/// Where a danmaku appears on the video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DanmakuMode {
+    /// Flies from right to left.
+    #[default]
+    Scroll,
+    Top,
+    Bottom,
+}
+
+impl DanmakuMode {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            DanmakuMode::Scroll => "scroll",
+            DanmakuMode::Top => "top",
+            DanmakuMode::Bottom => "bottom",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [DanmakuMode::Scroll, DanmakuMode::Top, DanmakuMode::Bottom]
+            .into_iter()
+            .find(|mode| mode.name() == name)
+    }
+}
+
+/// A comment that belongs to a moment of the video.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Danmaku {
+    pub id: Id,
+    pub text: String,
+    /// The moment of the video, in milliseconds.
+    pub at_ms: i64,
+    pub mode: DanmakuMode,
+    /// `#rrggbb`, lower case.
+    pub color: String,
     pub author: Author,
     pub created_at: Timestamp,
 }
