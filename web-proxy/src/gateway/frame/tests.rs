@@ -1,0 +1,60 @@
+//! Tests of the codec.
+
+use super::{Decoder, Incoming, Opcode, close, encode, ping};
+
+/// What a client would send: masked.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let key = [0x37, 0xFA, 0x21, 0x3D];
+    let mut frame = vec![first, 0x80 | payload.len() as u8];
+    frame.extend_from_slice(&key);
+    frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    frame
+}
+
+#[test]
+fn a_decoder_is_small() {
+    assert!(size_of::<Decoder>() <= 24);
+}
+
+#[test]
+fn frames_come_out_in_order() {
+    let mut bytes = [
+        masked(0x01, b"Hel"),
+        masked(0x89, b"?"),
+        masked(0x80, b"lo"),
+        masked(0x81, b"!"),
+    ]
+    .concat();
+    let mut decoder = Decoder::new(100);
+    let mut rest = &mut bytes[..];
+    assert_eq!(decoder.next(&mut rest), Ok(Some(Incoming::Ping(b"?"[..].into()))));
+    assert!(!decoder.is_idle());
+    assert_eq!(decoder.next(&mut rest), Ok(Some(Incoming::Text("Hello".into()))));
+    assert!(decoder.is_idle());
+    assert_eq!(decoder.next(&mut rest), Ok(Some(Incoming::Text("!".into()))));
+    assert_eq!(decoder.next(&mut rest), Ok(None));
+}
+
+#[test]
+fn encoded_lengths_take_the_shortest_form() {
+    for (len, head) in [
+        (0, &[0x82, 0][..]),
+        (125, &[0x82, 125]),
+        (126, &[0x82, 126, 0, 126]),
+        (0xFFFF, &[0x82, 126, 0xFF, 0xFF]),
+        (0x1_0000, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+    ] {
+        let payload = vec![7; len];
+        let mut out = Vec::new();
+        encode(Opcode::Binary, &payload, &mut out);
+        assert_eq!(out, [head, &payload].concat());
+    }
+}
+
+#[test]
+fn control_payloads_are_cut_to_what_fits() {
+    assert_eq!(ping(&[1; 200]).len(), 2 + 125);
+    let frame = close(1001u16, &"é".repeat(100));
+    assert_eq!(frame[..4], [0x88, 124, 0x03, 0xE9]);
+    assert_eq!(std::str::from_utf8(&frame[4..]), Ok(&*"é".repeat(61)));
+}
