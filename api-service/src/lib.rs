@@ -76,6 +76,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         name: "api",
         public: Some(Arc::new(move |config| routes::mount_public(config, &state))),
         internal: Some(Arc::new(move |config| routes::mount_internal(config, &internal))),
+        upgrades: None,
         ready: vec![("api_database", ready)],
     })
 }

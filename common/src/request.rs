@@ -21,6 +21,7 @@ use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
 use crate::serve::Connection;
+pub(crate) use body::Seen;
 use body::{LoggedBody, RequestLog};
 
 /// What a listener gives to its requests. Cheap to clone.
@@ -126,7 +127,7 @@ fn admit(context: &Context, request: &ServiceRequest) -> Result<(), ApiError> {
     ))
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text")
@@ -137,10 +138,19 @@ fn log_failure(error: Option<&Error>) {
     let Some(error) = error else { return };
     let status = error.as_response_error().status_code().as_u16();
     match error.as_error::<ApiError>() {
-        Some(api) if status >= 500 => log::error!(code = api.code().entry().code; "{api}"),
-        Some(api) if api.cause().is_some() => log::info!(code = api.code().entry().code; "{api}"),
+        Some(api) => log_api_failure(api),
         None if status >= 500 => log::error!("{error}"),
         _ => {}
+    }
+}
+
+/// [`log_failure`] of one of ours.
+pub(crate) fn log_api_failure(api: &ApiError) {
+    let entry = api.code().entry();
+    if entry.status >= 500 {
+        log::error!(code = entry.code; "{api}");
+    } else if api.cause().is_some() {
+        log::info!(code = entry.code; "{api}");
     }
 }
 
@@ -204,7 +214,12 @@ fn detached(mut response: HttpResponse, id: &OperationId, context: &Context) -> 
 }
 
 fn observe(metrics: &Metrics, log: &RequestLog, status: StatusCode) {
-    let class = match status.as_u16() / 100 {
+    count(metrics, log.method_label(), status.as_u16(), log.started());
+}
+
+/// One request more in the metrics of this process.
+fn count(metrics: &Metrics, method: &'static str, status: u16, started: Instant) {
+    let status = match status / 100 {
         1 => "1xx",
         2 => "2xx",
         3 => "3xx",
@@ -214,13 +229,7 @@ fn observe(metrics: &Metrics, log: &RequestLog, status: StatusCode) {
     metrics
         .http
         .requests
-        .get_or_create(&RequestLabels {
-            method: log.method_label(),
-            status: class,
-        })
+        .get_or_create(&RequestLabels { method, status })
         .inc();
-    metrics
-        .http
-        .duration
-        .observe(Instant::now().duration_since(log.started()).as_secs_f64());
+    metrics.http.duration.observe(started.elapsed().as_secs_f64());
 }

@@ -1,11 +1,13 @@
 //! The server of a process: listeners, the actix App on each, deadlines, and the drain.
 //!
 //! `HttpServer` is not used: it fixes the stream type, and the stream is where deadlines live (and where the data plane
-//! and the gateway will plug in). `HttpService` is generic over the stream; the assembly below is the documented one of
+//! will plug in). `HttpService` is generic over the stream; the assembly below is the documented one of
 //! actix-http.
 
+mod answer;
 mod bare;
 mod stream;
+mod upgrade;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -21,6 +23,7 @@ use actix_web::{App, web};
 use tokio::net::TcpStream;
 
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
+pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
@@ -41,6 +44,8 @@ pub struct Listener {
     pub name: &'static str,
     pub socket: TcpListener,
     pub routes: Vec<Configure>,
+    /// Who decides about requests for another protocol; without it they are refused.
+    pub upgrades: Option<Upgrades>,
     pub context: Context,
     /// Threads for this listener, at most those of [`Bounds`].
     pub workers: usize,
@@ -123,6 +128,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         name,
         socket,
         routes,
+        upgrades,
         context,
         workers,
         drain: drain_time,
@@ -137,6 +143,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         .listen(name, socket, move || {
             let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
             let headers = context.default_headers.clone();
+            let (upgrades, upgrade_context) = (upgrades.clone(), context.clone());
             let app = App::new()
                 .wrap(from_fn(move |request, next| {
                     request::serve_one(context.clone(), request, next)
@@ -149,6 +156,9 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 // A client that has left is noticed while its request is worked on: its permits come back at once.
                 .h1_allow_half_closed(false)
                 .graceful_shutdown_signal(move || drain.begun())
+                .upgrade(fn_service(move |(request, framed)| {
+                    upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed)
+                }))
                 .on_connect_ext(|io: &DeadlineStream<TcpStream>, data| {
                     data.insert(io.connection());
                 })

@@ -18,7 +18,7 @@ use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
 use crate::request::Context;
-use crate::serve::{self, Bounds, Configure, Listener};
+use crate::serve::{self, Bounds, Configure, Listener, Upgrades};
 use crate::supervise::supervise;
 
 /// Why a process does not start. Exit code 2 for what a person must mend in the configuration, 1 otherwise.
@@ -95,6 +95,8 @@ pub struct Service {
     pub public: Option<Configure>,
     /// Mounted on the internal listener, below `/internal`.
     pub internal: Option<Configure>,
+    /// Decides about requests for another protocol on the listener for people; one service of a process does.
+    pub upgrades: Option<Upgrades>,
     pub ready: Vec<(&'static str, Check)>,
 }
 
@@ -149,7 +151,9 @@ pub async fn run(
         health::metrics_route(&metrics)(routes);
         typed_input(routes);
     }));
+    let mut upgrades = None;
     for service in services {
+        upgrades = upgrades.or(service.upgrades);
         public.extend(service.public);
         internal.extend(service.internal);
     }
@@ -166,6 +170,7 @@ pub async fn run(
             name: "public",
             socket: sockets.public,
             routes: public,
+            upgrades,
             context: context(None),
             workers: usize::MAX,
             drain: deadline.saturating_sub(RESERVE),
@@ -174,6 +179,7 @@ pub async fn run(
             name: "internal",
             socket: sockets.internal,
             routes: internal,
+            upgrades: None,
             context: context(Some(token)),
             workers: INTERNAL_WORKERS,
             drain: RESERVE / 2,

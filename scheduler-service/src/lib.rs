@@ -74,6 +74,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         name: "scheduler",
         public: Some(routes::public(&state)),
         internal: Some(routes::internal(&state)),
+        upgrades: None,
         ready: vec![("scheduler_database", Arc::new(ready))],
     })
 }

@@ -103,6 +103,7 @@ fn service(state: &State) -> Service {
         name: "stream-service",
         public: Some(routes::public(state)),
         internal: Some(routes::internal(state)),
+        upgrades: None,
         ready: vec![(
             "stream database",
             Arc::new(move || {

@@ -65,6 +65,7 @@ fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Servi
         name: "web-proxy",
         public: Some(Arc::new(routes)),
         internal: None,
+        upgrades: None,
         ready: Vec::new(),
     }
 }
@@ -97,6 +98,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         name: "web-proxy",
         public: Some(Arc::new(routes)),
         internal: None,
+        upgrades: None,
         ready,
     }
 }

@@ -2,6 +2,7 @@
 //! and the log line at its true end.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -65,6 +66,57 @@ impl Stream for StallingPayload {
     }
 }
 
+/// A request whose connection leaves HTTP: one log line and one count, when it is answered.
+pub(crate) struct Seen {
+    id: OperationId,
+    method: Method,
+    path: String,
+    client: String,
+    started: Instant,
+}
+
+impl Seen {
+    pub(crate) fn begin(
+        request: &actix_http::Request,
+        peer: Option<SocketAddr>,
+        id: OperationId,
+        started: Instant,
+    ) -> Self {
+        Seen {
+            id,
+            method: request.method().clone(),
+            path: loggable_path(request.path()),
+            client: peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+            started,
+        }
+    }
+
+    pub(crate) fn answered(&self, metrics: &Metrics, status: u16) {
+        super::count(metrics, method_label(&self.method), status, self.started);
+        let (method, path) = (&self.method, &self.path);
+        log!(
+            target: "access", Level::Info,
+            operation_id = self.id.as_str(), client = self.client.as_str(), status = status,
+            duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            "{method} {path} {status}"
+        );
+    }
+}
+
+/// A label from a fixed set: a client may invent methods.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
 /// What is known of a request when its last byte is sent or the client has left.
 pub(super) struct RequestLog {
     id: OperationId,
@@ -107,18 +159,8 @@ impl RequestLog {
         self.started
     }
 
-    /// A label from a fixed set: a client may invent methods.
     pub(super) fn method_label(&self) -> &'static str {
-        match self.method.as_str() {
-            "GET" => "GET",
-            "HEAD" => "HEAD",
-            "POST" => "POST",
-            "PUT" => "PUT",
-            "PATCH" => "PATCH",
-            "DELETE" => "DELETE",
-            "OPTIONS" => "OPTIONS",
-            _ => "other",
-        }
+        method_label(&self.method)
     }
 }
 

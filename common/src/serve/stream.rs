@@ -98,6 +98,11 @@ impl<S> DeadlineStream<S> {
         }
     }
 
+    /// The stream below: its deadlines are the taker's own.
+    pub fn into_inner(self) -> S {
+        self.io
+    }
+
     #[must_use]
     pub fn connection(&self) -> Connection {
         Connection(self.phase.clone())

@@ -20,6 +20,7 @@ async fn service(max_connections: usize) -> Running {
         internal: Some(Arc::new(move |routes| {
             routes.service(resource("/internal/secret").get(secret).done());
         })),
+        upgrades: None,
         ready: vec![("database", away)],
     };
     spawn(config, |_, _| async { Ok(service) }).await.unwrap()

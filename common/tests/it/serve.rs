@@ -3,6 +3,7 @@
 mod deadlines;
 mod drain;
 mod refusals;
+mod upgrades;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,6 +76,7 @@ async fn start(config: Config) -> (Running, Held) {
             name: "test",
             public: Some(Arc::new(routes)),
             internal: None,
+            upgrades: None,
             ready: Vec::new(),
         })
     });
