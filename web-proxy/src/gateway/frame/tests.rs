@@ -1,5 +1,7 @@
 //! Tests of the codec.
 
+mod vectors;
+
 use super::{Decoder, Incoming, Opcode, close, encode, ping};
 
 /// What a client would send: masked.
