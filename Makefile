@@ -6,11 +6,12 @@ export HOME := $(or $(HOME),$(shell getent passwd "$$(id -u)" | cut -d: -f6))
 export PATH := $(HOME)/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 CARGO := cargo
 UI := web-proxy/ui
+SDK := sdk/js
 # `make run LISTEN=0.0.0.0:8080 DATA=/srv/sluice`
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui setup setup-test fmt lint test-ui test-rust bench clean
+.PHONY: help run test build ui setup setup-test fmt lint test-sdk test-ui test-rust bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -18,7 +19,7 @@ help: ## Show what there is
 run: build ## Install what is missing, build, start on http://127.0.0.1:8080 with data in ./sluice-data (Ctrl-C stops)
 	@exec target/release/sluice serve --listen "$(LISTEN)" --data-dir "$(DATA)"
 
-test: setup-test ui fmt lint test-ui test-rust ## Install what is missing and run every check and every test
+test: setup-test ui fmt lint test-sdk test-ui test-rust ## Install what is missing and run every check and every test
 
 build: setup ui ## Build target/release/sluice with the page inside
 	$(CARGO) build --release --locked -p sluice
@@ -35,7 +36,13 @@ $(UI)/node_modules/.stamp: $(UI)/package.json $(UI)/package-lock.json
 	cd $(UI) && npm ci --no-audit --no-fund
 	@touch $@
 
-$(UI)/dist/index.html: $(UI)/node_modules/.stamp $(shell find $(UI)/src $(UI)/index.html $(UI)/vite.config.ts $(UI)/tsconfig.json $(UI)/public -type f 2>/dev/null)
+$(SDK)/node_modules/.stamp: $(SDK)/package.json $(SDK)/package-lock.json
+	@echo "== npm packages of the gateway's client, as the lock file says"
+	cd $(SDK) && npm ci --no-audit --no-fund
+	@touch $@
+
+# The page is built with the client's source: nothing of the client has to be built or installed before it.
+$(UI)/dist/index.html: $(UI)/node_modules/.stamp $(shell find $(SDK)/src $(UI)/src $(UI)/index.html $(UI)/vite.config.ts $(UI)/tsconfig.json $(UI)/public -type f 2>/dev/null)
 	@echo "== the page"
 	cd $(UI) && npm run --silent build
 	@touch $@
@@ -48,6 +55,9 @@ fmt: ## Is the code formatted?
 lint: ui ## No warning from clippy
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
+test-sdk: setup-test $(SDK)/node_modules/.stamp ## The gateway's JavaScript client: types, tests in Node and in Chromium
+	cd $(SDK) && npm test --silent
+
 test-ui: ui ## The page's own tests
 	cd $(UI) && npm test --silent
 
@@ -58,4 +68,4 @@ bench: build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
 
 clean: ## Remove what was built (never data)
-	rm -rf target $(UI)/dist $(UI)/node_modules
+	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules
