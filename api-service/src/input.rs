@@ -49,9 +49,14 @@ pub struct Paging {
 impl Paging {
     /// 1 to 100, 20 when not named.
     pub fn limit(&self) -> Result<i64, ApiError> {
-        match self.limit.unwrap_or(DEFAULT_LIMIT) {
-            limit @ 1..=MAX_LIMIT => Ok(i64::from(limit)),
-            _ => Err(ApiError::invalid("/limit", format!("1 to {MAX_LIMIT}"))),
+        self.limit_of(DEFAULT_LIMIT, MAX_LIMIT)
+    }
+
+    /// The same for a list with bounds of its own.
+    pub fn limit_of(&self, default: u32, most: u32) -> Result<i64, ApiError> {
+        match self.limit.unwrap_or(default) {
+            limit if (1..=most).contains(&limit) => Ok(i64::from(limit)),
+            _ => Err(ApiError::invalid("/limit", format!("1 to {most}"))),
         }
     }
 }

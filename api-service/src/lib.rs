@@ -8,6 +8,7 @@ mod database;
 mod delivery;
 mod handlers;
 mod input;
+mod news;
 mod openapi;
 mod operators;
 mod ops;

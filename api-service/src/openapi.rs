@@ -10,17 +10,18 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, OpenApi as Document, PathItem, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use crate::handlers::{comments, me, sessions, trash, users, videos};
+use crate::handlers::{comments, danmaku, me, rooms, sessions, trash, users, videos};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Sluice", description = "Accounts, sessions, videos and comments."),
+    info(title = "Sluice", description = "Accounts, sessions, videos, comments, danmaku and the log of what is said."),
     paths(
         users::register, users::profile, me::show, me::change, me::delete, me::change_password, me::my_videos,
         sessions::sign_in, sessions::list, sessions::end, sessions::parse_token,
         videos::create, videos::renew_upload, videos::list, videos::show, videos::change, videos::playback,
         trash::delete, trash::restore, trash::deletion,
         comments::list, comments::create, comments::remove,
+        danmaku::list, danmaku::create, danmaku::remove, rooms::events,
         show,
     ),
     components(schemas(Problem, videos::Sort, VideoState)),

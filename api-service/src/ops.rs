@@ -3,11 +3,13 @@
 
 pub mod accounts;
 pub mod comments;
+pub mod danmaku;
 mod limited;
 pub mod lists;
 pub mod media;
 pub mod messages;
 pub mod purge;
+pub mod rooms;
 pub mod sessions;
 pub mod trash;
 pub mod videos;

@@ -5,7 +5,7 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::web;
 use common::http::{Methods, resource, typed_input};
 
-use crate::handlers::{comments, internal, me, sessions, trash, users, videos};
+use crate::handlers::{comments, danmaku, internal, me, rooms, sessions, trash, users, videos};
 use crate::openapi;
 use crate::state::State;
 
@@ -35,6 +35,9 @@ pub fn public() -> Vec<(&'static str, Methods)> {
         ("/videos/{id}/playback",   |r| r.get(videos::playback)),
         ("/videos/{id}/comments",   |r| r.get(comments::list).post(comments::create)),
         ("/comments/{id}",          |r| r.delete(comments::remove)),
+        ("/videos/{id}/danmaku",    |r| r.get(danmaku::list).post(danmaku::create)),
+        ("/danmaku/{id}",           |r| r.delete(danmaku::remove)),
+        ("/videos/{id}/events",     |r| r.get(rooms::events)),
         ("/openapi.json",           |r| r.get(openapi::show)),
     ];
     table.into_iter().map(|(path, methods)| (path, methods(resource(path)))).collect()
@@ -59,6 +62,8 @@ pub fn mount_internal(config: &mut web::ServiceConfig, state: &web::Data<State>)
         resource("/internal/sessions/expire").post(internal::expire_sessions),
         resource("/internal/videos").get(internal::videos),
         resource("/internal/videos/expire").post(internal::expire_videos),
+        resource("/internal/videos/{id}/events").get(rooms::log),
+        resource("/internal/rooms/heads").post(rooms::heads),
         resource("/internal/videos/{id}/media-ready").post(internal::media_ready),
         resource("/internal/videos/{id}/media-failed").post(internal::media_failed),
         resource("/internal/videos/{id}/purge/begin").post(internal::purge_begin),

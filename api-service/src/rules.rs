@@ -22,6 +22,7 @@ const MAX_DESCRIPTION: usize = 5_000;
 const MAX_DISPLAY_NAME: usize = 64;
 const MAX_BIO: usize = 1_000;
 const MAX_COMMENT: usize = 2_000;
+const MAX_DANMAKU: usize = 100;
 const MAX_PLATFORM: usize = 32;
 /// Longest search text, in characters: no title is longer.
 const MAX_QUERY: usize = 200;
@@ -103,6 +104,20 @@ pub fn bio(text: &str) -> Rule {
 
 pub fn comment(text: &str) -> Rule {
     block(text, 1, MAX_COMMENT)
+}
+
+pub fn danmaku(text: &str) -> Rule {
+    line(text, 1, MAX_DANMAKU)
+}
+
+/// `#rrggbb`, in lower case.
+pub fn color(text: &str) -> Rule {
+    match text.strip_prefix('#') {
+        Some(digits) if digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Ok(text.to_ascii_lowercase())
+        }
+        _ => Err("a color like #rrggbb".into()),
+    }
 }
 
 /// What a program calls itself at sign-in.
@@ -236,6 +251,33 @@ mod tests {
         check(comment, " \n ", None);
         check(comment, &"x".repeat(2_001), None);
         check(description, &"x".repeat(5_001), None);
+    }
+
+    #[test]
+    fn danmaku_are_one_line() {
+        check(danmaku, " 弹幕 ", Some("弹幕"));
+        check(danmaku, &"弹".repeat(100), Some(&"弹".repeat(100)));
+        for bad in ["", "  ", "a\nb", "a\tb", "\u{200b}", "\u{202e}x", &"x".repeat(101)] {
+            check(danmaku, bad, None);
+        }
+    }
+
+    #[test]
+    fn colors() {
+        check(color, "#FFaa00", Some("#ffaa00"));
+        for bad in [
+            "",
+            "#",
+            "#fff",
+            "ffaa00",
+            "#ffaa000",
+            "#ggaa00",
+            "#ffaa0\u{301}",
+            "red",
+            "# fffff",
+        ] {
+            check(color, bad, None);
+        }
     }
 
     #[test]

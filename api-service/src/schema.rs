@@ -52,6 +52,8 @@ diesel::table! {
         version -> BigInt,
         grant_version -> BigInt,
         comment_count -> BigInt,
+        room_seq -> BigInt,
+        danmaku_count -> BigInt,
     }
 }
 
@@ -75,10 +77,40 @@ diesel::table! {
         parent_id -> Nullable<Text>,
         text -> Text,
         created_at -> BigInt,
+        room_seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    danmaku (id) {
+        id -> Text,
+        video_id -> Text,
+        author_id -> Text,
+        room_seq -> BigInt,
+        at_ms -> BigInt,
+        mode -> Text,
+        color -> Text,
+        text -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    room_log (video_id, seq) {
+        video_id -> Text,
+        seq -> BigInt,
+        kind -> Text,
+        ref_id -> Nullable<Text>,
+        author_id -> Nullable<Text>,
+        operation_id -> Text,
+        created_at -> BigInt,
+        payload -> Nullable<Text>,
     }
 }
 
 diesel::joinable!(sessions -> users (user_id));
 diesel::joinable!(videos -> users (owner_id));
 diesel::joinable!(comments -> users (author_id));
-diesel::allow_tables_to_appear_in_same_query!(users, sessions, videos, deletions, comments);
+diesel::joinable!(danmaku -> users (author_id));
+diesel::joinable!(room_log -> users (author_id));
+diesel::allow_tables_to_appear_in_same_query!(users, sessions, videos, deletions, comments, danmaku, room_log);

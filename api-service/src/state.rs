@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 
 use actix_web::HttpRequest;
-use common::bus::{Bus, Subject};
+use common::bus::Bus;
 use common::config::{Config, ConfigError};
 use common::db::Db;
 use common::error::ApiError;
 use common::grant::{Grant, GrantKeys, Permission};
 use common::http::CookieName;
 use common::ids::{Id, VideoId};
-use common::messages::{MediaChanged, UserEvent};
 use common::net::TrustedProxies;
 use common::operation::{self, OperationId};
 use common::outbox::Relay;
@@ -36,8 +35,8 @@ pub struct State {
     pub settings: Settings,
     proxies: TrustedProxies,
     grants: GrantKeys,
-    bus: Bus,
-    relay: Relay,
+    pub bus: Bus,
+    pub relay: Relay,
 }
 
 /// What the configuration says about videos; durations in milliseconds.
@@ -47,6 +46,7 @@ pub struct Settings {
     pub upload_grant_ttl: i64,
     pub playback_grant_ttl: i64,
     pub max_upload: u64,
+    pub max_danmaku_per_video: i64,
     /// In front of links; empty: they have no host.
     public_url: String,
 }
@@ -74,6 +74,7 @@ impl State {
                 trash_retention: millis(config.api.trash_retention),
                 upload_grant_ttl: millis(config.api.upload_grant_ttl),
                 playback_grant_ttl: millis(config.api.playback_grant_ttl),
+                max_danmaku_per_video: i64::from(config.api.max_danmaku_per_video),
                 max_upload: config.stream.max_upload.0,
                 public_url: config.server.public_url.clone(),
             },
@@ -128,19 +129,6 @@ impl State {
         });
         let url = format!("{}/media/{grant}/{video}/file", self.settings.public_url);
         (url, Timestamp(until))
-    }
-
-    /// After the commit: an event for the owner's connections.
-    pub fn tell_owner(&self, owner: &Id, event: &str, video: &VideoId) {
-        let message = UserEvent::about(event, video, operation::current());
-        self.bus.publish(&Subject::User(owner.clone()), &message);
-    }
-
-    /// After the commit: the media of `video` was hidden, shown or closed to old links, and the outbox has the messages that make it so.
-    pub fn media_changed(&self, video: &VideoId) {
-        self.bus
-            .publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
-        self.relay.wake();
     }
 }
 

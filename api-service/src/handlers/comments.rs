@@ -74,8 +74,7 @@ pub async fn create(
     };
     let author = me.user.clone();
     let comment = state
-        .db
-        .write(move |conn| comments::insert(conn, &id, &author, &comment))
+        .change(move |conn, news| comments::insert(conn, news, &id, &author, &comment))
         .await?;
     Ok(HttpResponse::Created().json(comment))
 }
@@ -85,6 +84,8 @@ pub async fn create(
     responses((status = 204)))]
 pub async fn remove(me: SignedIn, id: web::Path<Id>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
     let user = me.user.clone();
-    state.db.write(move |conn| comments::remove(conn, &id, &user)).await?;
+    state
+        .change(move |conn, news| comments::remove(conn, news, &id, &user))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -71,11 +71,10 @@ pub async fn media_ready(
     body: Body<MediaReady>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let (video, media) = (id.clone(), body.into_inner());
-    let told = state.db.write(move |conn| media::ready(conn, &video, &media)).await?;
-    if let Some(owner) = told {
-        state.tell_owner(&owner, "OnVideoReady", &id);
-    }
+    let media = body.into_inner();
+    state
+        .change(move |conn, news| media::ready(conn, news, &id, &media))
+        .await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
@@ -84,19 +83,15 @@ pub async fn media_failed(
     body: Body<MediaFailed>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let (video, failure) = (id.clone(), body.into_inner());
-    let told = state
-        .db
-        .write(move |conn| media::failed(conn, &video, &failure))
+    let failure = body.into_inner();
+    state
+        .change(move |conn, news| media::failed(conn, news, &id, &failure))
         .await?;
-    if let Some(owner) = told {
-        state.tell_owner(&owner, "OnVideoFailed", &id);
-    }
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
 pub async fn purge_begin(id: web::Path<VideoId>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    state.db.write(move |conn| purge::begin(conn, &id)).await?;
+    state.change(move |conn, news| purge::begin(conn, news, &id)).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
@@ -111,10 +106,11 @@ pub async fn purge_done(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (video, receipt) = (id.clone(), body.receipt);
-    let (receipt, owner) = state.db.write(move |conn| purge::done(conn, &video, receipt)).await?;
-    if let Some(owner) = owner {
+    let (receipt, first) = state
+        .change(move |conn, news| purge::done(conn, news, &video, receipt))
+        .await?;
+    if first {
         log::info!(video_id = *id, objects = receipt.objects, bytes = receipt.bytes; "Purged video {id}");
-        state.tell_owner(&owner, "OnVideoPurged", &id);
     }
     Ok(HttpResponse::Ok().json(json!({ "receipt": receipt })))
 }
@@ -155,15 +151,11 @@ pub async fn expire_videos(body: Body<Sweep>, state: web::Data<State>) -> Result
     let mut count = purge_left_behind(&state, None).await?;
     loop {
         let ended = state
-            .db
-            .write(|conn| Ok::<_, ApiError>(media::fail_overdue(conn, UPLOAD_GRACE)?))
+            .change(|conn, news| Ok(media::fail_overdue(conn, news, UPLOAD_GRACE)?))
             .await?;
-        if ended.is_empty() {
+        if ended == 0 {
             return Ok(web::Json(Swept { count }));
         }
-        count += ended.len() as u64;
-        for (video, owner) in &ended {
-            state.tell_owner(owner, "OnVideoFailed", video);
-        }
+        count += ended;
     }
 }

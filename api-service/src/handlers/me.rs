@@ -17,7 +17,7 @@ use crate::input::{Paging, Patch};
 use crate::ops::accounts::{self, UserChange};
 use crate::ops::{lists, videos};
 use crate::rules::{self, Checks};
-use crate::state::{State, operation};
+use crate::state::State;
 use common::views::{User, Video};
 
 /// The signed-in person.
@@ -68,7 +68,9 @@ pub async fn change(me: SignedIn, body: Body<MeChange>, state: web::Data<State>)
     };
     checks.done()?;
     let id = me.user.clone();
-    let user = state.db.write(move |conn| accounts::change(conn, &id, change)).await?;
+    let user = state
+        .change(move |conn, news| accounts::change(conn, news, &id, change))
+        .await?;
     Ok(web::Json(user))
 }
 
@@ -139,15 +141,11 @@ pub async fn delete(
 pub async fn purge_left_behind(state: &State, of: Option<&Id>) -> Result<u64, ApiError> {
     let mut count = 0;
     loop {
-        let (of, operation) = (of.cloned(), operation());
+        let of = of.cloned();
         let (trashed, more) = state
-            .db
-            .write(move |conn| accounts::purge_left_behind(conn, of.as_ref(), &operation))
+            .change(move |conn, news| accounts::purge_left_behind(conn, news, of.as_ref()))
             .await?;
-        count += trashed.len() as u64;
-        for video in &trashed {
-            state.media_changed(video);
-        }
+        count += trashed;
         if !more {
             return Ok(count);
         }

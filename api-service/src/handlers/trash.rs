@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::auth::SignedIn;
 use crate::ops::trash::{self, Keep};
 use crate::ops::videos;
-use crate::state::{State, operation};
+use crate::state::State;
 use common::views::{Deletion, VideoAnswer};
 
 #[derive(Debug, Deserialize)]
@@ -32,16 +32,11 @@ pub async fn delete(
     } else {
         Keep::For(state.settings.trash_retention)
     };
-    let (owner, operation) = (me.user.clone(), operation());
-    let (found, changed) = state
-        .db
-        .write(move |conn| trash::trash(conn, &id, &owner, keep, &operation))
+    let owner = me.user.clone();
+    let (found, _) = state
+        .change(move |conn, news| trash::trash(conn, news, &id, &owner, keep))
         .await?;
     let video = videos::view(found)?;
-    if changed {
-        state.tell_owner(&me.user, "OnVideoTrashed", &video.id);
-        state.media_changed(&video.id);
-    }
     Ok(HttpResponse::Accepted().json(VideoAnswer { video }))
 }
 
@@ -53,14 +48,11 @@ pub async fn restore(
     id: web::Path<VideoId>,
     state: web::Data<State>,
 ) -> Result<web::Json<VideoAnswer>, ApiError> {
-    let (owner, operation) = (me.user.clone(), operation());
+    let owner = me.user.clone();
     let found = state
-        .db
-        .write(move |conn| trash::restore(conn, &id, &owner, &operation))
+        .change(move |conn, news| trash::restore(conn, news, &id, &owner))
         .await?;
     let video = videos::view(found)?;
-    state.tell_owner(&me.user, "OnVideoRestored", &video.id);
-    state.media_changed(&video.id);
     Ok(web::Json(VideoAnswer { video }))
 }
 

@@ -14,7 +14,7 @@ use crate::input::{Paging, Patch, bad_cursor};
 use crate::ops::lists::{self, Key, Order, Question};
 use crate::ops::videos::{self, VideoChange};
 use crate::rules::{self, Checks};
-use crate::state::{State, operation};
+use crate::state::State;
 use common::views::{NewUpload, NewVideo, Playback, Source, SourceKind, Video, Visibility};
 
 #[derive(Deserialize, ToSchema)]
@@ -228,14 +228,10 @@ pub async fn change(
     state: web::Data<State>,
 ) -> Result<web::Json<Video>, ApiError> {
     let change = body.into_inner().checked()?;
-    let (video, owner, operation) = (id.clone(), me.user.clone(), operation());
-    let (found, revoked) = state
-        .db
-        .write(move |conn| videos::change(conn, &video, &owner, change, &operation))
+    let owner = me.user.clone();
+    let found = state
+        .change(move |conn, news| videos::change(conn, news, &id, &owner, change))
         .await?;
-    if revoked {
-        state.media_changed(&id);
-    }
     videos::view(found).map(web::Json)
 }
 

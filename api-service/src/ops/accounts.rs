@@ -5,13 +5,13 @@ use common::db::{AnyConn, DbError, now_ms};
 use common::error::{ApiError, Code};
 use common::ids::{Id, VideoId};
 use common::messages::{Role, VideoState};
-use common::operation::OperationId;
 use common::time::Timestamp;
 use diesel::prelude::*;
 
 use super::sessions::OPERATOR;
 use super::trash::{self, Keep};
 use super::{comments, sessions};
+use crate::news::News;
 use crate::schema::{users, videos};
 use common::views::{Profile, User, Visibility};
 
@@ -163,14 +163,18 @@ pub struct UserChange {
     pub language: Option<String>,
 }
 
-pub fn change(conn: &mut AnyConn, id: &Id, change: UserChange) -> Result<User, ApiError> {
+pub fn change(conn: &mut AnyConn, news: &mut News, id: &Id, change: UserChange) -> Result<User, ApiError> {
     let any = change.display_name.is_some() || change.bio.is_some() || change.language.is_some();
     if any {
         diesel::update(users::table.filter(users::id.eq(id.as_str())))
             .set(change)
             .execute(conn)?;
     }
-    find(conn, id)
+    let user = find(conn, id)?;
+    if any {
+        news.profile(&user);
+    }
+    Ok(user)
 }
 
 /// Stores a new password if the stored one is still `old_hash`; ends every session except `keep` and gives those.
@@ -238,13 +242,9 @@ pub fn count_left_behind(conn: &mut AnyConn) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Has up to a batch of them purged (those of one account, if it is named). Gives those that changed, and whether there
+/// Has up to a batch of them purged (those of one account, if it is named). Gives how many, and whether there
 /// may be more.
-pub fn purge_left_behind(
-    conn: &mut AnyConn,
-    of: Option<&Id>,
-    operation: &OperationId,
-) -> Result<(Vec<VideoId>, bool), ApiError> {
+pub fn purge_left_behind(conn: &mut AnyConn, news: &mut News, of: Option<&Id>) -> Result<(u64, bool), ApiError> {
     let now = now_ms(conn)?;
     let mut left = videos::table
         .inner_join(users::table)
@@ -264,10 +264,10 @@ pub fn purge_left_behind(
     }
     let left: Vec<(VideoId, Id)> = left.load(conn)?;
     let more = i64::try_from(left.len()).is_ok_and(|count| count == PURGE_BATCH);
-    let mut trashed = Vec::with_capacity(left.len());
+    let mut trashed = 0;
     for (video, owner) in left {
-        match trash::trash(conn, &video, &owner, Keep::No, operation) {
-            Ok((_, true)) => trashed.push(video),
+        match trash::trash(conn, news, &video, &owner, Keep::No) {
+            Ok((_, true)) => trashed += 1,
             Ok((_, false)) => {}
             // Somebody else was faster, and its purge is over.
             Err(error) if error.code() == Code::NotFound => {}

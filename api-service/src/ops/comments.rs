@@ -1,17 +1,17 @@
-//! Comments. The count in the video's row changes in the same transaction; that update is also what makes sure that the
-//! video is still there and ready.
+//! Comments. Each has its entry in the log of the room; the count in the video's row changes in the same transaction.
 
 use common::db::{AnyConn, now_ms};
-use common::error::{ApiError, Code};
+use common::error::ApiError;
 use common::ids::{Id, VideoId};
-use common::messages::VideoState;
 use common::time::Timestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::limited::limited;
+use super::rooms::{self, Post};
 use super::videos::{AuthorRow, hold_account, lock, visible};
+use crate::news::News;
 use crate::schema::{comments, users, videos};
 use common::views::Comment;
 
@@ -47,6 +47,8 @@ pub fn list(
     let newest = comments::table
         .inner_join(users::table)
         .filter(comments::video_id.eq(video.as_str()))
+        // What a closed account wrote is gone at once, though it is removed in batches.
+        .filter(users::deleted_at.is_null())
         // Every id is smaller: the same statement serves the first page.
         .filter(comments::id.lt(before.unwrap_or("~")))
         .order(comments::id.desc())
@@ -64,19 +66,15 @@ pub struct NewComment {
 }
 
 /// Writes a comment on a ready video that `author` may see.
-pub fn insert(conn: &mut AnyConn, video: &VideoId, author: &Id, comment: &NewComment) -> Result<Comment, ApiError> {
-    hold_account(conn, author)?;
-    lock(conn, video)?;
-    let (row, _) = visible(conn, video, Some(author))?;
-    if row.state()? != VideoState::Ready {
-        return Err(ApiError::new(
-            Code::Conflict,
-            format!(
-                "Comments need a video that is ready; the state of this one is `{}`.",
-                row.state
-            ),
-        ));
-    }
+pub fn insert(
+    conn: &mut AnyConn,
+    news: &mut News,
+    video: &VideoId,
+    author: &Id,
+    comment: &NewComment,
+) -> Result<Comment, ApiError> {
+    let name = hold_account(conn, author)?;
+    let (seq, _) = rooms::enter(conn, video, author, Post::Comment)?;
     if let Some(parent) = &comment.parent {
         let there = comments::table
             .filter(comments::id.eq(parent.as_str()))
@@ -97,28 +95,37 @@ pub fn insert(conn: &mut AnyConn, video: &VideoId, author: &Id, comment: &NewCom
             comments::parent_id.eq(comment.parent.as_ref().map(Id::as_str)),
             comments::text.eq(&comment.text),
             comments::created_at.eq(now),
+            comments::room_seq.eq(seq),
         ))
         .execute(conn)?;
-    diesel::update(videos::table.filter(videos::id.eq(video.as_str())))
-        .set(videos::comment_count.eq(videos::comment_count + 1))
-        .execute(conn)?;
-    let found = comments::table
-        .inner_join(users::table)
-        .filter(comments::id.eq(comment.id.as_str()))
-        .select((CommentRow::as_select(), AuthorRow::as_select()))
-        .get_result(conn)?;
-    Ok(view(found))
+    let written = Comment {
+        id: comment.id.clone(),
+        text: comment.text.clone(),
+        parent_id: comment.parent.clone(),
+        author: name.into(),
+        created_at: Timestamp(now),
+    };
+    let data = serde_json::to_value(&written).map_err(ApiError::internal)?;
+    rooms::posted(
+        conn,
+        news,
+        (video, seq, now),
+        Post::Comment,
+        (&written.id, author),
+        data,
+    )?;
+    Ok(written)
 }
 
 /// Removes a comment; 404 unless `user` wrote it or owns the video. Answers to it stay.
-pub fn remove(conn: &mut AnyConn, id: &Id, user: &Id) -> Result<(), ApiError> {
+pub fn remove(conn: &mut AnyConn, news: &mut News, id: &Id, user: &Id) -> Result<(), ApiError> {
     let not_found = || ApiError::not_found("comment");
-    let found: Option<(VideoId, Id)> = comments::table
+    let found: Option<(VideoId, Id, i64)> = comments::table
         .filter(comments::id.eq(id.as_str()))
-        .select((comments::video_id, comments::author_id))
+        .select((comments::video_id, comments::author_id, comments::room_seq))
         .get_result(conn)
         .optional()?;
-    let (video, author) = found.ok_or_else(not_found)?;
+    let (video, author, seq) = found.ok_or_else(not_found)?;
     lock(conn, &video)?;
     let owner: Option<Id> = videos::table
         .filter(videos::id.eq(video.as_str()))
@@ -128,14 +135,11 @@ pub fn remove(conn: &mut AnyConn, id: &Id, user: &Id) -> Result<(), ApiError> {
     if author != *user && owner.as_ref() != Some(user) {
         return Err(not_found());
     }
-    let removed = diesel::delete(comments::table.filter(comments::id.eq(id.as_str()))).execute(conn)?;
-    if removed == 0 {
+    if diesel::delete(comments::table.filter(comments::id.eq(id.as_str()))).execute(conn)? == 0 {
         return Err(not_found());
     }
-    diesel::update(videos::table.filter(videos::id.eq(video.as_str())))
-        .set(videos::comment_count.eq(videos::comment_count - 1))
-        .execute(conn)?;
-    Ok(())
+    let now = now_ms(conn)?;
+    rooms::revoked(conn, news, &video, Post::Comment, (id, seq), now)
 }
 
 /// Removes every comment of `author`, and takes them off the counts.

@@ -10,31 +10,28 @@ use diesel::{Connection, QueryResult, RunQueryDsl};
 
 type AnyDb = <AnyConn as Connection>::Backend;
 
-/// Rows that a statement may be limited to: a default page and the largest page, each with the row that tells that the
-/// list goes on.
-const SIZES: [i64; 2] = [21, 101];
+/// Rows that a statement may be limited to, as number and as text: default pages and largest pages (those of danmaku are
+/// the larger ones), each with the row that tells that the list goes on.
+const SIZES: [(i64, &str); 3] = [(21, " LIMIT 21"), (101, " LIMIT 101"), (501, " LIMIT 501")];
 
 /// A query for at most as many rows as the smallest of [`SIZES`] that is enough: the caller takes what it wants of them.
 #[derive(Debug, Clone, Copy)]
 pub struct Limited<Q> {
     query: Q,
-    rows: i64,
+    limit: &'static str,
 }
 
-/// `query` (without a limit of its own) for at least `wanted` rows, if there are as many; `wanted` is 101 at most.
+/// `query` (without a limit of its own) for at least `wanted` rows, if there are as many; `wanted` is 501 at most.
 pub fn limited<Q>(query: Q, wanted: i64) -> Limited<Q> {
-    let rows = SIZES.into_iter().find(|size| *size >= wanted).unwrap_or(SIZES[1]);
-    Limited { query, rows }
+    let size = SIZES.into_iter().find(|(rows, _)| *rows >= wanted);
+    let (_, limit) = size.unwrap_or(SIZES[SIZES.len() - 1]);
+    Limited { query, limit }
 }
 
 impl<Q: QueryFragment<AnyDb>> QueryFragment<AnyDb> for Limited<Q> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, AnyDb>) -> QueryResult<()> {
         self.query.walk_ast(out.reborrow())?;
-        out.push_sql(if self.rows == SIZES[0] {
-            " LIMIT 21"
-        } else {
-            " LIMIT 101"
-        });
+        out.push_sql(self.limit);
         Ok(())
     }
 }

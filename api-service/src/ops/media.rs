@@ -9,6 +9,7 @@ use diesel::prelude::*;
 
 use super::trash::DONE;
 use super::videos::{VideoRow, find, lock, not_found};
+use crate::news::News;
 use crate::schema::{deletions, videos};
 
 /// Longest reason that is kept, in characters.
@@ -19,9 +20,6 @@ const NEVER_ARRIVED: &str = "The upload never arrived.";
 
 /// Videos that one transaction of the sweep ends.
 const SWEEP_BATCH: i64 = 1_000;
-
-/// An owner to be told, when the visible state changed.
-pub type Told = Option<Id>;
 
 /// The video, locked; 410 when its purge has begun or is over, 404 when it never was.
 fn reported(conn: &mut AnyConn, id: &VideoId) -> Result<VideoRow, ApiError> {
@@ -42,7 +40,7 @@ pub fn missing(conn: &mut AnyConn, id: &VideoId) -> QueryResult<ApiError> {
     Ok(if purged { gone() } else { not_found() })
 }
 
-fn gone() -> ApiError {
+pub fn gone() -> ApiError {
     ApiError::new(Code::Gone, "The video has been purged.")
 }
 
@@ -52,7 +50,7 @@ fn number(value: Option<u64>) -> Result<Option<i64>, ApiError> {
 }
 
 /// The media is durable. A repetition changes nothing; other media than the video has already is a conflict.
-pub fn ready(conn: &mut AnyConn, id: &VideoId, media: &MediaReady) -> Result<Told, ApiError> {
+pub fn ready(conn: &mut AnyConn, news: &mut News, id: &VideoId, media: &MediaReady) -> Result<(), ApiError> {
     let row = reported(conn, id)?;
     let trashed = row.state()? == VideoState::Trashed;
     let state = if trashed {
@@ -66,7 +64,7 @@ pub fn ready(conn: &mut AnyConn, id: &VideoId, media: &MediaReady) -> Result<Tol
             .select(videos::sha256)
             .get_result(conn)?;
         if known.as_deref() == Some(media.sha256.as_str()) {
-            return Ok(None);
+            return Ok(());
         }
         return Err(ApiError::new(Code::Conflict, "The video has other media already."));
     }
@@ -87,11 +85,14 @@ pub fn ready(conn: &mut AnyConn, id: &VideoId, media: &MediaReady) -> Result<Tol
         ))
         .execute(conn)?;
     move_to(conn, id, trashed, VideoState::Ready)?;
-    Ok((!trashed).then_some(row.owner_id))
+    if !trashed {
+        news.owner(&row.owner_id, "OnVideoReady", id);
+    }
+    Ok(())
 }
 
 /// There is no media, or no media any more.
-pub fn failed(conn: &mut AnyConn, id: &VideoId, failure: &MediaFailed) -> Result<Told, ApiError> {
+pub fn failed(conn: &mut AnyConn, news: &mut News, id: &VideoId, failure: &MediaFailed) -> Result<(), ApiError> {
     let row = reported(conn, id)?;
     let trashed = row.state()? == VideoState::Trashed;
     let state = if trashed {
@@ -100,14 +101,17 @@ pub fn failed(conn: &mut AnyConn, id: &VideoId, failure: &MediaFailed) -> Result
         row.state.as_str()
     };
     if state == VideoState::Failed.name() {
-        return Ok(None);
+        return Ok(());
     }
     let reason: String = failure.reason.chars().take(MAX_REASON).collect();
     diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
         .set(videos::failure.eq(Some(reason)))
         .execute(conn)?;
     move_to(conn, id, trashed, VideoState::Failed)?;
-    Ok((!trashed).then_some(row.owner_id))
+    if !trashed {
+        news.owner(&row.owner_id, "OnVideoFailed", id);
+    }
+    Ok(())
 }
 
 /// Sets the state, or the state behind the trash.
@@ -132,8 +136,8 @@ pub fn count_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<i64> {
         .get_result(conn)
 }
 
-/// Ends up to a batch of them; gives each with its owner. Empty when none is left.
-pub fn fail_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<Vec<(VideoId, Id)>> {
+/// Ends up to a batch of them; gives how many. 0 when none is left.
+pub fn fail_overdue(conn: &mut AnyConn, news: &mut News, grace: i64) -> QueryResult<u64> {
     let before = now_ms(conn)?.saturating_sub(grace);
     let overdue: Vec<(VideoId, Id)> = videos::table
         .filter(videos::state.eq(VideoState::AwaitingUpload.name()))
@@ -142,7 +146,7 @@ pub fn fail_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<Vec<(VideoId,
         .limit(SWEEP_BATCH)
         .select((videos::id, videos::owner_id))
         .load(conn)?;
-    let mut ended = Vec::with_capacity(overdue.len());
+    let mut ended = 0;
     for (id, owner) in overdue {
         let waiting = videos::table
             .filter(videos::id.eq(id.as_str()))
@@ -154,7 +158,8 @@ pub fn fail_overdue(conn: &mut AnyConn, grace: i64) -> QueryResult<Vec<(VideoId,
             ))
             .execute(conn)?;
         if changed == 1 {
-            ended.push((id, owner));
+            ended += 1;
+            news.owner(&owner, "OnVideoFailed", &id);
         }
     }
     Ok(ended)

@@ -2,19 +2,21 @@
 
 use common::db::{AnyConn, now_ms};
 use common::error::{ApiError, Code};
-use common::ids::{Id, VideoId};
+use common::ids::VideoId;
 use common::messages::{Receipt, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
 
 use super::media::missing;
+use super::rooms::{self, Closing};
 use super::trash::{DONE, RUNNING};
 use super::videos::{find, lock};
+use crate::news::News;
 use crate::schema::{comments, deletions, videos};
 use common::views::FinalReceipt;
 
 /// Trashed and due → purging. 409 when it was restored or is not due, 410 when the purge is over, 404 when it never was.
-pub fn begin(conn: &mut AnyConn, id: &VideoId) -> Result<(), ApiError> {
+pub fn begin(conn: &mut AnyConn, news: &mut News, id: &VideoId) -> Result<(), ApiError> {
     let now = now_ms(conn)?;
     let due = videos::table
         .filter(videos::id.eq(id.as_str()))
@@ -27,7 +29,7 @@ pub fn begin(conn: &mut AnyConn, id: &VideoId) -> Result<(), ApiError> {
         diesel::update(deletions::table.filter(deletions::video_id.eq(id.as_str())))
             .set(deletions::state.eq(RUNNING))
             .execute(conn)?;
-        return Ok(());
+        return rooms::closed(conn, news, id, Closing::Purged, now);
     }
     match find(conn, id)? {
         Some((row, _)) if row.state()? == VideoState::Purging => Ok(()),
@@ -39,12 +41,17 @@ pub fn begin(conn: &mut AnyConn, id: &VideoId) -> Result<(), ApiError> {
     }
 }
 
-/// Removes what is left of the video and keeps the receipt; a repetition gives the receipt of the first time. Tells whose
-/// it was when this was the first time.
-pub fn done(conn: &mut AnyConn, id: &VideoId, receipt: Receipt) -> Result<(FinalReceipt, Option<Id>), ApiError> {
+/// Removes what is left of the video and keeps the receipt; a repetition gives the receipt of the first time. Says
+/// whether this was the first time.
+pub fn done(
+    conn: &mut AnyConn,
+    news: &mut News,
+    id: &VideoId,
+    receipt: Receipt,
+) -> Result<(FinalReceipt, bool), ApiError> {
     lock(conn, id)?;
     let Some((row, _)) = find(conn, id)? else {
-        return kept(conn, id).map(|receipt| (receipt, None));
+        return kept(conn, id).map(|receipt| (receipt, false));
     };
     if row.state()? != VideoState::Purging {
         return Err(ApiError::new(Code::Conflict, "The purge of the video has not begun."));
@@ -67,7 +74,8 @@ pub fn done(conn: &mut AnyConn, id: &VideoId, receipt: Receipt) -> Result<(Final
         bytes,
         finished_at: Timestamp(now),
     };
-    Ok((receipt, Some(row.owner_id)))
+    news.owner(&row.owner_id, "OnVideoPurged", id);
+    Ok((receipt, true))
 }
 
 /// The receipt of a purge that is over; 404 when there was none.

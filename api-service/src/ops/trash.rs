@@ -5,12 +5,13 @@ use common::db::{AnyConn, now_ms};
 use common::error::{ApiError, Code};
 use common::ids::{Id, VideoId};
 use common::messages::VideoState;
-use common::operation::OperationId;
 use common::time::Timestamp;
 use diesel::prelude::*;
 
 use super::messages;
+use super::rooms::{self, Closing};
 use super::videos::{Found, VideoRow, hold_account, lock, not_found, own};
+use crate::news::News;
 use crate::schema::{deletions, videos};
 use common::views::{Deletion, DeletionState, FinalReceipt};
 
@@ -39,29 +40,33 @@ pub fn purge_has_begun() -> ApiError {
 /// Says whether anything changed.
 pub fn trash(
     conn: &mut AnyConn,
+    news: &mut News,
     id: &VideoId,
     owner: &Id,
     keep: Keep,
-    operation: &OperationId,
 ) -> Result<(Found, bool), ApiError> {
     lock(conn, id)?;
     let (mut row, author) = own(conn, id, owner)?;
     let now = now_ms(conn)?;
     let changed = match (row.state()?, keep) {
         (VideoState::Purging, _) | (VideoState::Trashed, Keep::For(_)) => false,
-        (VideoState::Trashed, Keep::No) => hasten(conn, &mut row, now, operation)?,
-        (state, Keep::For(ms)) => begin(conn, &mut row, state, now.saturating_add(ms), operation)?,
-        (state, Keep::No) => begin(conn, &mut row, state, now, operation)?,
+        (VideoState::Trashed, Keep::No) => hasten(conn, news, &mut row, now)?,
+        (state, Keep::For(ms)) => begin(conn, news, &mut row, state, (now, now.saturating_add(ms)))?,
+        (state, Keep::No) => begin(conn, news, &mut row, state, (now, now))?,
     };
+    if changed {
+        news.owner(owner, "OnVideoTrashed", id);
+        news.media(id);
+    }
     Ok(((row, author), changed))
 }
 
 fn begin(
     conn: &mut AnyConn,
+    news: &mut News,
     row: &mut VideoRow,
     from: VideoState,
-    purge_at: i64,
-    operation: &OperationId,
+    (now, purge_at): (i64, i64),
 ) -> Result<bool, ApiError> {
     let version = row.version + 1;
     diesel::update(videos::table.filter(videos::id.eq(row.id.as_str())))
@@ -81,8 +86,9 @@ fn begin(
         ))
         .execute(conn)?;
     row.version = version;
-    messages::visibility(conn, &row.id, row.media(true), operation)?;
-    messages::purge_job(conn, &row.id, purge_at, operation)?;
+    messages::visibility(conn, &row.id, row.media(true), news.operation())?;
+    messages::purge_job(conn, &row.id, purge_at, news.operation())?;
+    rooms::closed(conn, news, &row.id, Closing::Trashed, now)?;
     row.state = VideoState::Trashed.name().to_owned();
     row.trashed_from = Some(from.name().to_owned());
     row.purge_at = Some(purge_at);
@@ -90,7 +96,7 @@ fn begin(
 }
 
 /// In the trash already: the purge becomes due now, if it wasn't.
-fn hasten(conn: &mut AnyConn, row: &mut VideoRow, now: i64, operation: &OperationId) -> Result<bool, ApiError> {
+fn hasten(conn: &mut AnyConn, news: &News, row: &mut VideoRow, now: i64) -> Result<bool, ApiError> {
     if row.purge_at.is_some_and(|due| due <= now) {
         return Ok(false);
     }
@@ -100,13 +106,13 @@ fn hasten(conn: &mut AnyConn, row: &mut VideoRow, now: i64, operation: &Operatio
     diesel::update(deletions::table.filter(deletions::video_id.eq(row.id.as_str())))
         .set(deletions::purge_at.eq(now))
         .execute(conn)?;
-    messages::purge_job(conn, &row.id, now, operation)?;
+    messages::purge_job(conn, &row.id, now, news.operation())?;
     row.purge_at = Some(now);
     Ok(true)
 }
 
 /// Brings a trashed video of `owner` back as it was; 409 when it is not in the trash or its purge has begun.
-pub fn restore(conn: &mut AnyConn, id: &VideoId, owner: &Id, operation: &OperationId) -> Result<Found, ApiError> {
+pub fn restore(conn: &mut AnyConn, news: &mut News, id: &VideoId, owner: &Id) -> Result<Found, ApiError> {
     hold_account(conn, owner)?;
     lock(conn, id)?;
     let found = own(conn, id, owner);
@@ -140,10 +146,14 @@ pub fn restore(conn: &mut AnyConn, id: &VideoId, owner: &Id, operation: &Operati
     }
     diesel::delete(deletions::table.filter(deletions::video_id.eq(id.as_str()))).execute(conn)?;
     row.version = version;
-    messages::visibility(conn, id, row.media(false), operation)?;
-    messages::cancel_job(conn, id, operation)?;
+    messages::visibility(conn, id, row.media(false), news.operation())?;
+    messages::cancel_job(conn, id, news.operation())?;
     row.state = state;
     row.purge_at = None;
+    let now = now_ms(conn)?;
+    rooms::info(conn, news, &row, now)?;
+    news.owner(owner, "OnVideoRestored", id);
+    news.media(id);
     Ok((row, author))
 }
 

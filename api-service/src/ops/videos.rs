@@ -4,13 +4,14 @@ use common::db::{AnyConn, Backend, DbError, now_ms};
 use common::error::ApiError;
 use common::ids::{Id, VideoId};
 use common::messages::VideoState;
-use common::operation::OperationId;
 use common::time::Timestamp;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use super::messages;
+use super::rooms::{self, Closing};
+use crate::news::News;
 use crate::schema::{users, videos};
 use common::views::{Author, Video, Visibility};
 
@@ -41,6 +42,9 @@ pub struct VideoRow {
     pub version: i64,
     pub grant_version: i64,
     pub comment_count: i64,
+    /// The newest entry of the room's log.
+    pub room_seq: i64,
+    pub danmaku_count: i64,
 }
 
 #[derive(Debug, Queryable, Selectable)]
@@ -148,22 +152,25 @@ pub fn not_found() -> ApiError {
 #[derive(QueryableByName)]
 struct Alive {
     #[diesel(sql_type = Text)]
-    id: String,
+    username: String,
+    #[diesel(sql_type = Text)]
+    display_name: String,
 }
 
-/// Refuses when the account was deleted meanwhile, and keeps it from being deleted until the transaction ends: nothing
-/// may be made for a deleted account after its things were removed.
-pub fn hold_account(conn: &mut AnyConn, user: &Id) -> Result<(), ApiError> {
+/// Gives the names of an account. Refuses when it was deleted meanwhile, and keeps it from being deleted until the
+/// transaction ends: nothing may be made for a deleted account after its things were removed.
+pub fn hold_account(conn: &mut AnyConn, user: &Id) -> Result<AuthorRow, ApiError> {
     let text = match conn.backend() {
         // The transaction holds the one write lock.
-        Backend::Sqlite => "SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL",
-        Backend::Postgres => "SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
+        Backend::Sqlite => "SELECT username, display_name FROM users WHERE id = $1 AND deleted_at IS NULL",
+        Backend::Postgres => "SELECT username, display_name FROM users WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
     };
     let alive: Vec<Alive> = sql_query(text).bind::<Text, _>(user.as_str()).load(conn)?;
-    match alive.first() {
-        Some(alive) if alive.id == user.as_str() => Ok(()),
-        _ => Err(crate::auth::unauthenticated()),
-    }
+    let alive = alive.into_iter().next().ok_or_else(crate::auth::unauthenticated)?;
+    Ok(AuthorRow {
+        username: alive.username,
+        display_name: alive.display_name,
+    })
 }
 
 /// A new video's texts, checked.
@@ -237,15 +244,15 @@ pub struct VideoChange {
     pub visibility: Option<Visibility>,
 }
 
-/// Changes a video of `owner`; 404 when it isn't, 409 when it is being purged. Says whether playback links were taken
-/// back: those that were given out before it became private.
+/// Changes a video of `owner`; 404 when it isn't, 409 when it is being purged. When it becomes private, the playback links that
+/// were given out before are taken back and its room is closed.
 pub fn change(
     conn: &mut AnyConn,
+    news: &mut News,
     id: &VideoId,
     owner: &Id,
     change: VideoChange,
-    operation: &OperationId,
-) -> Result<(Found, bool), ApiError> {
+) -> Result<Found, ApiError> {
     lock(conn, id)?;
     let (mut row, author) = own(conn, id, owner)?;
     let state = row.state()?;
@@ -258,6 +265,7 @@ pub fn change(
         row.version += 1;
         row.grant_version += 1;
     }
+    let before = (row.title.clone(), row.visibility.clone());
     row.title = change.title.unwrap_or(row.title);
     row.description = change.description.unwrap_or(row.description);
     if let Some(visibility) = change.visibility {
@@ -274,10 +282,16 @@ pub fn change(
             videos::grant_version.eq(row.grant_version),
         ))
         .execute(conn)?;
+    let now = now_ms(conn)?;
     if revoked {
-        messages::visibility(conn, id, row.media(state == VideoState::Trashed), operation)?;
+        messages::visibility(conn, id, row.media(state == VideoState::Trashed), news.operation())?;
+        // The new title is no business of those who are sent out.
+        rooms::closed(conn, news, id, Closing::Private, now)?;
+        news.media(id);
+    } else if before != (row.title.clone(), row.visibility.clone()) {
+        rooms::info(conn, news, &row, now)?;
     }
-    Ok(((row, author), revoked))
+    Ok((row, author))
 }
 
 /// Keeps others from changing the row until the transaction ends, so that what is read next stays true.

@@ -6,6 +6,7 @@
 
 mod app;
 mod comments;
+mod danmaku;
 mod internal;
 mod lists;
 mod logs;
@@ -17,6 +18,7 @@ mod person;
 mod playback;
 mod promises;
 mod refusals;
+mod rooms;
 mod sessions;
 mod sign_in;
 mod trash;

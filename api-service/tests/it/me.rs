@@ -146,7 +146,8 @@ fn an_account_is_closed_before_its_many_videos_go_and_none_is_forgotten() {
         app.sql(&format!(
             "INSERT INTO videos SELECT 'v' || CAST(10000000000 + n.i AS TEXT), owner_id, title, title_key, description, \
              search_text, visibility, state, trashed_from, failure, size_bytes, sha256, mime, duration_ms, width, height, \
-             codecs, created_at, ready_at, upload_until, purge_at, version, grant_version, comment_count FROM videos, \
+             codecs, created_at, ready_at, upload_until, purge_at, version, grant_version, comment_count, \
+             room_seq, danmaku_count FROM videos, \
              (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1100) SELECT i FROM n) n \
              WHERE id = '{first}'"
         ))

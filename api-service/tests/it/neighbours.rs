@@ -53,6 +53,7 @@ impl Neighbours {
                         config.service(methods.done().app_data(data.clone()));
                     }
                 })),
+                upgrades: None,
                 ready: Vec::new(),
             })
         });

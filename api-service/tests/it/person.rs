@@ -85,6 +85,17 @@ impl<'a> Person<'a> {
             .await
     }
 
+    pub async fn danmaku(&self, video: &str, text: &str, at_ms: i64) -> Answer {
+        let body = json!({ "text": text, "atMs": at_ms });
+        self.post(&format!("/api/v1/videos/{video}/danmaku"), body).await
+    }
+
+    /// The whole log of a room, as this person sees it.
+    pub async fn events(&self, video: &str) -> Value {
+        let path = format!("/api/v1/videos/{video}/events?limit=1000");
+        self.get(&path).await.expect(200)["items"].clone()
+    }
+
     /// Trashes for good and goes through the purge as the scheduler does.
     pub async fn purge(&self, id: &str) {
         self.delete(&format!("/api/v1/videos/{id}?permanent=true"))

@@ -66,6 +66,8 @@ fn what_needs_a_session_says_so() {
             ("get", "/api/v1/videos/{id}"),
             ("get", "/api/v1/videos/{id}/playback"),
             ("get", "/api/v1/videos/{id}/comments"),
+            ("get", "/api/v1/videos/{id}/danmaku"),
+            ("get", "/api/v1/videos/{id}/events"),
             ("get", "/api/v1/openapi.json"),
         ];
         let mut asked = 0;
@@ -78,7 +80,7 @@ fn what_needs_a_session_says_so() {
             for method in methods.filter(|method| !open.contains(&(method, path))) {
                 let path = path.replace("{id}", "000000000000");
                 let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-                let path = if path.contains("/comments/") {
+                let path = if path.contains("/comments/") || path.contains("/danmaku/") {
                     path.replace("000000000000", "01890a5d-ac96-774b-bcce-b302099a8057")
                 } else {
                     path
@@ -89,7 +91,7 @@ fn what_needs_a_session_says_so() {
                 asked += 1;
             }
         }
-        assert_eq!(asked, 16, "every other operation was asked");
+        assert_eq!(asked, 18, "every other operation was asked");
     });
 }
 

@@ -111,6 +111,15 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     ("api.sign_in_window", "The window of these three."),
     (
+        "api.posts_per_second",
+        "Comments and danmaku that a user may write, together; counted by each process.",
+    ),
+    ("api.post_burst", "How many of them at once, after a pause."),
+    (
+        "api.max_danmaku_per_video",
+        "A video takes no more danmaku beyond this many; those that are deleted make room.",
+    ),
+    (
         "api.password_hashers",
         "Passwords hashed at once; each takes 19 MiB and a core.",
     ),

@@ -128,6 +128,9 @@ section! {
         sign_in_attempts_per_address: u32 = 100,
         registrations_per_address: u32 = 20,
         sign_in_window: Span = Span::seconds(15 * 60),
+        posts_per_second: u32 = 5,
+        post_burst: u32 = 20,
+        max_danmaku_per_video: u32 = 100_000,
         password_hashers: usize = 1,
         password_queue: usize = 64,
     }

@@ -159,6 +159,9 @@ impl Config {
                 "api.registrations_per_address",
                 self.api.registrations_per_address as usize,
             ),
+            ("api.posts_per_second", self.api.posts_per_second as usize),
+            ("api.post_burst", self.api.post_burst as usize),
+            ("api.max_danmaku_per_video", self.api.max_danmaku_per_video as usize),
             ("api.password_hashers", self.api.password_hashers),
             ("api.password_queue", self.api.password_queue),
             (

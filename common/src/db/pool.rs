@@ -5,7 +5,7 @@
 
 use super::connect::{Role, establish};
 use super::lane::Lane;
-use super::transaction::{panicked, transact};
+use super::transaction::{panicked, tell, transact};
 use super::writer::Writer;
 use super::{AnyConn, Backend, DatabaseUrl, DbError};
 use diesel::connection::SimpleConnection;
@@ -130,16 +130,33 @@ impl Db {
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
+        self.write_then(f, |_| {}).await
+    }
+
+    /// [`Db::write`] that tells `then` what the closure gave, after the commit and before the answer, also when the caller is
+    /// gone by then. On SQLite what is told is in the order of the commits; on PostgreSQL nearly so. Only for telling: others
+    /// wait for the connection meanwhile.
+    pub async fn write_then<T, E, F, A>(&self, f: F, then: A) -> Result<T, E>
+    where
+        F: FnOnce(&mut AnyConn) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
+        T: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
         match &self.writes {
             Writes::Writer(writer) => {
                 #[cfg(feature = "testing")]
                 let f = self.at_shifted_time(f);
-                writer.write(f).await
+                writer.write(f, then).await
             }
             Writes::Lane(lane) => {
                 self.run(lane, move |lane| {
                     let mut slot = lane.begin()?;
-                    transact(&mut slot, f)
+                    let result = transact(&mut slot, f);
+                    if let Ok(value) = &result {
+                        tell(then, value);
+                    }
+                    result
                 })
                 .await
             }

@@ -68,6 +68,13 @@ pub(super) fn undo_nested(conn: &mut AnyConn) -> diesel::QueryResult<()> {
     }
 }
 
+/// Says what a commit made true. A panic of it changes nothing about the commit.
+pub(super) fn tell<T>(then: impl FnOnce(&T), value: &T) {
+    if catch_unwind(AssertUnwindSafe(|| then(value))).is_err() {
+        log::error!("What follows a commit of the database panicked");
+    }
+}
+
 /// A panic may have left statements or savepoints open: the connection goes, which rolls everything back.
 pub(super) fn panicked(slot: &mut Slot, panic: &(dyn std::any::Any + Send)) -> DbError {
     slot.broken = true;

@@ -7,7 +7,7 @@
 
 use super::connect::Slot;
 use super::lane::Lane;
-use super::transaction::{checked, commit, panicked, undo_nested};
+use super::transaction::{checked, commit, panicked, tell, undo_nested};
 use super::{AnyConn, DbError, DbOptions};
 use diesel::connection::TransactionManager;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,7 +36,7 @@ trait Change: Send {
     fn take(&self) -> bool;
     /// Says whether the closure is content.
     fn run(&mut self, slot: &mut Slot) -> Ran;
-    /// Gives the closure's own result.
+    /// After the commit: tells what follows, and gives the closure's own result.
     fn answer(self: Box<Self>);
     fn fail(self: Box<Self>, error: DbError);
 }
@@ -69,16 +69,18 @@ impl Drop for Place {
     }
 }
 
-struct Waiting<F, T, E> {
+struct Waiting<F, A, T, E> {
     place: Arc<AtomicU8>,
     closure: Option<F>,
+    then: A,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<F, T, E> Change for Waiting<F, T, E>
+impl<F, A, T, E> Change for Waiting<F, A, T, E>
 where
     F: FnOnce(&mut AnyConn) -> Result<T, E> + Send,
+    A: FnOnce(&T) + Send,
     T: Send,
     E: From<DbError> + Send,
 {
@@ -100,8 +102,12 @@ where
     }
 
     fn answer(self: Box<Self>) {
+        let result = self.result.expect("it has run");
+        if let Ok(value) = &result {
+            tell(self.then, value);
+        }
         // A caller that went away wants no answer.
-        drop(self.reply.send(self.result.expect("it has run")));
+        drop(self.reply.send(result));
     }
 
     fn fail(self: Box<Self>, error: DbError) {
@@ -128,9 +134,10 @@ impl Writer {
         }
     }
 
-    pub(super) async fn write<T, E, F>(&self, closure: F) -> Result<T, E>
+    pub(super) async fn write<T, E, F, A>(&self, closure: F, then: A) -> Result<T, E>
     where
         F: FnOnce(&mut AnyConn) -> Result<T, E> + Send + 'static,
+        A: FnOnce(&T) + Send + 'static,
         T: Send + 'static,
         E: From<DbError> + Send + 'static,
     {
@@ -139,6 +146,7 @@ impl Writer {
         let change = Waiting {
             place: place.0.clone(),
             closure: Some(closure),
+            then,
             result: None,
             reply,
         };
