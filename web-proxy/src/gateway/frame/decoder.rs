@@ -12,7 +12,7 @@ use super::{Incoming, Opcode, Violation, close};
 pub struct Decoder {
     /// Most bytes of a message, over all its fragments.
     max_message: usize,
-    partial: Option<Box<Partial>>,
+    pub(super) partial: Option<Box<Partial>>,
     /// A close frame or a violation was handed out; nothing after it is read.
     ended: bool,
 }

@@ -1,5 +1,7 @@
 //! Tests of the codec.
 
+mod masking;
+mod memory;
 mod vectors;
 
 use super::{Decoder, Incoming, Opcode, close, encode, ping};
@@ -11,11 +13,6 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(&key);
     frame.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
     frame
-}
-
-#[test]
-fn a_decoder_is_small() {
-    assert!(size_of::<Decoder>() <= 24);
 }
 
 #[test]
@@ -59,4 +56,25 @@ fn control_payloads_are_cut_to_what_fits() {
     let frame = close(1001u16, &"é".repeat(100));
     assert_eq!(frame[..4], [0x88, 124, 0x03, 0xE9]);
     assert_eq!(std::str::from_utf8(&frame[4..]), Ok(&*"é".repeat(61)));
+}
+
+/// The codes of the table in design/gateway.md, and those of the RFC for frames.
+#[test]
+fn close_codes_are_the_documented_ones() {
+    use super::CloseCode::*;
+    for (code, number) in [
+        (Normal, 1000),
+        (GoingAway, 1001),
+        (Protocol, 1002),
+        (InvalidText, 1007),
+        (TooBig, 1009),
+        (Restart, 1012),
+        (Envelope, 4400),
+        (SignedOut, 4401),
+        (TooSlow, 4408),
+        (TooManyCalls, 4429),
+    ] {
+        let code: u16 = code.into();
+        assert_eq!(code, number);
+    }
 }

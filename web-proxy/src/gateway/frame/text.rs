@@ -21,6 +21,11 @@ impl PartialText {
         self.text.len() + usize::from(self.tail_len)
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
     /// Adds what has arrived. The whole will not be longer than `bound` bytes, so no more is ever set aside.
     pub(super) fn push(&mut self, bytes: &[u8], bound: usize) -> Result<(), Violation> {
         let more = usize::from(self.tail_len) + bytes.len();
