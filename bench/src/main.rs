@@ -1,6 +1,7 @@
 //! Measurements of the built platform (`target/release/sluice`), each a command that prints a table. Figures are medians
 //! of interleaved rounds; the machine, its load and the versions stand above every table.
 
+mod gateway;
 mod http;
 mod load;
 mod memory;
@@ -14,7 +15,7 @@ mod video;
 
 use std::process::ExitCode;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 const COMMANDS: &[&str] = &["start", "memory", "reads", "sign-in", "purge"];
 
@@ -22,8 +23,9 @@ fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let all = asked.iter().any(|name| name == "all");
     let known = |name: &String| name == "all" || COMMANDS.contains(&name.as_str());
-    if asked.is_empty() || !asked.iter().all(known) {
-        eprintln!("usage: bench all | {}", COMMANDS.join(" | "));
+    let gateway = asked.first().is_some_and(|name| name == "gateway");
+    if !gateway && (asked.is_empty() || !asked.iter().all(known)) {
+        eprintln!("usage: bench all | {} | {}", COMMANDS.join(" | "), gateway::usage());
         return ExitCode::from(2);
     }
     let runtime = Builder::new_current_thread()
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         .build()
         .expect("a runtime starts");
     table::machine();
+    if gateway {
+        return run_gateway(&runtime, &asked[1..]);
+    }
     for name in COMMANDS
         .iter()
         .filter(|name| all || asked.iter().any(|asked| asked == *name))
@@ -45,5 +50,20 @@ fn main() -> ExitCode {
             }
         });
     }
-    ExitCode::SUCCESS
+    if all {
+        run_gateway(&runtime, &[])
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// The gateway has parts and options of its own.
+fn run_gateway(runtime: &Runtime, arguments: &[String]) -> ExitCode {
+    match gateway::run(runtime, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("usage: bench {problem}");
+            ExitCode::from(2)
+        }
+    }
 }

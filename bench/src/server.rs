@@ -79,6 +79,10 @@ impl Server {
             .expect("the address is an IP address and a port")
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     fn proc(&self, file: &str) -> String {
         std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("sluice runs")
     }

@@ -1,0 +1,395 @@
+//! The load client: many WebSocket connections on one thread and one epoll. It reads into one buffer, keeps about 100
+//! bytes per connection and allocates nothing per message, so that the server is what is measured; `gateway client` shows
+//! what it can take.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::net::sockopt;
+
+use super::connection::{Connection, Stage};
+use super::frame::{self, Parsed};
+use super::latency::{self, Histogram};
+use super::payload::{Reader, Said};
+use super::plan::Plan;
+
+/// One read takes at most this much; the longest frame must fit.
+const BUFFER: usize = 1 << 20;
+/// Handshakes at once: enough to keep both sides busy, less than any backlog.
+pub const PARALLEL: usize = 256;
+
+/// What the connections saw since it was last taken.
+pub struct Seen {
+    /// Became ready.
+    pub ready: usize,
+    /// Data frames, and the bytes of all reads.
+    pub frames: u64,
+    pub bytes: u64,
+    /// Room entries that were new, that were skipped, and that came again.
+    pub entries: u64,
+    pub missed: u64,
+    pub repeated: u64,
+    /// Ends that were not ours, by their reason.
+    pub ends: BTreeMap<String, u64>,
+    pub latency: Histogram,
+}
+
+impl Seen {
+    fn new() -> Self {
+        Seen {
+            ready: 0,
+            frames: 0,
+            bytes: 0,
+            entries: 0,
+            missed: 0,
+            repeated: 0,
+            ends: BTreeMap::new(),
+            latency: Histogram::new(),
+        }
+    }
+
+    /// Panics when anything was lost, repeated or ended: a figure of a server that loses messages is none.
+    pub fn whole(&self) {
+        let lost = (self.missed, self.repeated);
+        assert!(
+            lost == (0, 0),
+            "{} entries missed, {} repeated",
+            self.missed,
+            self.repeated
+        );
+        assert!(self.ends.is_empty(), "connections ended: {:?}", self.ends);
+    }
+}
+
+pub struct Fleet {
+    epoll: OwnedFd,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    plans: Vec<Plan>,
+    pub reader: Reader,
+    pub seen: Seen,
+}
+
+impl Fleet {
+    pub fn new() -> Fleet {
+        Fleet {
+            epoll: epoll::create(CreateFlags::CLOEXEC).expect("an epoll"),
+            events: Vec::with_capacity(1024),
+            buffer: vec![0; BUFFER],
+            connections: Vec::new(),
+            free: Vec::new(),
+            plans: Vec::new(),
+            reader: Reader::new(),
+            seen: Seen::new(),
+        }
+    }
+
+    pub fn plan(&mut self, plan: Plan) -> usize {
+        self.plans.push(plan);
+        self.plans.len() - 1
+    }
+
+    /// Connections that are open, ready or not.
+    pub fn open(&self) -> usize {
+        self.connections.len() - self.free.len()
+    }
+
+    pub fn take(&mut self) -> Seen {
+        std::mem::replace(&mut self.seen, Seen::new())
+    }
+
+    /// Opens a connection for each of `plans`, `PARALLEL` at a time, and waits until all are ready. Panics when one is
+    /// refused or when nothing moves for 30 s.
+    pub fn gather(&mut self, plans: impl IntoIterator<Item = usize>) -> Duration {
+        let began = Instant::now();
+        let mut moved = began;
+        let mut plans = plans.into_iter();
+        let (mut begun, ready_before) = (0, self.seen.ready);
+        let mut left = true;
+        loop {
+            let ready = self.seen.ready - ready_before;
+            while left && begun - ready < PARALLEL {
+                match plans.next() {
+                    Some(plan) => self.begin(plan),
+                    None => left = false,
+                }
+                begun += usize::from(left);
+            }
+            if !left && ready == begun {
+                return began.elapsed();
+            }
+            self.poll(Duration::from_millis(100));
+            if self.seen.ready - ready_before > ready {
+                moved = Instant::now();
+            }
+            assert!(self.seen.ends.is_empty(), "after {ready} ready: {:?}", self.seen.ends);
+            assert!(moved.elapsed() < Duration::from_secs(30), "stuck at {ready} of {begun}");
+        }
+    }
+
+    /// Begins one connection.
+    pub fn begin(&mut self, plan: usize) {
+        let number = u16::try_from(plan).expect("few plans");
+        let at = self.free.pop().unwrap_or(self.connections.len());
+        let connection = Connection::open(&self.plans[plan], number, at).expect("a socket");
+        epoll::add(
+            &self.epoll,
+            &connection.socket,
+            EventData::new_u64(at as u64),
+            EventFlags::OUT,
+        )
+        .expect("epoll adds");
+        if at == self.connections.len() {
+            self.connections.push(None);
+        }
+        self.connections[at] = Some(connection);
+    }
+
+    /// Waits at most `wait` for something to happen, and handles all of it.
+    pub fn poll(&mut self, wait: Duration) {
+        let wait = Timespec::try_from(wait).expect("a short time");
+        let mut events = std::mem::take(&mut self.events);
+        events.clear();
+        match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("epoll: {error}"),
+        }
+        for event in &events {
+            let (at, flags) = (event.data.u64(), event.flags);
+            let at = usize::try_from(at).expect("an index");
+            if flags.contains(EventFlags::OUT) {
+                self.connected(at);
+            } else {
+                self.readable(at);
+            }
+        }
+        self.events = events;
+    }
+
+    /// Polls until `done`, or until nothing was received for `patience`; tells which.
+    pub fn until(&mut self, patience: Duration, done: impl Fn(&Seen) -> bool) -> bool {
+        let mut last = (Instant::now(), self.seen.bytes);
+        while !done(&self.seen) {
+            self.poll(Duration::from_millis(20));
+            if self.seen.bytes != last.1 {
+                last = (Instant::now(), self.seen.bytes);
+            } else if last.0.elapsed() > patience {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Polls for `time`.
+    pub fn rest(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.poll(left.min(Duration::from_millis(50)));
+        }
+    }
+
+    /// Resets every connection at once.
+    pub fn cut(&mut self) {
+        for connection in self.connections.drain(..).flatten() {
+            connection.reset_on_close();
+        }
+        self.free.clear();
+    }
+
+    /// Sends `bytes` on every connection.
+    pub fn send_all(&self, bytes: &[u8]) {
+        for connection in self.connections.iter().flatten() {
+            assert!(connection.send(bytes), "the bytes are sent");
+        }
+    }
+
+    /// Keeps up handshakes with `plans` in turn, each reset when it is ready, for `time`. Gives their number.
+    pub fn handshakes(&mut self, plans: &[usize], parallel: usize, time: Duration) -> usize {
+        let (end, before) = (Instant::now() + time, self.seen.ready);
+        let mut turn = plans.iter().cycle();
+        while Instant::now() < end {
+            while self.open() < parallel {
+                self.begin(*turn.next().expect("at least one plan"));
+            }
+            self.poll(Duration::from_millis(20));
+            assert!(self.seen.ends.is_empty(), "{:?}", self.seen.ends);
+        }
+        let done = self.seen.ready - before;
+        self.cut();
+        done
+    }
+
+    fn connected(&mut self, at: usize) {
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        let failed = sockopt::socket_error(&connection.socket).is_ok_and(|error| error.is_err());
+        let plan = &self.plans[usize::from(connection.plan)];
+        if failed || !connection.send(&plan.head) {
+            return self.ended(at, "refused the connection");
+        }
+        connection.stage = Stage::Upgrading;
+        let data = EventData::new_u64(at as u64);
+        epoll::modify(&self.epoll, &connection.socket, data, EventFlags::IN).expect("epoll changes");
+    }
+
+    fn ended(&mut self, at: usize, reason: &str) {
+        if self.connections[at].take().is_some() {
+            self.free.push(at);
+            *self.seen.ends.entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn readable(&mut self, at: usize) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.read_into(at, &mut buffer);
+        self.buffer = buffer;
+    }
+
+    fn read_into(&mut self, at: usize, buffer: &mut [u8]) {
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        let kept = connection.rest.len();
+        buffer[..kept].copy_from_slice(&connection.rest);
+        let count = match rustix::io::read(&connection.socket, &mut buffer[kept..]) {
+            Err(rustix::io::Errno::AGAIN) => return,
+            Ok(count @ 1..) => count,
+            Ok(_) => return self.ended(at, "end of stream"),
+            Err(_) => return self.ended(at, "reset"),
+        };
+        connection.rest.clear();
+        self.seen.bytes += count as u64;
+        let bytes = &buffer[..kept + count];
+        let used = self.digest(at, bytes);
+        if let (Some(connection), Some(rest @ [_, ..])) = (self.connections[at].as_mut(), bytes.get(used..)) {
+            connection.rest.extend_from_slice(rest);
+        }
+    }
+
+    /// Handles what is whole of `bytes`; gives how much that was.
+    fn digest(&mut self, at: usize, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        let now = latency::now();
+        while let Some(stage) = self.connections[at].as_ref().map(|connection| connection.stage) {
+            let left = &bytes[used..];
+            if stage == Stage::Upgrading {
+                let Some(end) = left.windows(4).position(|four| four == b"\r\n\r\n") else {
+                    break;
+                };
+                used += end + 4;
+                self.upgraded(at, &left[..end]);
+                continue;
+            }
+            match frame::parse(left) {
+                Parsed::More => break,
+                Parsed::Bad => self.ended(at, "bad frame"),
+                Parsed::Frame(opcode, payload, length) => {
+                    used += length;
+                    self.frame(at, opcode, payload, now);
+                }
+            }
+        }
+        used
+    }
+
+    fn upgraded(&mut self, at: usize, head: &[u8]) {
+        let status = String::from_utf8_lossy(head.get(..12).unwrap_or(head)).into_owned();
+        if status != "HTTP/1.1 101" {
+            return self.ended(at, &status);
+        }
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        if self.plans[usize::from(connection.plan)].greeted {
+            connection.stage = Stage::Greeting;
+        } else {
+            self.ready(at);
+        }
+    }
+
+    fn ready(&mut self, at: usize) {
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        connection.stage = Stage::Ready;
+        self.seen.ready += 1;
+        if self.plans[usize::from(connection.plan)].hang_up {
+            connection.reset_on_close();
+            self.connections[at] = None;
+            self.free.push(at);
+        }
+    }
+
+    fn frame(&mut self, at: usize, opcode: u8, payload: &[u8], now: u64) {
+        match opcode {
+            frame::TEXT | frame::BINARY => {}
+            frame::PING => {
+                let pong = frame::masked(frame::PONG, payload);
+                if !self.connections[at]
+                    .as_ref()
+                    .is_some_and(|connection| connection.send(&pong))
+                {
+                    self.ended(at, "no pong");
+                }
+                return;
+            }
+            frame::CLOSE => {
+                let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                return self.ended(at, &format!("close {code}"));
+            }
+            _ => return,
+        }
+        self.seen.frames += 1;
+        let said = self.reader.read(payload);
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        match said {
+            Said::Entries {
+                room,
+                first,
+                last,
+                sent,
+            } => {
+                let fit = connection.arrived(room, first, last);
+                self.seen.entries += fit.new;
+                self.seen.missed += fit.missed;
+                self.seen.repeated += fit.repeated;
+                if let Some(sent) = sent {
+                    self.seen.latency.add(now.saturating_sub(sent));
+                }
+            }
+            Said::Connected if connection.stage == Stage::Greeting => self.greeted(at),
+            Said::LoggedIn(heads) if connection.stage == Stage::LoggingIn => {
+                for (room, head) in heads.into_iter().filter(|(room, _)| *room != u16::MAX) {
+                    connection.stands_at(room, head);
+                }
+                self.ready(at);
+            }
+            Said::Other | Said::Connected | Said::LoggedIn(_) => {}
+            Said::Refused(code) => self.ended(at, &format!("errCode {code}")),
+            Said::Wrong => self.ended(at, &format!("not understood: {}", String::from_utf8_lossy(payload))),
+        }
+    }
+
+    fn greeted(&mut self, at: usize) {
+        let Some(connection) = self.connections[at].as_mut() else {
+            return;
+        };
+        match &self.plans[usize::from(connection.plan)].login {
+            None => self.ready(at),
+            Some(login) => {
+                connection.stage = Stage::LoggingIn;
+                if !connection.send(login) {
+                    self.ended(at, "no login");
+                }
+            }
+        }
+    }
+}
