@@ -12,10 +12,10 @@ cases=("$@")
 [ ${#cases[@]} -gt 0 ] || cases=('1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '10.*')
 suite=autobahntestsuite==25.10.1
 
-# The first Python 2.7 that runs: one named, one on the PATH, pyenv's, the one unpacked below by an earlier run.
+# The first Python 2.7 that runs: one named, one on the PATH, pyenv's.
 python27() {
   local candidate
-  for candidate in "${PYTHON27:-}" python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7*/bin/python2.7 "$work/python/usr/bin/python2.7"; do
+  for candidate in "${PYTHON27:-}" python2.7 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/2.7*/bin/python2.7; do
     if [ -n "$candidate" ] && "$candidate" -c 'import ssl, ctypes' >/dev/null 2>&1; then
       echo "$candidate"
       return
@@ -43,8 +43,8 @@ if ! "$python" -c "$wstest" "$site" --help >/dev/null 2>&1; then
 fi
 
 if [ -z "${ECHO:-}" ]; then
-  cargo build --release --locked -p web-proxy --example echo
-  ECHO=${CARGO_TARGET_DIR:-target}/release/examples/echo
+  cargo build --locked -p web-proxy --example echo
+  ECHO=${CARGO_TARGET_DIR:-target}/debug/examples/echo
 fi
 
 exec {port_from}< <(exec "$ECHO")

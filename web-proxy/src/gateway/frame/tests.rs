@@ -78,3 +78,18 @@ fn close_codes_are_the_documented_ones() {
         assert_eq!(code, number);
     }
 }
+
+#[test]
+fn nothing_is_read_after_the_end() {
+    for end in [masked(0x88, b""), masked(0x83, b"")] {
+        let mut bytes = [end, masked(0x81, b"Hello")].concat();
+        let mut decoder = Decoder::new(100);
+        let mut rest = &mut bytes[..];
+        assert!(!matches!(decoder.next(&mut rest), Ok(None | Some(Incoming::Text(_)))));
+        assert!(rest.is_empty());
+        let mut more = masked(0x81, b"Hello");
+        let mut rest = &mut more[..];
+        assert_eq!(decoder.next(&mut rest), Ok(None));
+        assert!(rest.is_empty() && decoder.is_idle());
+    }
+}
