@@ -22,14 +22,14 @@ export async function openBrowser({ base, shots, executablePath = "/usr/bin/chro
     count += 1;
     await page.screenshot({ path: join(shots, `${String(count).padStart(2, "0")}-${name}.png`) });
   };
-  return { browser, context: tab, page, complaints, shot };
+  return { base, browser, context: tab, page, complaints, shot };
 }
 
 /**
  * Collects complaints. `complaints.expected` holds [status, RegExp of the path]: a browser reports every failed request as a console error,
  * also those that are the right answer (a visitor who isn't signed in asks who they are: 401).
  */
-function watch(page, origin) {
+export function watch(page, origin) {
   const complaints = { list: [], expected: [[401, /^\/api\/v1\/users\/me$/]] };
   page.on("console", (message) => {
     if (message.type() !== "error" && !/Content.Security.Policy|Refused to/i.test(message.text())) return;

@@ -22,8 +22,8 @@ const text = (body, name, least, most) => {
   return length >= least && length <= most ? null : { pointer: `/${name}`, detail: `${name} must have ${least} to ${most} characters.` };
 };
 
-function page(r, items) {
-  const limit = Math.min(Number(r.query.get("limit") ?? 20), 100);
+function page(r, items, most = 100) {
+  const limit = Math.min(Number(r.query.get("limit") ?? 20), most);
   const cursor = r.query.get("cursor");
   const start = cursor === null ? 0 : items.findIndex((item) => item.id === Buffer.from(cursor, "base64url").toString()) + 1;
   const part = items.slice(start, start + limit);
@@ -69,7 +69,7 @@ function endSession(s, r, id) {
   const user = needUser(r);
   for (const [token, session] of s.sessions) {
     if (session.username !== user.username || !(id === "current" ? token === r.token : session.id === id)) continue;
-    s.sessions.delete(token);
+    s.endSession(token);
     return { status: 204, headers: token === r.token ? cookie("", 0) : {} };
   }
   throw notFound();
@@ -88,14 +88,14 @@ function changePassword(s, r) {
   if (r.body.current !== user.password) throw new Refusal(401, "wrong_credentials", "The current password is wrong.");
   invalid(text(r.body, "new", 8, 128));
   user.password = r.body.new;
-  for (const [token, session] of s.sessions) if (session.username === user.username && token !== r.token) s.sessions.delete(token);
+  for (const [token, session] of s.sessions) if (session.username === user.username && token !== r.token) s.endSession(token);
   return { status: 204 };
 }
 
 function deleteMe(s, r) {
   const user = needUser(r);
   if (r.body.password !== user.password) throw new Refusal(401, "wrong_credentials", "The password is wrong.");
-  for (const [token, session] of s.sessions) if (session.username === user.username) s.sessions.delete(token);
+  for (const [token, session] of s.sessions) if (session.username === user.username) s.endSession(token);
   for (const video of s.videos.values()) if (video.username === user.username) s.purge(video);
   s.users.delete(user.username);
   return { status: 202, body: {}, headers: cookie("", 0) };
@@ -135,6 +135,8 @@ function editVideo(s, r, id) {
     if (!["title", "description", "visibility"].includes(key)) invalid({ pointer: `/${key}`, detail: "There is no such member." });
     video[key] = r.body[key];
   }
+  if (r.body.visibility === "private") s.live?.append(id, "closed", { reason: "private" });
+  else s.live?.append(id, "info", { title: video.title, visibility: video.visibility });
   return { status: 200, body: s.show(video) };
 }
 
@@ -179,6 +181,7 @@ function comment(s, r, id) {
   if (parentId && !s.comments.some((c) => c.id === parentId && c.videoId === id)) invalid({ pointer: "/parentId", detail: "There is no such comment." });
   const made = { id: randomUUID(), videoId: id, username: user.username, text: r.body.text, parentId, createdAt: iso() };
   s.comments.push(made);
+  s.live?.append(id, "comment", s.showComment(made));
   return { status: 201, body: s.showComment(made) };
 }
 
@@ -186,8 +189,57 @@ function deleteComment(s, r, id) {
   const user = needUser(r);
   const found = s.comments.find((c) => c.id === id);
   if (!found || (found.username !== user.username && s.videos.get(found.videoId)?.username !== user.username)) throw notFound();
-  s.comments = s.comments.filter((c) => c.id !== id && c.parentId !== id);
+  s.comments = s.comments.filter((c) => c.id !== id);
+  s.live?.revoke(found.videoId, "comment", id);
   return { status: 204 };
+}
+
+function danmaku(s, r, id) {
+  s.visibleVideo(id, r.user);
+  const from = Number(r.query.get("fromMs") ?? 0);
+  const to = Number(r.query.get("toMs") ?? Infinity);
+  const found = s.danmaku.filter((item) => item.videoId === id && item.atMs >= from && item.atMs < to).sort((a, b) => a.atMs - b.atMs);
+  return page(r, found.map((item) => s.showDanmaku(item)), 500);
+}
+
+function postDanmaku(s, r, id) {
+  const user = needUser(r);
+  const video = s.visibleVideo(id, user);
+  const fault = s.faults.find((candidate) => candidate.target === "danmaku" && candidate.times > 0);
+  if (fault) {
+    fault.times -= 1;
+    throw new Refusal(fault.status, fault.code, fault.detail, { headers: fault.headers ?? {} });
+  }
+  const { atMs, mode = "scroll", color = "#ffffff" } = r.body;
+  invalid(
+    text(r.body, "text", 1, 100),
+    Number.isInteger(atMs) && atMs >= 0 && atMs <= (video.durationMs ?? Infinity) ? null : { pointer: "/atMs", detail: "atMs must lie within the video." },
+    ["scroll", "top", "bottom"].includes(mode) ? null : { pointer: "/mode", detail: "mode is scroll, top or bottom." },
+    /^#[0-9a-f]{6}$/.test(color) ? null : { pointer: "/color", detail: "color is #rrggbb." },
+  );
+  const made = { id: randomUUID(), videoId: id, username: user.username, text: r.body.text, atMs, mode, color, createdAt: iso() };
+  s.danmaku.push(made);
+  s.live?.append(id, "danmaku", s.showDanmaku(made));
+  return { status: 201, body: s.showDanmaku(made) };
+}
+
+function deleteDanmaku(s, r, id) {
+  const user = needUser(r);
+  const found = s.danmaku.find((item) => item.id === id);
+  if (!found || (found.username !== user.username && s.videos.get(found.videoId)?.username !== user.username)) throw notFound();
+  s.danmaku = s.danmaku.filter((item) => item.id !== id);
+  s.live?.revoke(found.videoId, "danmaku", id);
+  return { status: 204 };
+}
+
+function events(s, r, id) {
+  s.visibleVideo(id, r.user);
+  const after = Number(r.query.get("afterSeq") ?? 0);
+  const limit = Math.min(Number(r.query.get("limit") ?? 100), 1000);
+  const log = s.logs.get(id) ?? [];
+  const missing = log.filter((entry) => entry.seq > after);
+  const items = missing.slice(0, limit);
+  return { status: 200, body: { items, next: items.length < missing.length ? items.at(-1).seq : null, seq: log.length } };
 }
 
 const me = (s, r) => ({ status: 200, body: ownUser(needUser(r)) });
@@ -202,6 +254,8 @@ const ROUTES = [
   ["PATCH", "/videos/:id", editVideo], ["DELETE", "/videos/:id", deleteVideo], ["POST", "/videos/:id/restore", restoreVideo],
   ["GET", "/videos/:id/deletion", deletion], ["GET", "/videos/:id/playback", playback],
   ["GET", "/videos/:id/comments", comments], ["POST", "/videos/:id/comments", comment], ["DELETE", "/comments/:id", deleteComment],
+  ["GET", "/videos/:id/danmaku", danmaku], ["POST", "/videos/:id/danmaku", postDanmaku], ["DELETE", "/danmaku/:id", deleteDanmaku],
+  ["GET", "/videos/:id/events", events],
 ].map(([method, path, handle]) => ({ method, pattern: new RegExp(`^/api/v1${path.replace(":id", "([^/]+)")}$`), handle }));
 
 /** The answer `{status, body?, headers?}` of an API request, or a thrown Refusal. */

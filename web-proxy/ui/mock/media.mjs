@@ -15,11 +15,16 @@ export async function receive(state, request, videoId) {
 
   const parts = [];
   let size = 0;
+  let told = 0;
   for await (const part of request) {
     size += part.length;
     if (size > state.options.maxBytes) throw limit();
     if (fault?.dropAfter !== undefined && size >= fault.dropAfter) return drop(request);
     parts.push(part);
+    if (Date.now() - told >= 250) {
+      told = Date.now();
+      state.live?.toOwner(video, "OnUploadProgress", { receivedBytes: size, totalBytes: Number(request.headers["content-length"]) || null });
+    }
     const pace = fault?.bytesPerSecond ?? state.options.bytesPerSecond;
     if (pace) await new Promise((resolve) => setTimeout(resolve, (part.length / pace) * 1000));
   }

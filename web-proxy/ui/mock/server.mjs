@@ -6,6 +6,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { api } from "./api.mjs";
+import { Live } from "./live.mjs";
 import { receive, send } from "./media.mjs";
 import { Refusal, State } from "./state.mjs";
 
@@ -28,6 +29,8 @@ if (values.media) seed(values.media);
 const server = createServer((request, response) => {
   answer(request, response).catch((thrown) => refuse(request, response, thrown));
 });
+state.live = new Live(state);
+state.live.attach(server);
 server.listen(options.port, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
 
 async function answer(request, response) {
@@ -40,6 +43,13 @@ async function answer(request, response) {
   if (upload && request.method === "PUT") return reply(response, await receive(state, request, upload[1]));
   if (pathname === "/mock/faults") {
     state.faults = [].concat(await jsonBody(request));
+    return reply(response, { status: 204 });
+  }
+  if (pathname === "/mock/gateway") {
+    Object.assign(state.live.gateway.faults, await jsonBody(request));
+    const { cut, closeAll } = Object.fromEntries(searchParams);
+    if (cut !== undefined) state.live.gateway.cutAll();
+    if (closeAll !== undefined) state.live.gateway.closeAll(Number(closeAll));
     return reply(response, { status: 204 });
   }
   if (pathname.startsWith("/api/")) return reply(response, api(state, await apiRequest(request, pathname, searchParams)));

@@ -22,6 +22,9 @@ export class State {
   sessions = new Map(); // token -> session
   videos = new Map(); // id -> video with its file
   comments = []; // oldest first
+  danmaku = []; // in the order they were sent
+  logs = new Map(); // videoID -> the room's entries
+  live = null; // tells rooms and owners; set by the server
   grants = new Map(); // grant -> { kind, videoId, username, expires }
   faults = []; // what tests asked to go wrong
 
@@ -97,6 +100,15 @@ export class State {
     return { id, videoId, text, parentId, author: { username, displayName: this.users.get(username)?.displayName ?? username }, createdAt };
   }
 
+  showDanmaku({ id, text, atMs, mode, color, username, createdAt }) {
+    return { id, text, atMs, mode, color, author: { username, displayName: this.users.get(username)?.displayName ?? username }, createdAt };
+  }
+
+  endSession(token) {
+    this.sessions.delete(token);
+    this.live?.kick(token);
+  }
+
   store(video, bytes) {
     const found = inspect(bytes);
     if (!found) {
@@ -105,26 +117,35 @@ export class State {
     }
     Object.assign(video, found, { file: bytes, sizeBytes: bytes.length, state: "processing" });
     setTimeout(() => {
-      if (video.state === "processing") Object.assign(video, { state: "ready", readyAt: iso() });
+      if (video.state !== "processing") return;
+      Object.assign(video, { state: "ready", readyAt: iso() });
+      this.live?.toOwner(video, "OnVideoReady");
     }, this.options.processingMs);
   }
 
   trash(video) {
     Object.assign(video, { before: video.before ?? video.state, state: "trashed", purgeAt: iso(Date.now() + 7 * 86_400_000) });
+    this.live?.append(video.id, "closed", { reason: "trashed" });
+    this.live?.toOwner(video, "OnVideoTrashed");
   }
 
   restore(video) {
     if (video.state !== "trashed") throw new Refusal(409, "conflict", "The purge has begun; this video can't be restored any more.");
     Object.assign(video, { state: video.before ?? "ready", before: undefined, purgeAt: null });
+    this.live?.append(video.id, "info", { title: video.title, visibility: video.visibility });
+    this.live?.toOwner(video, "OnVideoRestored");
   }
 
   purge(video) {
     if (video.state === "purging") return;
     Object.assign(video, { state: "purging", purgeAt: iso() });
+    this.live?.append(video.id, "closed", { reason: "purged" });
     setTimeout(() => {
       const bytes = video.file?.length ?? 0;
       Object.assign(video, { receipt: { objects: video.file ? 1 : 0, bytes, finishedAt: iso() }, file: null, purged: true });
       this.comments = this.comments.filter((comment) => comment.videoId !== video.id);
+      this.danmaku = this.danmaku.filter((item) => item.videoId !== video.id);
+      this.live?.toOwner(video, "OnVideoPurged");
     }, this.options.purgeMs);
   }
 }

@@ -1,7 +1,7 @@
 // The typed client of the HTTP contract (design/http-api.md). Who asks travels only in the HttpOnly cookie that the server set: no token is
 // ever seen or kept here. Every call has a deadline; every failure is a Problem.
 import { asProblem, Problem, problemOf } from "./problem";
-import type { Comment, Deletion, Page, Playback, Profile, Session, Sort, Upload, User, Video, Visibility } from "./types";
+import type { Comment, Danmaku, DanmakuMode, Deletion, LogPage, Page, Playback, Profile, Session, Sort, Upload, User, Video, Visibility } from "./types";
 
 /** Calls move little data; what hasn't answered by then won't. */
 const DEADLINE_MS = 20_000;
@@ -150,3 +150,16 @@ export const postComment = (videoId: string, text: string, parentId?: string) =>
   json<Comment>("POST", v1("videos", videoId, "comments"), parentId === undefined ? { text } : { text, parentId });
 
 export const deleteComment = (id: string) => done("DELETE", v1("comments", id));
+
+// Danmaku and the room's log
+
+export const listDanmaku = (videoId: string, window: { fromMs: number; toMs: number }, cursor: string | null, signal: Signal) =>
+  json<Page<Danmaku>>("GET", withQuery(v1("videos", videoId, "danmaku"), { ...window, cursor, limit: 500 }), undefined, signal);
+
+export const sendDanmaku = (videoId: string, fields: { text: string; atMs: number; mode: DanmakuMode; color: string }) =>
+  json<Danmaku>("POST", v1("videos", videoId, "danmaku"), fields);
+
+export const deleteDanmaku = (id: string) => done("DELETE", v1("danmaku", id));
+
+export const listEvents = (videoId: string, afterSeq: number, limit: number, signal: Signal) =>
+  json<LogPage>("GET", withQuery(v1("videos", videoId, "events"), { afterSeq, limit }), undefined, signal);

@@ -2,11 +2,13 @@
 import { render } from "preact";
 import { App } from "./app";
 import { startLanguage, text } from "./language";
+import { followPerson } from "./live_page";
 import { person, startPerson } from "./person";
 import { followBrowser } from "./place";
 import { asProblem } from "./problem";
 import "./style.css";
 import { say } from "./toasts";
+import { followUploads } from "./upload_watch";
 import { guardUploads } from "./uploads";
 
 const root = document.getElementById("app");
@@ -15,6 +17,8 @@ if (!root) throw new Error("index.html has no #app");
 startLanguage();
 followBrowser();
 guardUploads();
+followPerson();
+followUploads();
 render(<App />, root);
 
 startPerson().catch((thrown: unknown) => {

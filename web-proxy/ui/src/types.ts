@@ -1,5 +1,7 @@
 // The shapes of the HTTP contract (design/http-api.md), as the page sees them. Times are RFC 3339 UTC, sizes bytes, durations milliseconds.
 
+import type { Entry } from "@sluice/gateway";
+
 export type Visibility = "public" | "unlisted" | "private";
 export type VideoState = "awaiting_upload" | "processing" | "ready" | "failed" | "trashed" | "purging";
 export type Sort = "new" | "old" | "title";
@@ -75,6 +77,27 @@ export interface Comment {
   parentId: string | null;
   author: Author;
   createdAt: string;
+}
+
+export type DanmakuMode = "scroll" | "top" | "bottom";
+
+export interface Danmaku {
+  id: string;
+  text: string;
+  /** The moment of the video. */
+  atMs: number;
+  mode: DanmakuMode;
+  /** `#rrggbb` */
+  color: string;
+  author: Author;
+  createdAt: string;
+}
+
+/** A page of a room's log, ascending. `next` goes into the next `afterSeq`; `seq` is the room's newest. */
+export interface LogPage {
+  items: Entry[];
+  next: number | null;
+  seq: number;
 }
 
 export interface Receipt {

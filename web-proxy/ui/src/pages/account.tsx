@@ -4,7 +4,7 @@ import { changeMe, changePassword, deleteAccount } from "../api";
 import { checkPassword, MOST_DISPLAY_NAME } from "../checks";
 import { useText } from "../language";
 import { useAction } from "../loading";
-import { person, signOut } from "../person";
+import { person, signOut, whileLeaving } from "../person";
 import { go } from "../place";
 import { home } from "../router";
 import { ConfirmDialog } from "../parts/dialog";
@@ -93,7 +93,7 @@ function DeleteAccount() {
   const [open, setOpen] = useState(false);
   const [password, setPassword] = useState("");
   const remove = useAction(async () => {
-    await deleteAccount(password);
+    await whileLeaving(() => deleteAccount(password));
     person.set(null);
     say(t.account.gone);
     go(home());

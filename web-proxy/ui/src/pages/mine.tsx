@@ -1,18 +1,20 @@
 // The visitor's own videos in every state, with what can be done in each.
-import { useEffect, useState } from "preact/hooks";
-import { listMine } from "../api";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { getVideo, listMine } from "../api";
 import { bytes, duration, moment, relative } from "../format";
 import { language, useText } from "../language";
-import { useAction, usePages } from "../loading";
+import { useAction, usePages, type Pages } from "../loading";
 import { usePolling } from "../polling";
 import { pathOf } from "../router";
 import { Picture } from "../parts/art";
 import { Empty, Loading } from "../parts/empty";
 import { ProblemBox } from "../parts/problem_box";
 import { PurgeDialog } from "../parts/purge_dialog";
+import { RemoteBar } from "../parts/remote_uploads";
 import { useStore } from "../store";
 import { changes, restore, trash } from "../trash";
 import type { Video } from "../types";
+import { remoteUploads, videoNews } from "../upload_watch";
 
 /** How long the page follows videos that are on their way by itself. */
 const FOLLOW_MS = 120_000;
@@ -34,6 +36,7 @@ export function Mine() {
     pages.change((items) => items.flatMap((video) => fresh.get(video.id) ?? (leaving(video) && inFirstPage(video) ? [] : video)));
   });
 
+  useNews(pages);
   const replace = (video: Video) => pages.change((items) => items.map((item) => (item.id === video.id ? video : item)));
   return (
     <>
@@ -60,6 +63,35 @@ export function Mine() {
   );
 }
 
+/** Keeps the list up with what the gateway tells: a video that changed is looked at, one that isn't in the list yet brings the list anew. */
+function useNews(pages: Pages<Video>): void {
+  const latest = useRef(pages);
+  latest.current = pages;
+  useEffect(() => {
+    const abort = new AbortController();
+    const look = async (videoID: string) => {
+      const video = await getVideo(videoID, abort.signal).catch(() => null); // the next look at the list shows what became of it
+      if (abort.signal.aborted || !video) return;
+      if (!latest.current.items.some((item) => item.id === videoID)) latest.current.reload();
+      else latest.current.change((items) => items.map((item) => (item.id === videoID ? video : item)));
+    };
+    const stop = videoNews.watch((news) => {
+      if (!news) return;
+      if (news.gone) latest.current.change((items) => items.filter((item) => item.id !== news.videoID));
+      else void look(news.videoID);
+    });
+    return () => {
+      stop();
+      abort.abort();
+    };
+  }, []);
+  const uploads = useStore(remoteUploads);
+  const unknown = pages.begun ? [...uploads.keys()].filter((id) => !pages.items.some((item) => item.id === id)).join() : "";
+  useEffect(() => {
+    if (unknown !== "") latest.current.reload();
+  }, [unknown]);
+}
+
 /** Being deleted, or about to be as soon as a worker is free. */
 function leaving(video: Video): boolean {
   return video.state === "purging" || (video.state === "trashed" && !!video.purgeAt && Date.parse(video.purgeAt) <= Date.now());
@@ -76,6 +108,7 @@ function Row({ video, onChange, onPurge }: RowProps) {
   const toTrash = useAction(async () => onChange(await trash(video)));
   const back = useAction(async () => onChange(await restore(video)));
   const { state } = video;
+  const progress = useStore(remoteUploads).get(video.id);
   const gone = state === "trashed" || state === "purging";
   const facts = [
     t.form.visibilities[video.visibility],
@@ -89,7 +122,7 @@ function Row({ video, onChange, onPurge }: RowProps) {
       <div class="row-main">
         <h2><a class="user-text" href={pathOf({ page: "watch", id: video.id })}>{video.title}</a></h2>
         <p class="row-facts"><span class={`chip chip-${state}`} data-testid="video-state">{t.mine.states[state]}</span> {facts.join(" · ")}</p>
-        {state === "awaiting_upload" && <p class="hint">{t.mine.awaitingText}</p>}
+        {state === "awaiting_upload" && (progress ? <RemoteBar progress={progress} /> : <p class="hint">{t.mine.awaitingText}</p>)}
         {state === "failed" && video.failure && <p class="complaint user-text">{video.failure}</p>}
         {state === "trashed" && video.purgeAt && <p class="hint">{t.mine.goneAt(moment(video.purgeAt, language.value))}</p>}
         <ProblemBox problem={toTrash.problem ?? back.problem} />

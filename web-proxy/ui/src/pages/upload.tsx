@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { checkTitle, titleFromFile } from "../checks";
 import { useText } from "../language";
 import { FilePicker } from "../parts/file_picker";
+import { RemoteUploads } from "../parts/remote_uploads";
 import { UploadProgress } from "../parts/upload_progress";
 import { emptyDetails, VideoFields, type Details } from "../parts/video_fields";
 import { useStore } from "../store";
@@ -14,6 +15,7 @@ export function UploadPage() {
   return (
     <div class="narrow">
       <h1 tabIndex={-1}>{t.upload.title}</h1>
+      <RemoteUploads />
       {state.step === "idle" ? <UploadForm /> : <UploadProgress state={state} />}
     </div>
   );

@@ -1,8 +1,10 @@
 // What people say under a video.
-import { useState } from "preact/hooks";
+import type { Entry } from "@sluice/gateway";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { deleteComment, listComments, postComment } from "../api";
 import { moment, relative } from "../format";
 import { language, useText } from "../language";
+import { LiveComments } from "../live_comments";
 import { useAction, usePages } from "../loading";
 import { person } from "../person";
 import { place } from "../place";
@@ -16,31 +18,34 @@ import { ConfirmDialog } from "./dialog";
 import { Loading } from "./empty";
 import { ProblemBox } from "./problem_box";
 
-export function Comments({ video }: { video: Video }) {
+interface CommentsProps {
+  video: Video;
+  /** Hands on what is said in the room from now on; returns the way to stop. */
+  listen: (listener: (entry: Entry) => void) => () => void;
+}
+
+export function Comments({ video, listen }: CommentsProps) {
   const t = useText();
   const me = useStore(person);
   const pages = usePages((cursor, signal) => listComments(video.id, cursor, signal), video.id);
-  const [delta, setDelta] = useState(0);
+  const { items, delta, heard, add, remove } = useLiveComments(video, pages.items, listen);
   const [doomed, setDoomed] = useState<Comment>();
 
   const post = async (text: string, parentId?: string) => {
-    const comment = await postComment(video.id, text, parentId);
-    pages.change((items) => [comment, ...items]);
-    setDelta((before) => before + 1);
+    add(await postComment(video.id, text, parentId));
     say(t.comments.posted);
   };
 
   const removal = useAction(async (comment: Comment) => {
     await deleteComment(comment.id);
-    const hadReplies = pages.items.some((item) => item.parentId === comment.id);
-    pages.change((items) => items.filter((item) => item.id !== comment.id));
+    const hadReplies = items.some((item) => item.parentId === comment.id);
+    remove(comment.id);
     if (hadReplies) pages.reload(); // what becomes of the replies is the server's to say
-    setDelta((before) => before - 1);
     setDoomed(undefined);
     say(t.comments.deleted);
   });
 
-  const threads = threadsOf(pages.items);
+  const threads = threadsOf(items);
   return (
     <section class="comments" aria-labelledby="comments-title">
       <h2 id="comments-title" data-testid="comment-count">{t.comments.title(Math.max(video.commentCount + delta, 0))}</h2>
@@ -49,6 +54,7 @@ export function Comments({ video }: { video: Video }) {
       ) : (
         <p><a class="button" href={pathOf({ page: "signin", next: pathOf(place.value) })}>{t.comments.signIn}</a></p>
       )}
+      <p class="visually-hidden" aria-live="polite" data-testid="comment-heard">{heard && t.comments.heard(nameOf(heard), heard.text)}</p>
       <ul class="comment-list" data-testid="comment-list">
         {threads.map((thread) => (
           <ThreadView key={thread.root.id} thread={thread} video={video} onReply={post} onDelete={setDoomed} />
@@ -77,6 +83,36 @@ export function Comments({ video }: { video: Video }) {
       )}
     </section>
   );
+}
+
+/** The list as it is now: what was loaded, what this page did, and what the room says. */
+function useLiveComments(video: Video, loaded: readonly Comment[], listen: CommentsProps["listen"]) {
+  const changes = useRef(new LiveComments());
+  const [, setRound] = useState(0);
+  const [heard, setHeard] = useState<Comment>();
+  const draw = () => setRound((before) => before + 1);
+  const add = (comment: Comment) => changes.current.add(comment) && draw();
+  const remove = (id: string) => changes.current.remove(id) && draw();
+
+  const counted = useRef(video.commentCount);
+  if (counted.current !== video.commentCount) {
+    counted.current = video.commentCount;
+    changes.current.recounted();
+  }
+
+  useEffect(
+    () =>
+      listen((entry) => {
+        if (entry.kind === "comment" && entry.data) {
+          add(entry.data);
+          if (entry.data.author.username !== person.value?.username) setHeard(entry.data); // what one wrote oneself needs no reading out
+        } else if (entry.kind === "revoked" && entry.data.kind === "comment") {
+          remove(entry.data.id);
+        }
+      }),
+    [listen],
+  );
+  return { items: changes.current.merged(loaded), delta: changes.current.delta, heard, add, remove };
 }
 
 interface ThreadProps {

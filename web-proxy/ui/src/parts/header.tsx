@@ -13,6 +13,7 @@ import type { User } from "../types";
 import type { UploadState } from "../upload_state";
 import { uploader } from "../uploads";
 import { FilmIcon, Mark, PersonIcon, UploadIcon } from "./icons";
+import { LiveIndicator } from "./live_indicator";
 import { shareOf } from "./upload_progress";
 
 export function Header() {
@@ -26,6 +27,7 @@ export function Header() {
       <nav aria-label={t.site.nav}>
         {me && (
           <>
+            <LiveIndicator />
             <UploadChip />
             <a class="nav-link" href="/me" {...here("mine")} data-testid="nav-mine"><FilmIcon /><span class="wide-only">{t.site.mine}</span></a>
             <a class="button primary" href="/upload" {...here("upload")} data-testid="nav-upload"><UploadIcon /><span class="wide-only">{t.site.upload}</span></a>

@@ -1,5 +1,6 @@
 // The player: the browser's own controls over a source whose address carries a grant that expires. When the grant has expired in the middle
 // (a long pause, a seek hours later) a new one is fetched and the video goes on where it was.
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { getPlayback, probeMedia } from "../api";
 import { useText } from "../language";
@@ -14,7 +15,16 @@ const REFRESH_WINDOW_MS = 60_000;
 /** What a media server answers to a grant it no longer takes. */
 const GRANT_REFUSED = [401, 403, 404, 410];
 
-export function Player({ video }: { video: Video }) {
+interface Props {
+  video: Video;
+  /** The element, once it is there. */
+  onMedia?: (element: HTMLVideoElement | null) => void;
+  onFrame?: (element: HTMLElement | null) => void;
+  /** What lies over the picture. */
+  children?: ComponentChildren;
+}
+
+export function Player({ video, onMedia, onFrame, children }: Props) {
   const t = useText();
   const element = useRef<HTMLVideoElement>(null);
   const [playback, setPlayback] = useState<Playback>();
@@ -42,6 +52,11 @@ export function Player({ video }: { video: Video }) {
     void load();
     return () => abort.current.abort();
   }, [video.id]);
+
+  useEffect(() => {
+    onMedia?.(element.current);
+    return () => onMedia?.(null);
+  }, []);
 
   const source = playback && pickSource(playback.sources, element.current);
   useEffect(() => {
@@ -88,7 +103,7 @@ export function Player({ video }: { video: Video }) {
   };
 
   return (
-    <div class="player" data-testid="player-frame">
+    <div class="player" ref={onFrame ?? null} data-testid="player-frame">
       <video
         ref={element}
         data-testid="player"
@@ -103,6 +118,7 @@ export function Player({ video }: { video: Video }) {
         onTimeUpdate={onMoved}
         onSeeking={onMoved}
       />
+      {children}
       {refreshing && <p class="player-note" role="status">{t.watch.refreshing}</p>}
       {problem && (
         <div class="player-problem">

@@ -1,0 +1,114 @@
+// Following one room: over the page's connection for whoever is signed in, else by reading the room's log now and then while the page is looked
+// at. Either way every entry after `afterSeq` is handed on once and in order.
+import type { Entry } from "@sluice/gateway";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { listEvents } from "./api";
+import { live } from "./live_page";
+import { asProblem } from "./problem";
+import type { LogPage } from "./types";
+
+export const POLL_MS = 15_000;
+const PAGE = 500;
+/** Pages of one look; what is beyond comes with the next. */
+const MOST_PAGES = 10;
+
+/** `missing`: the room can't be seen any more, and nobody said why. */
+export type Closed = "trashed" | "private" | "purged" | "missing";
+
+export interface Room {
+  /** Who is in the room now; undefined when it isn't known. */
+  count: number | undefined;
+  closed: Closed | undefined;
+}
+
+type Ask = (afterSeq: number, limit: number) => Promise<LogPage>;
+
+/** Hands on what the log has after `afterSeq`, page by page; returns the seq it came to. */
+export async function readLog(ask: Ask, afterSeq: number, tell: (entry: Entry) => void): Promise<number> {
+  let last = afterSeq;
+  for (let page = 0; page < MOST_PAGES; page += 1) {
+    const { items, next } = await ask(last, PAGE);
+    for (const entry of items) {
+      if (entry.seq <= last) continue;
+      last = entry.seq;
+      tell(entry);
+    }
+    if (next === null || items.length === 0) break;
+  }
+  return last;
+}
+
+interface Wanted {
+  videoId: string;
+  /** Where the log stood before the page was loaded; undefined when that isn't known. */
+  afterSeq: number | undefined;
+  /** Name of the signed-in person, null for nobody, undefined while that isn't known. */
+  who: string | null | undefined;
+  active: boolean;
+  /** Another number joins anew. */
+  round: number;
+}
+
+export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEntry: (entry: Entry) => void): Room {
+  const [count, setCount] = useState<number>();
+  const [closed, setClosed] = useState<Closed>();
+  const last = useRef(afterSeq);
+  const listener = useRef(onEntry);
+  listener.current = onEntry;
+
+  const tell = (entry: Entry) => {
+    last.current = entry.seq;
+    if (entry.kind === "closed") setClosed(entry.data.reason);
+    listener.current(entry);
+  };
+
+  useEffect(() => {
+    if (!active || who === undefined) return;
+    setClosed(undefined);
+    last.current ??= afterSeq;
+    return who === null ? poll() : join();
+  }, [videoId, who, active, round]);
+
+  function join(): () => void {
+    const stops = [
+      live.on("entry", (entry) => entry.videoID === videoId && tell(entry)),
+      live.on("OnRoomMemberCount", (event) => event.videoID === videoId && setCount(event.count)),
+      live.on("roomLost", (lost) => lost.videoID === videoId && setClosed((before) => before ?? "missing")),
+    ];
+    live.join(videoId, last.current).then(({ seq }) => (last.current ??= seq), () => {}); // a refusal is told as roomLost
+    return () => {
+      for (const stop of stops) stop();
+      live.leave(videoId);
+      setCount(undefined);
+    };
+  }
+
+  function poll(): () => void {
+    const abort = new AbortController();
+    let looking = false;
+    const look = async () => {
+      if (looking || document.visibilityState !== "visible") return;
+      looking = true;
+      try {
+        const ask: Ask = (after, limit) => listEvents(videoId, after, limit, abort.signal);
+        last.current ??= (await ask(0, 1)).seq;
+        await readLog(ask, last.current, tell);
+      } catch (thrown) {
+        // Whatever it is, the next look may work; only a video that is gone stays gone.
+        if (!abort.signal.aborted && [404, 410].includes(asProblem(thrown).status)) setClosed((before) => before ?? "missing");
+      } finally {
+        looking = false;
+      }
+    };
+    const timer = setInterval(() => void look(), POLL_MS);
+    const onVisible = () => void look();
+    document.addEventListener("visibilitychange", onVisible);
+    return () => {
+      abort.abort();
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", onVisible);
+    };
+  }
+
+  return { count, closed };
+}
