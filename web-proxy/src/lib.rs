@@ -1,9 +1,11 @@
-//! The edge: the page, the published OpenAPI document and, in scaled mode, the reverse proxy to the other services.
+//! The edge: the page, the published OpenAPI document, the real-time gateway and, in scaled mode, the reverse proxy to the
+//! other services.
 //!
 //! It has no tables and no rule of its own. In the embedded way the services' routes are mounted beside it and it takes
 //! what they leave ([`Mode::Pages`]); in scaled mode it also passes requests on by path ([`Mode::Edge`]).
 
 mod answer;
+pub mod gateway;
 mod openapi;
 pub mod pages;
 mod path;
@@ -12,8 +14,9 @@ mod security;
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Config;
+use common::error::{ApiError, Code};
 use common::http::resource;
 use common::service::{Platform, Service, StartError};
 
@@ -39,10 +42,23 @@ pub async fn start(config: &Config, platform: &Platform, mode: Mode) -> Result<S
 #[allow(clippy::unused_async, reason = "every service starts the same way")]
 pub async fn start_with(config: &Config, platform: &Platform, mode: Mode, pages: Pages) -> Result<Service, StartError> {
     let pages = Arc::new(pages);
-    match mode {
-        Mode::Pages(documents) => Ok(pages_only(config, pages, documents)),
-        Mode::Edge => Ok(edge(pages, Proxy::new(config, &platform.metrics)?)),
-    }
+    let service = match mode {
+        Mode::Pages(documents) => pages_only(config, pages, documents),
+        Mode::Edge => edge(pages, Proxy::new(config, &platform.metrics)?),
+    };
+    Ok(Service {
+        upgrades: Some(gateway::start(config, platform)?),
+        ..service
+    })
+}
+
+/// A request to the gateway that doesn't ask for a WebSocket: those that do never come here.
+#[allow(clippy::unused_async, reason = "handlers are")]
+async fn no_upgrade() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::new(
+        Code::BadRequest,
+        "This address speaks WebSocket: ask with `Upgrade: websocket`.",
+    ))
 }
 
 fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Service {
@@ -56,6 +72,7 @@ fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Servi
                     .done()
                     .app_data(merged),
             )
+            .service(resource(gateway::PATH).get(no_upgrade).done())
             .default_service(web::to(move |request: HttpRequest| {
                 let pages = pages.clone();
                 async move { pages.answer(&request) }
@@ -84,6 +101,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
                     .done()
                     .app_data(documents),
             )
+            .service(resource(gateway::PATH).get(no_upgrade).done())
             .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
                 let (worker, pages) = (worker.clone(), pages.clone());
                 async move {

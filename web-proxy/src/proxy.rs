@@ -25,7 +25,7 @@ use common::health::Check;
 use common::metrics::Metrics;
 use common::net::TrustedProxies;
 
-pub use upstreams::{Kind, Upstreams};
+pub use upstreams::{Kind, Replica, Replicas, Upstreams};
 
 use crate::openapi::Fetched;
 use crate::path;

@@ -36,7 +36,7 @@ pub mod err_code {
 }
 
 /// How `data` is written: OpenIM clients write JSON into a string, and expect it back so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataForm {
     Text,
     Object,

@@ -76,7 +76,7 @@ pub struct Replica {
 }
 
 impl Replicas {
-    fn new(key: &str, bases: &[String]) -> Result<Self, ConfigError> {
+    pub fn new(key: &str, bases: &[String]) -> Result<Self, ConfigError> {
         if bases.is_empty() {
             let problem = "no address is given; the edge needs at least one, like \"http://host:port\"";
             return Err(ConfigError::new(key, problem));

@@ -43,7 +43,8 @@ pub async fn start(config: Config) -> Running {
     try_start(config, Mode::Edge, page()).await.unwrap()
 }
 
-pub async fn start_pages(config: Config, documents: Documents, pages: Pages) -> Running {
+pub async fn start_pages(mut config: Config, documents: Documents, pages: Pages) -> Running {
+    config.proxy.api = vec!["http://127.0.0.1:9".into()];
     try_start(config, Mode::Pages(documents), pages).await.unwrap()
 }
 

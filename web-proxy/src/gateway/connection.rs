@@ -1,0 +1,403 @@
+//! One socket: reads frames into the session, runs what it asks for, and sends what waits.
+//!
+//! What is pushed is written at once by whoever pushes it, straight from the shared bytes; the task of the connection wakes
+//! only to read, and to write what the socket would not take. Idle it holds no buffer.
+
+mod calls;
+mod closing;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use common::ids::VideoId;
+use tokio::net::TcpStream;
+
+use super::envelope::DataForm;
+use super::frame::{self, CloseCode, Decoder, Incoming};
+use super::functions::Caller;
+use super::outbound::{Class, Outbound};
+use super::places::Place;
+use super::room::Frames;
+use super::rooms::{Membership, Room};
+use super::session::{Call, Session, Step};
+use super::shard::Shard;
+use closing::Closing;
+
+/// Largest message, in bytes.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Reads of one socket before the others of its thread have their turn.
+const READS_PER_TURN: usize = 4;
+
+/// Pieces of one vectored write.
+const SLICES: usize = 16;
+
+/// A socket and its state. It lives on one thread.
+pub struct Connection {
+    socket: TcpStream,
+    place: Place,
+    pub caller: Rc<Caller>,
+    inner: RefCell<Inner>,
+    waker: RefCell<Option<Waker>>,
+    /// When the last byte came.
+    heard: Cell<Instant>,
+    /// When the next ping is due.
+    ping_at: Cell<Instant>,
+}
+
+struct Inner {
+    decoder: Decoder,
+    session: Session,
+    outbound: Outbound,
+    /// Bytes that came while as many calls ran as may.
+    held: Vec<u8>,
+    rooms: Vec<Membership>,
+    /// Whether the user's events come here.
+    listens: bool,
+    closing: Option<Closing>,
+}
+
+impl Connection {
+    pub fn new(socket: TcpStream, place: Place, caller: Rc<Caller>, form: DataForm, ping_at: Instant) -> Self {
+        let now = Instant::now();
+        Connection {
+            socket,
+            place,
+            inner: RefCell::new(Inner {
+                decoder: Decoder::new(MAX_MESSAGE),
+                session: Session::new(caller.owner.clone(), form, now),
+                outbound: Outbound::new(now),
+                held: Vec::new(),
+                rooms: Vec::new(),
+                listens: false,
+                closing: None,
+            }),
+            caller,
+            waker: RefCell::default(),
+            heard: Cell::new(now),
+            ping_at: Cell::new(ping_at),
+        }
+    }
+
+    pub fn id(&self) -> u64 {
+        self.place.id()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.place.has_ended()
+    }
+
+    /// The form of events for this client, and whether entries come to it as arrays.
+    pub fn taste(&self) -> (DataForm, bool) {
+        let inner = self.inner.borrow();
+        (inner.session.form(), inner.session.batch())
+    }
+
+    /// Sends `chunk` (whole frames), or keeps it for when the socket takes more. A client that is too slow is closed.
+    pub fn send(&self, chunk: &Frames, class: Class) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.closing.is_some() {
+            return;
+        }
+        let mut written = 0;
+        if inner.outbound.is_empty() {
+            match self.socket.try_write(chunk) {
+                Ok(count) if count == chunk.len() => return,
+                Ok(count) => written = count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.break_off(&mut inner),
+            }
+        }
+        let now = Instant::now();
+        let kept = inner.outbound.push(chunk.clone(), class, now);
+        if kept.is_err() {
+            inner.begin_closing(CloseCode::TooSlow, "too slow");
+        } else if written > 0 {
+            inner.outbound.advance(written, now);
+        }
+        drop(inner);
+        self.wake();
+    }
+
+    /// Says `code` and ends, once what waits is sent.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.inner.borrow_mut().begin_closing(code, reason);
+        self.wake();
+    }
+
+    /// Ends without a word: the socket is dead.
+    fn break_off(&self, inner: &mut Inner) {
+        inner.closing = Some(Closing::dead());
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// What the clock asks for: a ping, the end of a dead, a stalled or a closing one.
+    pub fn tick(&self, now: Instant, ping: &Frames, next_ping: impl FnOnce() -> Duration, dead_after: Duration) {
+        {
+            let mut inner = self.inner.borrow_mut();
+            if inner.is_overdue(now) || now.duration_since(self.heard.get()) > dead_after {
+                return self.break_off(&mut inner);
+            }
+            if inner.closing.is_none() && inner.outbound.stalled(now) {
+                inner.begin_closing(CloseCode::TooSlow, "too slow");
+                drop(inner);
+                return self.wake();
+            }
+        }
+        if now >= self.ping_at.get() {
+            self.ping_at.set(now + next_ping());
+            self.send(ping, Class::Control);
+        }
+    }
+
+    /// Keeps what came right behind the handshake for the task to take in.
+    pub fn begin(&self, received: Vec<u8>) {
+        self.inner.borrow_mut().held = received;
+    }
+
+    /// The task of the connection: runs until it is over.
+    pub fn poll(self: &Rc<Self>, shard: &Rc<Shard>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.try_poll(shard, cx) {
+            Ok(poll) => poll,
+            // Resets and the like: the client has left.
+            Err(_) => Poll::Ready(()),
+        }
+    }
+
+    fn try_poll(self: &Rc<Self>, shard: &Rc<Shard>, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+        *self.waker.borrow_mut() = Some(cx.waker().clone());
+        self.resume(shard);
+        let mut reads = 0;
+        while self.wants_to_read() {
+            if self.socket.poll_read_ready(cx)?.is_pending() {
+                break;
+            }
+            if reads == READS_PER_TURN {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            reads += 1;
+            if self.read(shard)? {
+                return Ok(Poll::Ready(()));
+            }
+        }
+        self.write(cx)?;
+        Ok(if self.inner.borrow_mut().is_over(&self.socket) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        })
+    }
+
+    fn wants_to_read(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.held.is_empty() && !inner.is_dead()
+    }
+
+    /// Reads once; `true` at the end of the stream.
+    fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> io::Result<bool> {
+        let mut buffer = shard.scratch.take();
+        let result = match self.socket.try_read(&mut buffer) {
+            Ok(0) => Ok(true),
+            Ok(count) => {
+                self.heard.set(Instant::now());
+                self.take_in(shard, &mut buffer[..count]);
+                Ok(false)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        };
+        shard.scratch.replace(buffer);
+        result
+    }
+
+    /// Goes on with what was held back while too many calls ran.
+    fn resume(self: &Rc<Self>, shard: &Rc<Shard>) {
+        let mut held = {
+            let mut inner = self.inner.borrow_mut();
+            if inner.held.is_empty() || inner.session.is_full() {
+                return;
+            }
+            std::mem::take(&mut inner.held)
+        };
+        self.take_in(shard, &mut held);
+    }
+
+    /// Takes in bytes that were read.
+    fn take_in(self: &Rc<Self>, shard: &Rc<Shard>, mut bytes: &mut [u8]) {
+        while !bytes.is_empty() {
+            let mut inner = self.inner.borrow_mut();
+            if inner.closing.is_some() && !inner.awaits_close() {
+                return;
+            }
+            if inner.session.is_full() {
+                inner.held = bytes.to_vec();
+                return;
+            }
+            let closing = inner.closing.is_some();
+            let incoming = match inner.decoder.next(&mut bytes) {
+                Ok(Some(incoming)) => incoming,
+                Ok(None) => return,
+                Err(violation) => {
+                    inner.begin_closing(violation.code, violation.reason);
+                    return;
+                }
+            };
+            let step = match incoming {
+                Incoming::Close(_) => {
+                    inner.answer_close();
+                    return;
+                }
+                _ if closing => continue,
+                Incoming::Ping(payload) => {
+                    let pong = frame::pong(&payload).into();
+                    drop(inner);
+                    self.send(&pong, Class::Control);
+                    continue;
+                }
+                Incoming::Pong => continue,
+                Incoming::Text(text) => inner.session.on_text(&text, Instant::now(), &shard.shared.functions),
+                Incoming::Binary(_) => inner.session.on_binary(),
+            };
+            drop(inner);
+            self.act(shard, step);
+        }
+    }
+
+    fn act(self: &Rc<Self>, shard: &Rc<Shard>, step: Step) {
+        match step {
+            Step::Reply(text) => self.reply(&text),
+            Step::Run(call) => calls::start(shard, self, call),
+            Step::Close(code, reason) => self.close(code, reason),
+        }
+    }
+
+    /// Sends the answer to a call.
+    pub fn reply(&self, text: &str) {
+        self.send(&frame::text(text).into(), Class::Reply);
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    fn write(&self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let mut inner = self.inner.borrow_mut();
+            if inner.outbound.is_empty() || inner.is_dead() || self.socket.poll_write_ready(cx)?.is_pending() {
+                return Ok(());
+            }
+            let written = {
+                let slices = inner.outbound.front_slices(SLICES);
+                self.socket.try_write_vectored(&slices)
+            };
+            match written {
+                Ok(count) => inner.outbound.advance(count, Instant::now()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Leaves everything; the last thing that happens to a connection.
+    pub fn detach(self: &Rc<Self>, shard: &Shard) {
+        self.log_out(shard);
+        let mut inner = self.inner.borrow_mut();
+        inner.closing = Some(Closing::dead());
+        inner.held = Vec::new();
+    }
+
+    /// Ends the login that `call` began: the user's events come here from now on. `false` when a logout came first.
+    fn log_in(self: &Rc<Self>, shard: &Rc<Shard>, call: &Call) -> bool {
+        let begin_listening = {
+            let mut inner = self.inner.borrow_mut();
+            if inner.closing.is_some() || !inner.session.log_in(call.epoch, call.request.batch) {
+                return false;
+            }
+            !std::mem::replace(&mut inner.listens, true)
+        };
+        if begin_listening {
+            shard.users.join(shard, self);
+        }
+        true
+    }
+
+    fn is_logged_in(&self, epoch: u32) -> bool {
+        let inner = self.inner.borrow();
+        inner.closing.is_none() && inner.session.is_logged_in(epoch)
+    }
+
+    fn set_batch(&self, batch: bool) {
+        self.inner.borrow_mut().session.set_batch(batch);
+    }
+
+    fn leave(&self, id: &VideoId) {
+        let membership = {
+            let mut inner = self.inner.borrow_mut();
+            let position = inner.rooms.iter().position(|membership| membership.is_in(id));
+            position.map(|position| inner.rooms.swap_remove(position))
+        };
+        if let Some(membership) = membership {
+            membership.leave();
+        }
+    }
+
+    /// Ends login, memberships and the user's events.
+    pub fn log_out(self: &Rc<Self>, shard: &Shard) {
+        let (rooms, listened) = {
+            let mut inner = self.inner.borrow_mut();
+            inner.session.log_out();
+            (std::mem::take(&mut inner.rooms), std::mem::take(&mut inner.listens))
+        };
+        rooms.into_iter().for_each(Membership::leave);
+        if listened {
+            shard.users.leave(&self.caller.owner.user, self);
+        }
+    }
+
+    pub fn rooms(&self) -> usize {
+        self.inner.borrow().rooms.len()
+    }
+
+    /// The key of this connection in the room `id`, if it is in it.
+    pub fn membership(&self, id: &VideoId) -> Option<usize> {
+        let inner = self.inner.borrow();
+        inner
+            .rooms
+            .iter()
+            .find(|membership| membership.is_in(id))
+            .map(Membership::key)
+    }
+
+    pub fn joined(&self, membership: Membership) {
+        self.inner.borrow_mut().rooms.push(membership);
+    }
+
+    /// Forgets a room that has put everybody out.
+    pub fn put_out(&self, room: &Rc<Room>) {
+        let mut inner = self.inner.borrow_mut();
+        inner.rooms.retain(|membership| !membership.is_of(room));
+    }
+}
+
+/// The task of `connection`; whatever ends it, it is taken out of the shard.
+pub async fn run(shard: Rc<Shard>, connection: Rc<Connection>) {
+    struct Attached {
+        shard: Rc<Shard>,
+        connection: Rc<Connection>,
+    }
+    impl Drop for Attached {
+        fn drop(&mut self) {
+            self.connection.detach(&self.shard);
+            self.shard.remove(&self.connection);
+        }
+    }
+    let attached = Attached { shard, connection };
+    std::future::poll_fn(|cx| attached.connection.poll(&attached.shard, cx)).await;
+}

@@ -1,0 +1,162 @@
+//! The functions that the gateway answers by itself: login, rooms and what is known of the connection. What has to be waited
+//! for comes first; then everything happens in one step, or nothing does.
+
+use std::rc::{Rc, Weak};
+
+use common::ids::VideoId;
+use common::time::Timestamp;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::gone;
+use crate::gateway::connection::Connection;
+use crate::gateway::envelope::{Refusal, err_code};
+use crate::gateway::functions::request::{LoginData, LogoutData, NoData, OneVideo, RoomPosition};
+use crate::gateway::functions::{self, Caller, Local};
+use crate::gateway::rooms::{self, Joining, MAX_PER_CONNECTION};
+use crate::gateway::session::Call;
+use crate::gateway::shard::Shard;
+
+pub(super) async fn perform(
+    shard: &Rc<Shard>,
+    connection: &Weak<Connection>,
+    call: &Call,
+    function: Local,
+) -> Result<String, Refusal> {
+    let caller = connection.upgrade().ok_or_else(gone)?.caller.clone();
+    match function {
+        Local::Login => login(shard, connection, &caller, call).await,
+        Local::Logout => logout(shard, connection, &caller, call).await,
+        Local::JoinRoom => join(shard, connection, &caller, call).await,
+        Local::LeaveRoom => leave(connection, call),
+        Local::GetRoomMemberCount => count(shard, &caller, call).await,
+        Local::GetLoginUser => {
+            let NoData {} = functions::read(&call.request.data)?;
+            Ok(json!({ "userID": caller.owner.user, "username": caller.owner.username }).to_string())
+        }
+        Local::ListFunctions => {
+            let NoData {} = functions::read(&call.request.data)?;
+            Ok(shard.shared.functions.list().to_string())
+        }
+        Local::Ping => {
+            let NoData {} = functions::read(&call.request.data)?;
+            Ok(json!({ "serverTime": Timestamp::now() }).to_string())
+        }
+        // Answered by the session at once.
+        Local::GetLoginStatus => Err(Refusal::new(err_code::NOT_READY, "Try again.")),
+    }
+}
+
+async fn login(
+    shard: &Rc<Shard>,
+    connection: &Weak<Connection>,
+    caller: &Caller,
+    call: &Call,
+) -> Result<String, Refusal> {
+    let request: LoginData = functions::read(&call.request.data)?;
+    let own = &caller.owner;
+    if request
+        .user
+        .as_ref()
+        .is_some_and(|user| user != own.user.as_str() && *user != own.username)
+    {
+        return Err(Refusal::bad_parameter("userID: not the user of this connection."));
+    }
+    if request
+        .token
+        .as_ref()
+        .is_some_and(|token| !common::http::same_secret(token.expose(), caller.token.expose()))
+    {
+        return Err(Refusal::bad_parameter("token: not that of this connection."));
+    }
+    let asked = request.rooms.as_deref().unwrap_or_default();
+    if asked.len() > MAX_PER_CONNECTION {
+        return Err(Refusal::bad_parameter(format!("rooms: at most {MAX_PER_CONNECTION}.")));
+    }
+    shard
+        .shared
+        .tokens
+        .check(caller.token.expose())
+        .await
+        .map_err(|error| Refusal::of(error.code(), error.detail()))?;
+    let ready = join_all(
+        asked
+            .iter()
+            .map(|room| rooms::prepare(shard, caller, &room.video, room.after_seq)),
+    )
+    .await;
+
+    let connection = connection.upgrade().ok_or_else(gone)?;
+    if !connection.log_in(shard, call) {
+        return Err(Refusal::new(
+            err_code::NOT_LOGGED_IN,
+            "Logged out while the login was under way.",
+        ));
+    }
+    if request.rooms.is_none() {
+        return Ok(r#""ok""#.to_owned());
+    }
+    let joined = asked
+        .iter()
+        .zip(ready)
+        .map(|(room, ready)| enter(shard, &connection, &room.video, ready));
+    Ok(format!(r#"{{"rooms":[{}]}}"#, joined.collect::<Vec<_>>().join(",")))
+}
+
+/// One room of a login: what became of it.
+fn enter(shard: &Rc<Shard>, connection: &Rc<Connection>, id: &VideoId, ready: Result<Joining, Refusal>) -> String {
+    match ready.and_then(|joining| joining.commit(shard, connection)) {
+        // The answer of JoinRoom, with what a list of them needs.
+        Ok(joined) => format!(r#"{{"errCode":0,"errMsg":"",{}"#, &joined[1..]),
+        Err(Refusal { code, message }) => json!({ "videoID": id, "errCode": code, "errMsg": message }).to_string(),
+    }
+}
+
+async fn logout(
+    shard: &Rc<Shard>,
+    connection: &Weak<Connection>,
+    caller: &Caller,
+    call: &Call,
+) -> Result<String, Refusal> {
+    let request: LogoutData = functions::read(&call.request.data)?;
+    if request.session {
+        shard.api.end_session(caller).await?;
+    }
+    let connection = connection.upgrade().ok_or_else(gone)?;
+    connection.log_out(shard);
+    Ok(String::new())
+}
+
+async fn join(
+    shard: &Rc<Shard>,
+    connection: &Weak<Connection>,
+    caller: &Caller,
+    call: &Call,
+) -> Result<String, Refusal> {
+    let RoomPosition { video, after_seq } = functions::read(&call.request.data)?;
+    let ready = rooms::prepare(shard, caller, &video, after_seq).await?;
+    let connection = connection.upgrade().ok_or_else(gone)?;
+    if !connection.is_logged_in(call.epoch) {
+        return Err(Refusal::new(
+            err_code::NOT_LOGGED_IN,
+            "Logged out while the room was being joined.",
+        ));
+    }
+    if let Some(batch) = call.request.batch {
+        connection.set_batch(batch);
+    }
+    ready.commit(shard, &connection)
+}
+
+fn leave(connection: &Weak<Connection>, call: &Call) -> Result<String, Refusal> {
+    let OneVideo { video } = functions::read(&call.request.data)?;
+    connection.upgrade().ok_or_else(gone)?.leave(&video);
+    Ok(json!({ "videoID": video }).to_string())
+}
+
+/// Also for who is not in the room, if it may be.
+async fn count(shard: &Rc<Shard>, caller: &Caller, call: &Call) -> Result<String, Refusal> {
+    let OneVideo { video } = functions::read(&call.request.data)?;
+    let ready = rooms::prepare(shard, caller, &video, None).await?;
+    Ok(json!({ "videoID": video, "count": ready.members() }).to_string())
+}

@@ -1,0 +1,104 @@
+//! The end of a connection: what waits is sent, then our close frame, then the client's is waited for, each with a deadline.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::net::{Shutdown, shutdown};
+use tokio::net::TcpStream;
+
+use super::Inner;
+use crate::gateway::frame::{self, CloseCode};
+use crate::gateway::outbound::Class;
+use crate::gateway::room::Frames;
+
+/// From our close frame to the end of the connection, at the longest.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How far the end is.
+pub(super) struct Closing {
+    stage: Stage,
+    until: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Our close frame waits to be sent, then the client's to come.
+    Said,
+    /// Both are exchanged as far as we are concerned: ends once all is sent.
+    Answered,
+    /// Nothing can be said any more.
+    Dead,
+}
+
+impl Closing {
+    pub(super) fn dead() -> Self {
+        Closing {
+            stage: Stage::Dead,
+            until: Instant::now(),
+        }
+    }
+}
+
+impl Inner {
+    /// Says `code`. Whoever is too slow loses what waits.
+    pub(super) fn begin_closing(&mut self, code: CloseCode, reason: &str) {
+        if self.closing.is_none() {
+            if code == CloseCode::TooSlow {
+                self.outbound.clear();
+            }
+            self.say(frame::close(code, reason).into(), Stage::Said);
+        }
+    }
+
+    /// The client says that it ends (RFC 6455 section 5.5.1): the same is said back, unless we began.
+    pub(super) fn answer_close(&mut self) {
+        match &mut self.closing {
+            Some(closing) if closing.stage == Stage::Said => closing.stage = Stage::Answered,
+            Some(_) => {}
+            None => self.say(frame::close(CloseCode::Normal, "").into(), Stage::Answered),
+        }
+    }
+
+    fn say(&mut self, last: Frames, stage: Stage) {
+        let now = Instant::now();
+        let said = self.outbound.push(last, Class::Control, now).is_ok();
+        self.held = Vec::new();
+        self.closing = Some(Closing {
+            stage: if said { stage } else { Stage::Dead },
+            until: now + PATIENCE,
+        });
+    }
+
+    /// We have said that we end, and the client has not yet.
+    pub(super) fn awaits_close(&self) -> bool {
+        self.closing
+            .as_ref()
+            .is_some_and(|closing| closing.stage == Stage::Said)
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.closing
+            .as_ref()
+            .is_some_and(|closing| closing.stage == Stage::Dead)
+    }
+
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.closing.as_ref().is_some_and(|closing| now > closing.until)
+    }
+
+    /// Whether nothing is left to do. Once our close frame is sent the client sees the end of our stream.
+    pub(super) fn is_over(&mut self, socket: &TcpStream) -> bool {
+        let sent = self.outbound.is_empty();
+        match &self.closing {
+            None => false,
+            Some(Closing { stage: Stage::Dead, .. }) => true,
+            Some(Closing {
+                stage: Stage::Answered, ..
+            }) => sent,
+            Some(Closing { stage: Stage::Said, .. }) => {
+                // A socket that refuses is gone already; the next read tells.
+                sent && shutdown(socket.as_fd(), Shutdown::Write).is_err()
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Joining a room in two steps: what has to be waited for (the room opens, api-service allows it, a page of the record is
+//! read), then one step that waits for nothing and in which the member is there, with all that was sent before.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use common::error::{ApiError, Code};
+use common::ids::VideoId;
+use common::messages::RoomLog;
+
+use super::{MAX_PER_CONNECTION, Member, Membership, Room, Status, task};
+use crate::gateway::connection::Connection;
+use crate::gateway::envelope::{Refusal, err_code};
+use crate::gateway::functions::Caller;
+use crate::gateway::room::{JOIN_ENTRIES, Join, Paged, Start, encode};
+use crate::gateway::shard::Shard;
+
+/// How often a join looks again before it gives up: the room was closed or went on while it waited.
+const ATTEMPTS: usize = 5;
+
+/// A join that has waited for all it needs.
+pub struct Joining {
+    room: Rc<Room>,
+    after: Option<i64>,
+    page: Option<RoomLog>,
+    closings: u64,
+}
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        self.room.holds.set(self.room.holds.get() - 1);
+        self.room.nudge.notify_one();
+    }
+}
+
+/// Gets ready to join `id` after the entry `after`.
+pub async fn prepare(shard: &Rc<Shard>, caller: &Caller, id: &VideoId, after: Option<i64>) -> Result<Joining, Refusal> {
+    let room = shard.rooms.enter(shard, id)?;
+    room.holds.set(room.holds.get() + 1);
+    let mut joining = Joining {
+        room: room.clone(),
+        after,
+        page: None,
+        closings: 0,
+    };
+    room.open().await?;
+    for _ in 0..ATTEMPTS {
+        joining.closings = room.closings();
+        room.admit(shard, caller).await?;
+        joining.page = joining.read(shard).await?;
+        if joining.closings == room.closings() {
+            return Ok(joining);
+        }
+    }
+    Err(not_ready())
+}
+
+impl Joining {
+    /// A page of the record, when the room's memory does not reach back far enough.
+    async fn read(&self, shard: &Shard) -> Result<Option<RoomLog>, Refusal> {
+        let from = self.after.map(|after| Start { after, upto: None });
+        let after = match self.room.state.borrow().core.join(from) {
+            Join::ReadAfter(after) => after,
+            _ => return Ok(None),
+        };
+        let page = shard
+            .shared
+            .clients
+            .api
+            .room_log(&self.room.id, after, JOIN_ENTRIES as u32);
+        page.await.map(Some).map_err(|error| {
+            let error = ApiError::from(error);
+            Refusal::of(error.code(), error.detail())
+        })
+    }
+
+    /// How many are in the room.
+    pub fn members(&self) -> usize {
+        self.room.members()
+    }
+
+    /// Makes `connection` a member; the JSON of the answer.
+    pub fn commit(self, shard: &Rc<Shard>, connection: &Rc<Connection>) -> Result<String, Refusal> {
+        let room = self.room.clone();
+        if room.closings() != self.closings || !matches!(room.state.borrow().status, Status::Open) {
+            return Err(not_ready());
+        }
+        let known = connection.membership(&room.id);
+        if known.is_none() && connection.rooms() >= MAX_PER_CONNECTION {
+            return Err(Refusal::of(
+                Code::TooManyRequests,
+                format!("A connection is in at most {MAX_PER_CONNECTION} rooms; leave one first."),
+            ));
+        }
+        let paged = self.take(shard)?;
+        let sent = room.state.borrow().core.sent();
+        if known.is_none() {
+            room.add(connection);
+        }
+        let Paged { entries, complete } = paged;
+        Ok(format!(
+            r#"{{"videoID":"{}","seq":{sent},"events":{},"complete":{complete},"memberCount":{}}}"#,
+            room.id,
+            encode::array(&entries),
+            room.members()
+        ))
+    }
+
+    /// What the new member has missed.
+    fn take(&self, shard: &Rc<Shard>) -> Result<Paged, Refusal> {
+        let from = self.after.map(|after| Start { after, upto: None });
+        for _ in 0..ATTEMPTS {
+            let now = Instant::now();
+            let join = {
+                let core = &mut self.room.state.borrow_mut().core;
+                match (core.join(from), from, &self.page) {
+                    (Join::ReadAfter(_), Some(from), Some(page)) => {
+                        core.join_with_page(from, task::entries(page), page.seq, now)
+                    }
+                    (join, _, _) => join,
+                }
+            };
+            match join {
+                Join::Joined(paged) if paged.complete || !paged.entries.is_empty() => return Ok(paged),
+                // The room went on so far that memory does not reach the page any more.
+                Join::Joined(_) | Join::ReadAfter(_) | Join::NotOpen => return Err(not_ready()),
+                Join::FlushFirst => {
+                    let flush = self.room.state.borrow_mut().core.flush(now);
+                    if let Some(flush) = flush {
+                        self.room.deliver(shard, &flush);
+                    }
+                    if self.room.closings() != self.closings {
+                        return Err(not_ready());
+                    }
+                }
+                Join::Unknown => {
+                    return Err(Refusal::bad_parameter(format!(
+                        "afterSeq: the room has not come that far; its newest entry is {}.",
+                        self.room.state.borrow().core.sent()
+                    )));
+                }
+            }
+        }
+        Err(not_ready())
+    }
+}
+
+fn not_ready() -> Refusal {
+    Refusal::new(err_code::NOT_READY, "The room is changing just now; try again.")
+}
+
+impl Room {
+    pub(super) fn closings(&self) -> u64 {
+        self.state.borrow().closings
+    }
+
+    /// Waits until the log was read for the first time.
+    async fn open(&self) -> Result<(), Refusal> {
+        loop {
+            let opened = self.opened.notified();
+            match &self.state.borrow().status {
+                Status::Open => return Ok(()),
+                Status::Failed(refusal) => return Err(refusal.clone()),
+                Status::Opening => {}
+            }
+            opened.await;
+        }
+    }
+
+    fn add(self: &Rc<Self>, connection: &Rc<Connection>) {
+        let mut state = self.state.borrow_mut();
+        let key = state.members.insert(Member {
+            connection: connection.clone(),
+        });
+        state.empty_since = None;
+        let count = state.members.len();
+        state.core.set_members(count);
+        state.core.count_changed(Instant::now());
+        state.told_count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        drop(state);
+        connection.joined(Membership {
+            room: self.clone(),
+            key,
+        });
+        self.nudge.notify_one();
+    }
+}

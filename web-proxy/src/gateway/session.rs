@@ -1,0 +1,290 @@
+//! The protocol of one connection, apart from its socket: frames in, steps out. It is told the time and waits for nothing.
+//!
+//! Login is a number (`epoch`) that grows with every login and logout: what was begun in one epoch changes nothing in
+//! another, so that calls, logins and logouts may overtake each other in any order.
+
+mod bucket;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::error::Code;
+use common::messages::TokenOwner;
+use serde_json::json;
+
+use super::envelope::{self, DataForm, Refusal, Request, err_code};
+use super::frame::CloseCode;
+use super::functions::{Found, Function, Functions, Kind, Local};
+use bucket::Bucket;
+
+/// Calls of one connection that run at the same time; the next waits in the socket.
+pub const MAX_IN_FLIGHT: u8 = 8;
+
+/// Calls a second of one connection, and how many it may make at once after a rest.
+pub const CALLS_PER_SECOND: u32 = 20;
+pub const CALL_BURST: u32 = 40;
+
+/// Refused calls after which a client that goes on all the same is closed with 4429.
+const MAX_IGNORED: u8 = 40;
+
+/// What is to be done about a frame.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this text.
+    Reply(String),
+    /// Run it and tell [`Session::finished`], whatever came of it.
+    Run(Call),
+    /// Say this code and end.
+    Close(CloseCode, &'static str),
+}
+
+/// A function to be run.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub function: Arc<Function>,
+    pub request: Request,
+    /// The form of its answer.
+    pub form: DataForm,
+    /// The login it belongs to.
+    pub epoch: u32,
+}
+
+impl Call {
+    /// The frame that answers it.
+    pub fn reply(&self, outcome: &Result<String, Refusal>) -> String {
+        let (code, message, data) = match outcome {
+            Ok(data) => (err_code::OK, "", data.as_str()),
+            Err(refusal) => (refusal.code, refusal.message.as_str(), ""),
+        };
+        let Request {
+            function, operation, ..
+        } = &self.request;
+        envelope::reply(function, code, message, data, operation.as_str(), self.form)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Login {
+    Out,
+    Pending,
+    In,
+}
+
+impl Login {
+    /// The numbers of OpenIM: logged out, logging in, logged in.
+    const fn number(self) -> u8 {
+        match self {
+            Login::Out => 1,
+            Login::Pending => 2,
+            Login::In => 3,
+        }
+    }
+}
+
+/// The state of one connection.
+pub struct Session {
+    owner: Arc<TokenOwner>,
+    login: Login,
+    epoch: u32,
+    in_flight: u8,
+    ignored: u8,
+    bucket: Bucket,
+    form: DataForm,
+    batch: bool,
+}
+
+impl Session {
+    /// `form` is that of events until the client has shown its own.
+    pub fn new(owner: Arc<TokenOwner>, form: DataForm, now: Instant) -> Self {
+        Session {
+            owner,
+            login: Login::Out,
+            epoch: 0,
+            in_flight: 0,
+            ignored: 0,
+            bucket: Bucket::full(now, CALLS_PER_SECOND, CALL_BURST),
+            form,
+            batch: false,
+        }
+    }
+
+    pub fn form(&self) -> DataForm {
+        self.form
+    }
+
+    /// Whether entries are pushed as arrays.
+    pub fn batch(&self) -> bool {
+        self.batch
+    }
+
+    pub fn set_batch(&mut self, batch: bool) {
+        self.batch = batch;
+    }
+
+    /// No further frame is to be handed in before a call has finished.
+    pub fn is_full(&self) -> bool {
+        self.in_flight >= MAX_IN_FLIGHT
+    }
+
+    pub fn is_logged_in(&self, epoch: u32) -> bool {
+        self.login == Login::In && self.epoch == epoch
+    }
+
+    /// A text message.
+    pub fn on_text(&mut self, text: &str, now: Instant, functions: &Functions) -> Step {
+        if let Err(wait) = self.bucket.take(now) {
+            self.ignored += 1;
+            if self.ignored > MAX_IGNORED {
+                return Step::Close(CloseCode::TooManyCalls, "too many calls");
+            }
+            let millis = wait.as_millis().max(1);
+            let refusal = Refusal::of(
+                Code::TooManyRequests,
+                format!("At most {CALLS_PER_SECOND} calls a second; try again in {millis} ms."),
+            );
+            return Step::Reply(self.refuse_unread(text, refusal));
+        }
+        self.ignored = 0;
+        let request = match Request::parse(text) {
+            Ok(request) => request,
+            Err(bad) => return Step::Reply(bad.reply(self.form)),
+        };
+        if let Some(form) = request.form {
+            self.form = form;
+        }
+        match self.begin(request, functions) {
+            Ok(step) => step,
+            Err((request, refusal)) => Step::Reply(self.refuse(&request, &refusal)),
+        }
+    }
+
+    /// A binary message: no function takes one.
+    pub fn on_binary(&self) -> Step {
+        Step::Close(CloseCode::Envelope, "messages are text")
+    }
+
+    fn begin(&mut self, request: Request, functions: &Functions) -> Result<Step, (Request, Refusal)> {
+        let function = match functions.lookup(&request.function) {
+            Found::Function(function) => function,
+            Found::Unsupported => {
+                let refusal = Refusal::new(err_code::UNSUPPORTED, "This platform has no such function.");
+                return Err((request, refusal));
+            }
+            Found::Unknown => {
+                let refusal = Refusal::bad_parameter("There is no such function; ListFunctions tells them.");
+                return Err((request, refusal));
+            }
+        };
+        if let Some(user) = &request.user
+            && !user.is_empty()
+            && user != self.owner.user.as_str()
+            && *user != self.owner.username
+        {
+            let refusal = Refusal::bad_parameter("userID: not the user of this connection.");
+            return Err((request, refusal));
+        }
+        match (function.needs_login, self.login) {
+            (true, Login::Out) => {
+                let refusal = Refusal::new(err_code::NOT_LOGGED_IN, "Not logged in: call Login first.");
+                return Err((request, refusal));
+            }
+            (true, Login::Pending) => return Err((request, login_pending())),
+            _ => {}
+        }
+        match &function.kind {
+            Kind::Local(Local::Login) => self.begin_login(function, request),
+            Kind::Local(Local::GetLoginStatus) => {
+                let status = json!({ "status": self.login.number() });
+                Ok(Step::Reply(self.answer(&request, &status.to_string())))
+            }
+            _ => Ok(self.run(function, request)),
+        }
+    }
+
+    fn begin_login(&mut self, function: Arc<Function>, request: Request) -> Result<Step, (Request, Refusal)> {
+        match self.login {
+            Login::Pending => Err((request, login_pending())),
+            // Rooms may be named in a repeated login too: it is run again, and is logged in all the while.
+            Login::In => Ok(self.run(function, request)),
+            Login::Out => {
+                self.login = Login::Pending;
+                self.epoch += 1;
+                Ok(self.run(function, request))
+            }
+        }
+    }
+
+    fn run(&mut self, function: Arc<Function>, request: Request) -> Step {
+        self.in_flight += 1;
+        let form = request.form.unwrap_or(self.form);
+        Step::Run(Call {
+            function,
+            request,
+            form,
+            epoch: self.epoch,
+        })
+    }
+
+    /// A call that was to be run is over.
+    pub fn finished(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    /// Ends a login that is pending since `epoch`; `false` when a logout came first: then nothing of it may stay.
+    pub fn log_in(&mut self, epoch: u32, batch: Option<bool>) -> bool {
+        if self.epoch != epoch || self.login == Login::Out {
+            return false;
+        }
+        self.login = Login::In;
+        self.batch = batch.unwrap_or(self.batch);
+        true
+    }
+
+    /// The login of `epoch` came to nothing: the next one starts afresh.
+    pub fn login_failed(&mut self, epoch: u32) {
+        if self.epoch == epoch && self.login == Login::Pending {
+            self.login = Login::Out;
+        }
+    }
+
+    /// Ends the login, pending or not.
+    pub fn log_out(&mut self) {
+        self.login = Login::Out;
+        self.epoch += 1;
+    }
+
+    fn answer(&self, request: &Request, data: &str) -> String {
+        let form = request.form.unwrap_or(self.form);
+        envelope::reply(
+            &request.function,
+            err_code::OK,
+            "",
+            data,
+            request.operation.as_str(),
+            form,
+        )
+    }
+
+    fn refuse(&self, request: &Request, refusal: &Refusal) -> String {
+        let form = request.form.unwrap_or(self.form);
+        let Refusal { code, message } = refusal;
+        envelope::reply(&request.function, *code, message, "", request.operation.as_str(), form)
+    }
+
+    /// Refuses a frame that is over the limit: it is read as far as its answer needs.
+    fn refuse_unread(&self, text: &str, refusal: Refusal) -> String {
+        match Request::parse(text) {
+            Ok(request) => self.refuse(&request, &refusal),
+            Err(bad) => envelope::BadFrame { refusal, ..bad }.reply(self.form),
+        }
+    }
+}
+
+fn login_pending() -> Refusal {
+    Refusal::new(
+        err_code::LOGIN_PENDING,
+        "A login is under way; try again when it is over.",
+    )
+}
