@@ -14,7 +14,7 @@ mod page;
 mod property;
 mod repair;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub enum Join {
     Joined(Paged),
     /// Read the record after this number, then [`Room::join_with_page`]. It is no member yet.
     ReadAfter(i64),
-    /// Send [`Room::flush`] to those who are members already, then ask again.
+    /// Send what [`Room::flush`] gives (until it gives nothing) to those who are members already, then ask again.
     FlushFirst,
     /// Ask again when the room is open.
     NotOpen,

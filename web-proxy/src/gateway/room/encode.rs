@@ -202,4 +202,4 @@ fn write_string(text: &str, payload: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

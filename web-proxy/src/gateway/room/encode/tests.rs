@@ -20,7 +20,7 @@ fn payloads(mut bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 /// The frames as clients see them, data decoded.
-fn events(frames: &[u8], form: DataForm) -> Vec<Value> {
+pub fn events(frames: &[u8], form: DataForm) -> Vec<Value> {
     let decode = |payload: &[u8]| {
         let mut event: Value = serde_json::from_slice(payload).unwrap();
         let object = event.as_object().unwrap();
@@ -36,7 +36,7 @@ fn events(frames: &[u8], form: DataForm) -> Vec<Value> {
     payloads(frames).into_iter().map(decode).collect()
 }
 
-const FORMS: [DataForm; 2] = [DataForm::Object, DataForm::Text];
+pub const FORMS: [DataForm; 2] = [DataForm::Object, DataForm::Text];
 
 fn value(entry: &Entry) -> Value {
     serde_json::from_str(&entry.raw).unwrap()
