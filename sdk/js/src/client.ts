@@ -1,75 +1,16 @@
 // The client an application holds: one connection, kept; calls by name; rooms that miss nothing and repeat nothing; events.
-import type { Chance } from "./backoff.js";
-import { backoffMs } from "./backoff.js";
+import { backoffMs, type Chance } from "./backoff.js";
+import { addressOf, watchBrowser } from "./browser.js";
 import { Emitter, type Listener } from "./emitter.js";
 import { ERR, GatewayError, type GatewayErrorCode } from "./errors.js";
 import { FUNCTIONS, type FunctionName, type Functions } from "./functions.js";
 import { FINAL, Link, type ClientState, type SocketConstructor } from "./link.js";
+import type { CallOptions, Events, Options } from "./options.js";
 import { Rooms, passing, type Joined } from "./rooms.js";
-import {
-  entriesOf, EVENT_OF_KIND, PLATFORM,
-  type ConnectSuccess, type Entry, type EntryOf, type Frame, type MemberCount, type RoomSnapshot, type SelfInfo, type UploadProgress, type VideoRef,
-} from "./wire.js";
+import { entriesOf, EVENT_OF_KIND, type ConnectSuccess, type Entry, type Frame, type MemberCount, type RoomSnapshot } from "./wire.js";
 
 /** What a call may take beyond the function's own deadline: the way there and back, and the wait for a turn. */
 const GRACE_MS = 5_000;
-
-export interface Options {
-  /** Where the gateway is: `wss://host/ws`, or a page's own `/ws`. `http` and `https` are taken for `ws` and `wss`. */
-  url: string | URL;
-  /** The user name. Who the connection is, is its token's to say; the gateway checks that both agree. */
-  sendID: string;
-  /** One of PLATFORM; web when not given. */
-  platformID?: number;
-  /** The session's token. Without it the browser's cookie speaks. It travels as a subprotocol, never in the address. */
-  token?: string;
-  /** Room entries in batches: fewer frames in a busy room. The application sees no difference. */
-  batch?: boolean;
-  /** Where there is no WebSocket (Node 20): that of the package `ws`. */
-  WebSocket?: unknown;
-  /** For tests. */
-  random?: Chance;
-}
-
-export interface Events {
-  state: ClientState;
-  OnConnectSuccess: ConnectSuccess;
-  OnKickedOffline: { reason: string };
-  OnUserTokenExpired: Record<string, never>;
-  OnServerDraining: { closeWithinMs: number };
-  OnSelfInfoUpdated: SelfInfo;
-  /** Every entry of every joined room, in the order of its seq, before the event of its kind. */
-  entry: Entry;
-  OnRecvDanmaku: EntryOf<"danmaku">;
-  OnRecvComment: EntryOf<"comment">;
-  OnMessageRevoked: EntryOf<"revoked">;
-  OnRoomInfoChanged: EntryOf<"info">;
-  OnRoomClosed: EntryOf<"closed">;
-  /** Also told after every join, with what the join answered. */
-  OnRoomMemberCount: MemberCount;
-  OnUploadProgress: UploadProgress;
-  OnVideoReady: VideoRef;
-  OnVideoFailed: VideoRef;
-  OnVideoTrashed: VideoRef;
-  OnVideoRestored: VideoRef;
-  OnVideoPurged: VideoRef;
-  /** Logged in (again): user events sent while there was no login are lost, so what they would have said is to be looked up. */
-  loggedIn: { again: boolean };
-  /** A room is given up: it can't be joined (any more). */
-  roomLost: { videoID: string; error: GatewayError };
-  /** The log doesn't give these seqs, however often it was asked; the room goes on after them. */
-  roomGap: { videoID: string; from: number; to: number };
-  /** The room's log is shorter than what was seen; it goes on from its new end. */
-  roomReset: { videoID: string; seq: number };
-  /** An event this client doesn't know. */
-  other: Frame;
-}
-
-export interface CallOptions {
-  signal?: AbortSignal;
-  /** From now until the answer. Without it: the function's own deadline and some seconds for the way. */
-  timeoutMs?: number;
-}
 
 /** The data may be left out where the function needs none. */
 type CallArguments<N extends FunctionName> = {} extends Functions[N]["request"]
@@ -319,32 +260,4 @@ export class SluiceClient {
   #rejectLogin(error: unknown): void {
     for (const { reject } of this.#loginWaiters.splice(0)) reject(error);
   }
-}
-
-function addressOf(options: Options): string {
-  const page = (globalThis as { location?: { href: string } }).location?.href;
-  const url = page === undefined ? new URL(options.url) : new URL(options.url, page);
-  if (url.protocol === "http:" || url.protocol === "https:") url.protocol = url.protocol === "http:" ? "ws:" : "wss:";
-  if (url.protocol !== "ws:" && url.protocol !== "wss:") throw new TypeError(`${url.protocol} is not a protocol of a gateway.`);
-  url.searchParams.set("sendID", options.sendID);
-  url.searchParams.set("platformID", String(options.platformID ?? PLATFORM.web));
-  return url.href;
-}
-
-/** Listens to the browser's own knowledge of the network and of being looked at; does nothing elsewhere. */
-function watchBrowser(link: Link): () => void {
-  const scope = globalThis as unknown as { addEventListener?: Window["addEventListener"]; removeEventListener?: Window["removeEventListener"]; document?: Document };
-  const { document } = scope;
-  if (!document || !scope.addEventListener) return () => {};
-  const back = () => link.onNetwork(true);
-  const gone = () => link.onNetwork(false);
-  const seen = () => document.visibilityState === "visible" && link.onVisible();
-  scope.addEventListener("online", back);
-  scope.addEventListener("offline", gone);
-  document.addEventListener("visibilitychange", seen);
-  return () => {
-    scope.removeEventListener?.("online", back);
-    scope.removeEventListener?.("offline", gone);
-    document.removeEventListener("visibilitychange", seen);
-  };
 }

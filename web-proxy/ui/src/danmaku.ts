@@ -7,6 +7,8 @@ import type { Danmaku, Video } from "./types";
 
 /** A stretch that couldn't be loaded is asked for again after this long. */
 const AGAIN_MS = 5_000;
+/** They fly at once; the list is drawn anew at most this often, however busy the room is. */
+const LIST_MS = 150;
 /** Pages of one stretch; more than 1,000 in a minute nobody can read. */
 const MOST_PAGES = 2;
 
@@ -24,14 +26,22 @@ export function useDanmaku(video: Video, media: HTMLVideoElement | null, shown: 
   const track = useRef(new DanmakuTrack());
   const stage = useRef<DanmakuStage | undefined>(undefined);
   const [container, setContainer] = useState<HTMLElement | null>(null);
+  const soon = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const [items, setItems] = useState<readonly Danmaku[]>([]);
 
   const put = (fresh: readonly Danmaku[], live: boolean) => {
     const added = track.current.add(fresh);
     if (added.length === 0) return;
     for (const danmaku of added) stage.current?.add(danmaku, live);
-    setItems(track.current.list());
+    listSoon();
   };
+  const listSoon = () => {
+    soon.current ??= setTimeout(() => {
+      soon.current = undefined;
+      setItems(track.current.list());
+    }, LIST_MS);
+  };
+  useEffect(() => () => clearTimeout(soon.current), []);
 
   useEffect(() => {
     if (!media || !container) return;
@@ -83,7 +93,7 @@ export function useDanmaku(video: Video, media: HTMLVideoElement | null, shown: 
     drop: (id) => {
       track.current.remove(id);
       stage.current?.remove(id);
-      setItems(track.current.list());
+      listSoon();
     },
     setContainer,
   };

@@ -22,5 +22,6 @@ export function followPerson(): void {
     else live.start(now);
   };
   person.watch(follow);
+  live.on("OnSelfInfoUpdated", (user) => user.username === person.value?.username && person.set({ ...person.value, ...user }));
   follow();
 }

@@ -5,12 +5,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { listEvents } from "./api";
 import { live } from "./live_page";
 import { asProblem } from "./problem";
-import type { LogPage } from "./types";
+import { readLog, type Ask } from "./room_log";
 
 export const POLL_MS = 15_000;
-const PAGE = 500;
-/** Pages of one look; what is beyond comes with the next. */
-const MOST_PAGES = 10;
 
 /** `missing`: the room can't be seen any more, and nobody said why. */
 export type Closed = "trashed" | "private" | "purged" | "missing";
@@ -19,23 +16,6 @@ export interface Room {
   /** Who is in the room now; undefined when it isn't known. */
   count: number | undefined;
   closed: Closed | undefined;
-}
-
-type Ask = (afterSeq: number, limit: number) => Promise<LogPage>;
-
-/** Hands on what the log has after `afterSeq`, page by page; returns the seq it came to. */
-export async function readLog(ask: Ask, afterSeq: number, tell: (entry: Entry) => void): Promise<number> {
-  let last = afterSeq;
-  for (let page = 0; page < MOST_PAGES; page += 1) {
-    const { items, next } = await ask(last, PAGE);
-    for (const entry of items) {
-      if (entry.seq <= last) continue;
-      last = entry.seq;
-      tell(entry);
-    }
-    if (next === null || items.length === 0) break;
-  }
-  return last;
 }
 
 interface Wanted {

@@ -1,16 +1,9 @@
 // Uploads of this person wherever they run: the gateway says how far each is, and what has become of a video. An upload that goes silent is
 // forgotten after a while, since progress is told at most once.
 import { live } from "./live_page";
+import { withProgress, without, type Uploads } from "./remote_progress";
 import { Store } from "./store";
 import { changes } from "./trash";
-
-export interface Progress {
-  receivedBytes: number;
-  totalBytes: number | null;
-}
-
-/** By video id. */
-export type Uploads = ReadonlyMap<string, Progress>;
 
 export const remoteUploads = new Store<Uploads>(new Map());
 
@@ -19,33 +12,6 @@ export const videoNews = new Store<{ videoID: string; gone: boolean } | null>(nu
 
 /** Progress comes up to four times a second; after this long without any the sender has stopped. */
 export const SILENT_MS = 30_000;
-
-/** More uploads at once than anybody has. */
-const MOST = 50;
-
-export function withProgress(uploads: Uploads, videoID: string, progress: Progress): Uploads {
-  const before = uploads.get(videoID);
-  if (before && before.receivedBytes > progress.receivedBytes && before.totalBytes === progress.totalBytes && progress.receivedBytes > 0) return uploads; // overtaken
-  const next = new Map(uploads);
-  next.delete(videoID);
-  next.set(videoID, progress);
-  const oldest = next.size > MOST ? next.keys().next().value : undefined;
-  if (oldest !== undefined) next.delete(oldest);
-  return next;
-}
-
-export function without(uploads: Uploads, videoID: string): Uploads {
-  if (!uploads.has(videoID)) return uploads;
-  const next = new Map(uploads);
-  next.delete(videoID);
-  return next;
-}
-
-/** Percent, or null while the size isn't known. */
-export function shareOfUpload({ receivedBytes, totalBytes }: Progress): number | null {
-  if (totalBytes === null || totalBytes <= 0) return null;
-  return Math.min(Math.floor((receivedBytes / totalBytes) * 100), 100);
-}
 
 /** Listens for as long as the page lives. Call once. */
 export function followUploads(): void {

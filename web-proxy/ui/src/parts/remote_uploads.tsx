@@ -3,8 +3,9 @@ import { useEffect, useState } from "preact/hooks";
 import { getVideo } from "../api";
 import { bytes } from "../format";
 import { language, useText } from "../language";
+import { shareOfUpload, type Progress } from "../remote_progress";
 import { useStore } from "../store";
-import { remoteUploads, shareOfUpload, type Progress } from "../upload_watch";
+import { remoteUploads } from "../upload_watch";
 import { uploader } from "../uploads";
 
 export function RemoteUploads() {
