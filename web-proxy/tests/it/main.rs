@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod edge;
+mod envelopes;
+mod functions;
+mod envelope_corpus;
+mod envelopes;
+mod frames;
 mod openapi;
 mod pages;
 mod proxy;
