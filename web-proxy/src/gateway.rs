@@ -4,13 +4,13 @@
 //! It has no rule of its own about videos: functions call api-service with the user's own token, and rooms pass on a log
 //! whose order the database made. Connections are spread over threads (`shard`); a thread owns what it serves.
 
-mod api;
+pub mod api;
 mod connection;
 mod counts;
 mod ended;
 pub mod envelope;
 pub mod frame;
-mod functions;
+pub mod functions;
 mod handshake;
 mod metrics;
 mod outbound;
@@ -124,7 +124,8 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
         .set(commands)
         .unwrap_or_else(|_| unreachable!("set once, here"));
     revocation::watch(&shared, platform);
-    let drain_time = config.server.drain_timeout.0.saturating_sub(DRAIN_RESERVE);
+    let drain_time = config.server.drain_timeout.0;
+    let drain_time = drain_time.saturating_sub(DRAIN_RESERVE).max(drain_time / 2);
     let (draining, drain) = (shared.clone(), platform.drain.clone());
     platform.spawn(async move {
         drain.begun().await;
@@ -170,7 +171,6 @@ impl Shared {
         self.ended.add(sessions);
         self.tokens.evict_ended();
         let kicked = self.places.end(sessions);
-        self.metrics.kicked.inc_by(kicked.len() as u64);
         for (index, shard) in self.shards.get().into_iter().flatten().enumerate() {
             let ids: Vec<u64> = kicked
                 .iter()

@@ -198,10 +198,13 @@ fn problem(status: StatusCode, body: &[u8]) -> Result<Refusal, Failure> {
 fn refused(call: &HttpCall, trip: &Trip<'_>, failure: &Failure) -> Refusal {
     let (method, path) = (&call.method, &call.path);
     log::warn!(operation_id = trip.operation.as_str(); "api-service did not answer {method} {path}: {}", failure.reason());
-    Refusal::of(
-        Code::UpstreamUnavailable,
-        "The service can't answer just now; try again shortly.",
-    )
+    let safe = call.method == Method::GET || matches!(failure, Failure::Unreachable(_));
+    let message = if safe {
+        "The service can't answer just now; try again shortly."
+    } else {
+        "The service did not answer; it is not known whether it was done."
+    };
+    Refusal::of(Code::UpstreamUnavailable, message)
 }
 
 /// reqwest's own text stops at "error sending request"; the reason is below it. The address may hold a user's words.

@@ -130,7 +130,7 @@ impl Connection {
 
     /// Ends without a word: the socket is dead.
     fn break_off(&self, inner: &mut Inner) {
-        inner.closing = Some(Closing::dead());
+        inner.closing.get_or_insert_with(Closing::dead).give_up();
         self.wake();
     }
 
@@ -309,8 +309,10 @@ impl Connection {
     pub fn detach(self: &Rc<Self>, shard: &Shard) {
         self.log_out(shard);
         let mut inner = self.inner.borrow_mut();
-        inner.closing = Some(Closing::dead());
         inner.held = Vec::new();
+        let closing = inner.closing.get_or_insert_with(Closing::dead);
+        closing.give_up();
+        shard.shared.metrics.closed(closing.code());
     }
 
     /// Ends the login that `call` began: the user's events come here from now on. `false` when a logout came first.

@@ -1,8 +1,21 @@
 //! What the gateway counts.
 
 use common::metrics::Metrics;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+
+use super::frame::CloseCode;
+
+/// RFC 6455 section 7.4.1: the connection ended without a close frame of ours.
+const ABNORMAL: u16 = 1006;
+
+/// Why sockets ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClosedLabels {
+    pub code: u16,
+}
 
 #[derive(Clone, Default)]
 pub struct GatewayMetrics {
@@ -11,8 +24,8 @@ pub struct GatewayMetrics {
     /// Entries of rooms × members they were sent to.
     pub deliveries: Counter,
     pub calls: Counter,
-    pub too_slow: Counter,
-    pub kicked: Counter,
+    /// Sockets that ended, by the code that we said; 1006 without one.
+    pub closed: Family<ClosedLabels, Counter>,
 }
 
 impl GatewayMetrics {
@@ -31,9 +44,18 @@ impl GatewayMetrics {
                 own.deliveries.clone(),
             );
             registry.register("gateway_calls", "Functions run", own.calls.clone());
-            registry.register("gateway_too_slow", "Sockets closed with 4408", own.too_slow.clone());
-            registry.register("gateway_kicked", "Sockets closed with 4401", own.kicked.clone());
+            registry.register(
+                "gateway_closed",
+                "Sockets that ended, by close code",
+                own.closed.clone(),
+            );
         });
         own
+    }
+
+    /// A socket has ended.
+    pub fn closed(&self, code: Option<CloseCode>) {
+        let code = code.map_or(ABNORMAL, u16::from);
+        self.closed.get_or_create(&ClosedLabels { code }).inc();
     }
 }

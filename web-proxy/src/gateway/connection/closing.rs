@@ -9,7 +9,6 @@ use tokio::net::TcpStream;
 use super::Inner;
 use crate::gateway::frame::{self, CloseCode};
 use crate::gateway::outbound::Class;
-use crate::gateway::room::Frames;
 
 /// From our close frame to the end of the connection, at the longest.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -18,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Closing {
     stage: Stage,
     until: Instant,
+    /// What we said.
+    code: Option<CloseCode>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,17 @@ impl Closing {
         Closing {
             stage: Stage::Dead,
             until: Instant::now(),
+            code: None,
         }
+    }
+
+    /// Ends without another word.
+    pub(super) fn give_up(&mut self) {
+        self.stage = Stage::Dead;
+    }
+
+    pub(super) fn code(&self) -> Option<CloseCode> {
+        self.code
     }
 }
 
@@ -46,7 +57,7 @@ impl Inner {
             if code == CloseCode::TooSlow {
                 self.outbound.clear();
             }
-            self.say(frame::close(code, reason).into(), Stage::Said);
+            self.say(code, reason, Stage::Said);
         }
     }
 
@@ -55,17 +66,19 @@ impl Inner {
         match &mut self.closing {
             Some(closing) if closing.stage == Stage::Said => closing.stage = Stage::Answered,
             Some(_) => {}
-            None => self.say(frame::close(CloseCode::Normal, "").into(), Stage::Answered),
+            None => self.say(CloseCode::Normal, "", Stage::Answered),
         }
     }
 
-    fn say(&mut self, last: Frames, stage: Stage) {
+    fn say(&mut self, code: CloseCode, reason: &str, stage: Stage) {
         let now = Instant::now();
+        let last = frame::close(code, reason).into();
         let said = self.outbound.push(last, Class::Control, now).is_ok();
         self.held = Vec::new();
         self.closing = Some(Closing {
             stage: if said { stage } else { Stage::Dead },
             until: now + PATIENCE,
+            code: Some(code),
         });
     }
 

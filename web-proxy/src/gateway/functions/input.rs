@@ -1,7 +1,7 @@
 //! Reads the data of a call into its type. A refusal names the member and says what would be right; it shows nothing of
 //! what was sent, which may be a token.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_path_to_error::{Path, Segment};
 
 use crate::gateway::envelope::Refusal;
@@ -18,7 +18,11 @@ pub fn read<T: DeserializeOwned>(data: &str) -> Result<T, Refusal> {
         // serde takes an array for a struct, member by member: nobody means that.
         Ok(_) if !data.starts_with('{') => Err(not_an_object()),
         Ok(value) => json.end().map(|()| value).map_err(|_| not_json()),
-        Err(error) if !error.inner().is_data() => Err(not_json()),
+        // serde_json calls an array where a word is expected a mistake of the syntax.
+        Err(error) if !error.inner().is_data() => match serde_json::from_str::<IgnoredAny>(data) {
+            Ok(_) => Err(refused_at(error.path(), "not a value of this member")),
+            Err(_) => Err(not_json()),
+        },
         Err(_) if !data.starts_with('{') => Err(not_an_object()),
         Err(error) => Err(wrong(error.path(), &error.inner().to_string())),
     }
@@ -35,6 +39,10 @@ fn not_json() -> Refusal {
 
 fn not_an_object() -> Refusal {
     Refusal::bad_parameter("data: the function takes an object.")
+}
+
+fn refused_at(path: &Path, right: &str) -> Refusal {
+    Refusal::bad_parameter(format!("data{}: {right}.", place(path)))
 }
 
 /// serde's words in ours.
@@ -56,7 +64,7 @@ fn wrong(path: &Path, text: &str) -> Refusal {
         Some((_, expected)) => expectation(expected),
         None => text,
     };
-    Refusal::bad_parameter(format!("data{at}: {right}."))
+    refused_at(path, right)
 }
 
 /// serde names Rust's types.

@@ -30,7 +30,10 @@ impl Schemas {
         let mut schema = serde_json::to_value(schema).expect("a schema is plain data");
         point_here(&mut schema);
         let earlier = self.0.insert(name.clone(), schema.clone());
-        drop(earlier);
+        assert!(
+            earlier.is_none_or(|earlier| earlier == schema),
+            "two types are named {name}"
+        );
     }
 }
 

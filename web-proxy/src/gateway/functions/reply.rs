@@ -79,12 +79,16 @@ pub struct RoomOutcome {
     pub err_msg: String,
     /// These four when errCode is 0, as in the reply of `JoinRoom`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub seq: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub events: Option<Vec<RoomEntry>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub complete: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub member_count: Option<u64>,
 }
 
