@@ -111,8 +111,8 @@ impl Outbound {
         self.waiting
     }
 
-    /// Appends `bytes` (whole frames). What is merged may be dropped instead, and that is fine. After an overflow the queue
-    /// is as it was: [`clear`](Self::clear) it and say goodbye.
+    /// Appends `bytes` (whole frames). What is merged may be dropped instead while others wait, and that is fine. After an
+    /// overflow the queue is as it was: [`clear`](Self::clear) it and say goodbye.
     pub fn push(&mut self, bytes: Frames, class: Class, now: Instant) -> Result<(), Overflow> {
         if bytes.is_empty() {
             return Ok(());
@@ -121,22 +121,23 @@ impl Outbound {
             // The newer one goes to the end, not to the place of the older: a count says how far the room is, and that must
             // not overtake the entries that lead there.
             self.drop_waiting(|waiting| waiting == class);
-            if self.waiting + bytes.len() > SHED_BYTES {
-                return Ok(());
-            }
         }
-        let spare = if class == Class::Control { CONTROL_SPARE } else { 0 };
-        if !self.is_empty() && self.waiting + bytes.len() > MAX_BYTES + spare {
-            return Err(Overflow);
-        }
-        self.waiting += bytes.len();
-        let chunk = Chunk { bytes, class };
-        if self.front.is_none() {
-            self.front = Some(chunk);
+        if self.is_empty() {
+            // Always taken: the caller may have written a part of it already.
+            self.waiting = bytes.len();
+            self.front = Some(Chunk { bytes, class });
             self.progress = now;
-        } else {
-            self.rest.push_back(chunk);
+            return Ok(());
         }
+        let waiting = self.waiting + bytes.len();
+        match class {
+            Class::Merged(_) if waiting > SHED_BYTES => return Ok(()),
+            Class::Control if waiting > MAX_BYTES + CONTROL_SPARE => return Err(Overflow),
+            Class::Reply | Class::Event if waiting > MAX_BYTES => return Err(Overflow),
+            _ => {}
+        }
+        self.waiting = waiting;
+        self.rest.push_back(Chunk { bytes, class });
         if self.waiting > SHED_BYTES {
             self.drop_waiting(|waiting| matches!(waiting, Class::Merged(_)));
         }

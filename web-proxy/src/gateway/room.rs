@@ -174,9 +174,12 @@ impl Room {
     /// What waits, whether or not it is due.
     pub fn flush(&mut self, now: Instant) -> Option<Flush> {
         let entries = self.log.take_unsent();
-        self.pace.flushed(now);
         self.flush_at = self.log.has_unsent().then_some(now);
-        (!entries.is_empty()).then(|| Flush::new(entries))
+        if entries.is_empty() {
+            return None;
+        }
+        self.pace.flushed(now);
+        Some(Flush::new(entries))
     }
 
     /// The newest number that members have been sent: the `seq` of the answer to a join and of the heartbeat.
@@ -198,6 +201,14 @@ impl Room {
             after: sent,
             upto: None,
         });
+        if from.upto.is_some_and(|upto| upto <= from.after) {
+            // Its pages are complete; what comes after them it gets live.
+            let entries = Vec::new();
+            return Join::Joined(Paged {
+                entries,
+                complete: true,
+            });
+        }
         match self.log.since(from.after) {
             Since::Entries(mut entries) => {
                 entries.retain(|entry| from.upto.is_none_or(|upto| entry.seq <= upto));
@@ -247,10 +258,12 @@ impl Room {
     /// Decides when what was accepted after `before` goes out.
     fn schedule(&mut self, before: i64, now: Instant) {
         for _ in before..self.log.head() {
-            self.flush_at = Some(match self.pace.on_entry(now, self.members) {
+            let at = match self.pace.on_entry(now, self.members) {
                 When::At(at) if self.log.unsent_bytes() <= UNSENT_BYTES => at,
                 When::At(_) | When::Now => now,
-            });
+            };
+            // What arrived together with one that goes at once goes with it.
+            self.flush_at = Some(self.flush_at.map_or(at, |earlier| earlier.min(at)));
             self.count.active(now);
         }
     }

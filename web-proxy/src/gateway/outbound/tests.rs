@@ -168,6 +168,12 @@ fn one_chunk_that_is_too_large_is_taken_alone() {
     assert_eq!(queue.push(bytes(1, b'x'), Control, now), Err(Overflow));
     queue.advance(MAX_BYTES + 1, now);
     queue.push(bytes(1, b'x'), Event, now).unwrap();
+
+    // A merged one, too: the caller may have written half of it.
+    let mut queue = Outbound::new(now);
+    queue.push(bytes(SHED_BYTES + 2, b'X'), Merged(1), now).unwrap();
+    queue.advance(1, now);
+    assert_eq!(queue.waiting(), SHED_BYTES + 1);
 }
 
 #[test]
@@ -219,6 +225,10 @@ impl Model {
         if is_merged {
             self.chunks.retain(|(_, other, begun)| *begun || *other != class);
         }
+        if self.chunks.is_empty() {
+            self.chunks.push((bytes.to_vec(), class, false));
+            return Ok(());
+        }
         let after = self.waiting() + bytes.len();
         if is_merged && after > SHED_BYTES {
             return Ok(());
@@ -228,7 +238,7 @@ impl Model {
         } else {
             MAX_BYTES
         };
-        if !self.chunks.is_empty() && after > limit {
+        if after > limit {
             return Err(Overflow);
         }
         self.chunks.push((bytes.to_vec(), class, false));

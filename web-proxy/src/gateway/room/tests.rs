@@ -92,6 +92,27 @@ fn a_lone_entry_is_sent_at_once_and_a_burst_in_ticks() {
 }
 
 #[test]
+fn what_arrives_together_goes_together() {
+    let now = Instant::now();
+    let mut room = open(0, now);
+    assert!(room.flush(now).is_none());
+    for seq in 1..=60 {
+        room.entry(danmaku(seq, "x"), now);
+    }
+    assert_eq!(
+        sent(&room.poll(now)),
+        (1..=60).collect::<Vec<_>>(),
+        "the first goes at once"
+    );
+    // It was a flush: what follows waits. That nothing was flushed is none.
+    let later = now + pace::TICK;
+    assert!(room.flush(later).is_none());
+    room.entry(danmaku(61, "x"), now);
+    assert_eq!(room.due(), Some(later));
+    assert_eq!(sent(&room.poll(later)), [61]);
+}
+
+#[test]
 fn many_members_slow_the_pace_down() {
     let now = Instant::now();
     let mut room = open(0, now);
