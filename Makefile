@@ -11,7 +11,7 @@ SDK := sdk/js
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui setup setup-test fmt lint test-sdk test-ui test-rust bench clean
+.PHONY: help run test build ui setup setup-test setup-bench fmt lint test-sdk test-ui test-rust bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,6 +29,9 @@ setup:
 
 setup-test:
 	@scripts/setup.sh test
+
+setup-bench:
+	@scripts/setup.sh bench
 
 # The stamp is newer than the lock file when node_modules is what the lock file says.
 $(UI)/node_modules/.stamp: $(UI)/package.json $(UI)/package-lock.json
@@ -64,7 +67,7 @@ test-ui: ui ## The page's own tests
 test-rust: ui ## Unit, integration and end-to-end tests of the services
 	$(CARGO) test --workspace --locked
 
-bench: build ## Measure (see bench/README.md)
+bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
 
 clean: ## Remove what was built (never data)

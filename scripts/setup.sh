@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing for `make run` (argument: run) or `make test` (argument: test), and says what it does.
+# Installs what is missing for `make run` (argument: run), `make test` (test) or `make bench` (bench), and says what it does.
 # As root it uses apt; otherwise it names the command to run. Nothing that is there is touched.
 set -euo pipefail
 purpose=${1:-run}
@@ -27,6 +27,12 @@ if [ "$purpose" = test ]; then
     missing+=(postgresql)
   fi
 fi
+if [ "$purpose" = bench ]; then
+  need ffmpeg ffmpeg
+  # Peers of the gateway; nginx is in /usr/sbin, which is not on everybody's PATH.
+  [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+  [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
+fi
 if ! command -v cargo >/dev/null 2>&1; then
   missing+=(rustup)
 fi
@@ -49,6 +55,10 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "apt-get could not install: ${missing[*]}" >&2
     exit 1
   }
+  # The package starts nginx on port 80 where there is an init system; the bench starts its own on a free port.
+  if [[ " ${missing[*]} " == *" nginx-light "* ]] && command -v systemctl >/dev/null 2>&1; then
+    systemctl disable --now nginx >/dev/null 2>&1 || true
+  fi
 fi
 
 node_version=$(node --version)

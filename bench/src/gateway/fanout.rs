@@ -1,7 +1,7 @@
 //! One message of 200 bytes to 5,000 subscribers: CPU of the server per delivery. Messages go one after the other, each
-//! when the one before it has reached everybody, so nothing is merged.
+//! when the one before it has reached everybody and ten a second at most, so nothing is merged.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::side::Kind;
 use super::{Bench, Subject, lowest, meter, micro};
@@ -10,6 +10,8 @@ use crate::table::{self, median};
 const SUBSCRIBERS: usize = 5_000;
 const MESSAGES: usize = 20;
 const LENGTH: usize = 200;
+/// Sluice merges what comes faster than 100,000 deliveries a second.
+const GAP: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
@@ -104,10 +106,12 @@ fn round(subject: &mut Subject, found: &mut Found) {
     let mut speaker = side.speaker(&side.rooms[0]);
     let (cpu, own) = (side.meter.cpu(), meter::own_thread());
     for nth in 1..=MESSAGES {
+        let said = Instant::now();
         speaker.say(LENGTH);
         let expected = (nth * SUBSCRIBERS) as u64;
         let came = fleet.until(PATIENCE, |seen| seen.entries >= expected);
         assert!(came, "{}: {} of {expected} came", side.kind.name(), fleet.seen.entries);
+        fleet.rest(GAP.saturating_sub(said.elapsed()));
     }
     let own = meter::own_thread() - own;
     fleet.rest(Duration::from_millis(50));

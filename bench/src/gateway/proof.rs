@@ -1,5 +1,5 @@
 //! The load client itself: what it can take from a sender that does nothing but send. A gateway that is faster than this
-//! could not be measured with it.
+//! could not be measured with it. The sender's own CPU is the floor of any server that writes to one socket at a time.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -32,7 +32,7 @@ pub fn measure() {
         fleet.seen.whole();
         assert!(came, "{} of {frames} came", fleet.seen.entries);
         fleet.cut();
-        sender.thread.join().expect("the sender does not panic");
+        let sending = sender.thread.join().expect("the sender does not panic");
         let each = frames as f64;
         rows.push(vec![
             format!("{together}"),
@@ -40,6 +40,7 @@ pub fn measure() {
             format!("{:.0}", each / elapsed),
             format!("{:.2} µs", cpu / each * 1e6),
             format!("{:.0}", each / cpu),
+            format!("{:.2} µs", sending / each * 1e6),
             "0".into(),
         ]);
     }
@@ -62,7 +63,8 @@ pub fn measure() {
 struct Blast {
     address: SocketAddr,
     go: Sender<(usize, usize)>,
-    thread: JoinHandle<()>,
+    /// Gives the CPU seconds of its sending.
+    thread: JoinHandle<f64>,
 }
 
 impl Blast {
@@ -75,11 +77,10 @@ impl Blast {
     }
 }
 
-fn blast(listener: &TcpListener, wait: &Receiver<(usize, usize)>) {
+fn blast(listener: &TcpListener, wait: &Receiver<(usize, usize)>) -> f64 {
     let mut sockets: Vec<TcpStream> = (0..CONNECTIONS).map(|_| upgraded(listener)).collect();
-    let Ok((writes, together)) = wait.recv() else {
-        return;
-    };
+    let (writes, together) = wait.recv().expect("the client says when");
+    let cpu = meter::own_thread();
     let mut seq = 0;
     for _ in 0..writes {
         let mut bytes = Vec::new();
@@ -93,9 +94,11 @@ fn blast(listener: &TcpListener, wait: &Receiver<(usize, usize)>) {
             socket.write_all(&bytes).expect("the client reads");
         }
     }
+    let cpu = meter::own_thread() - cpu;
     // Until the client ends it.
     let mut end = [0; 1];
     drop(sockets[0].read(&mut end));
+    cpu
 }
 
 fn upgraded(listener: &TcpListener) -> TcpStream {
