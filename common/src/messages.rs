@@ -300,7 +300,7 @@ pub struct RoomEntry {
     /// By kind: the danmaku, the comment, `{id, kind, seq}` of what was taken back, `{title, visibility}`, `{reason}`. Null when
     /// it was taken back.
     #[serde(default)]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub data: Value,
 }
 

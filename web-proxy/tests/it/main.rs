@@ -2,11 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod edge;
-mod envelopes;
-mod functions;
 mod envelope_corpus;
 mod envelopes;
 mod frames;
+mod functions;
 mod openapi;
 mod pages;
 mod proxy;
