@@ -4,6 +4,7 @@
 pub mod corpus;
 mod streams;
 mod tungstenite;
+mod ws;
 
 /// Randomness that can be repeated: a failing test prints its seed, `FRAMES_SEED=<seed>` runs it again.
 pub struct Random(u64);
