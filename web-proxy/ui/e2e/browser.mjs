@@ -17,10 +17,10 @@ export async function openBrowser({ base, shots, executablePath = "/usr/bin/chro
   page.setDefaultTimeout(STEP_MS);
   const complaints = watch(page, new URL(base).origin);
   let count = 0;
-  const shot = async (name) => {
+  const shot = async (name, which = page) => {
     if (!shots) return;
     count += 1;
-    await page.screenshot({ path: join(shots, `${String(count).padStart(2, "0")}-${name}.png`) });
+    await which.screenshot({ path: join(shots, `${String(count).padStart(2, "0")}-${name}.png`) });
   };
   return { base, browser, context: tab, page, complaints, shot };
 }

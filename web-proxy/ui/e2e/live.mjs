@@ -57,9 +57,12 @@ export async function danmakuFlies({ page, other, shot }) {
       for (const { addedNodes } of changes) for (const node of addedNodes) if (node.textContent === wanted) globalThis.flown.push(performance.timeOrigin + performance.now());
     }).observe(document.querySelector('[data-testid="danmaku-stage"]'), { subtree: true, childList: true });
   }, text);
+  await page.evaluate(() => document.querySelector('[data-testid="danmaku-form"]').addEventListener("submit", () => (globalThis.clicked ??= performance.timeOrigin + performance.now())));
   await sendDanmaku(page, text);
   await until("it flies over the other's video", () => other.page.evaluate(() => globalThis.flown.length > 0));
-  await other.shot?.("danmaku");
+  const clicked = await page.evaluate(() => globalThis.clicked);
+  console.log(`     ${Math.round((await other.page.evaluate(() => globalThis.flown[0])) - clicked)} ms from the click to the other's screen`);
+  await shot("danmaku-there", other.page);
   for (const viewer of [page, other.page]) {
     await until("it is in the list", async () => (await howOften(viewer, "danmaku-text", text)) === 1);
     check((await by(viewer, "danmaku-list").locator("b").count()) === 0, "markup in a danmaku became markup");
@@ -117,9 +120,10 @@ export async function comesBack({ page, other, shot }) {
   await by(page, "comment-dialog-yes").click();
   await by(page, "comment").filter({ hasText: `before ${tag}` }).waitFor({ state: "detached" });
   await until("the page shows when it tries again", async () => (await by(second, "live-state").getAttribute("data-state")) === "waiting");
-  await second.screenshot({ path: `${other.shots ?? "/tmp"}/offline.png` }).catch(() => {});
+  await shot("cut-off", second);
   for (const text of away) check((await howOften(second, "comment-text", text)) === 0, "the wire isn't cut");
   wire.mend();
+  await by(second, "live-retry").click({ timeout: 2_000 }).catch(() => {}); // it may just be trying by itself
   await isLive(second);
   await by(second, "comment").filter({ hasText: away[2] }).waitFor();
   await until("every danmaku is there", async () => {
@@ -164,7 +168,7 @@ export async function tabSawUpload({ tab }, videoId, shot) {
   check(seen.every((value, index) => index === 0 || value >= seen[index - 1]), `the other tab saw the upload go back: ${seen}`);
   check(await tab.page.evaluate(() => globalThis.neverLoadedAnew), "the tab was loaded anew");
   check((await row.getByTestId("remote-progress").count()) === 0, "the bar stays after the end");
-  await shot?.("other-tab");
+  await shot("other-tab", tab.page);
 }
 
 export async function tabFollows({ tab }, videoId, state) {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { check, openBrowser, run, until } from "./browser.mjs";
+import * as live from "./live_states.mjs";
 
 const { values } = parseArgs({ options: { media: { type: "string" }, shots: { type: "string" }, chromium: { type: "string", default: "/usr/bin/chromium" } } });
 if (!values.media) {
@@ -279,6 +280,9 @@ async function leaves({ page, shot, complaints }) {
 const world = await openBrowser({ base, shots: values.shots, executablePath: values.chromium });
 await run("states", world, [
   ["an anonymous visitor", anonymous], ["forms", forms], ["refused uploads", refusals], ["broken connections", broken], ["cancel", cancels],
-  ["an expired grant", expiredGrant], ["keyboard", keyboard], ["account", account], ["360 px, dark", smallAndDark], ["Chinese", chinese], ["deleting the account", leaves],
+  ["an expired grant", expiredGrant],
+  ["danmaku refused", live.danmakuRefused], ["danmaku on and off", live.danmakuSwitch], ["the connection is lost", live.connectionLost],
+  ["a visitor without an account", live.withoutAccount], ["the room closes, the session ends", live.roomCloses],
+  ["keyboard", keyboard], ["account", account], ["360 px, dark", smallAndDark], ["Chinese", chinese], ["deleting the account", leaves],
 ], 240_000);
 mock.kill();
