@@ -1,20 +1,18 @@
 //! The bus wakes and informs; the database is the record. A message may be lost (a full queue, a broker away): every
 //! consumer also polls, so a loss costs seconds, never data.
 //!
-//! Subjects follow NATS naming, so that the same names serve when the bus is NATS.
+//! Subjects are those of the plan for NATS (`sluice.user.<id>`, `sluice.video.<id>` …); the names come with it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod local;
+
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::broadcast;
 
 use crate::ids::{Id, VideoId};
-
-/// Messages a slow subscriber may be behind before the oldest are dropped and it is told so. A message is about 300
-/// bytes: 1,024 of them are 300 KB at the most, shared by all subscribers of the subject.
-const QUEUE_LEN: usize = 1024;
+pub use local::LocalBus;
+use local::LocalSubscription;
 
 /// What a message is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,18 +27,6 @@ pub enum Subject {
     User(Id),
     /// Entries of one room.
     Video(VideoId),
-}
-
-impl Subject {
-    fn name(&self) -> String {
-        match self {
-            Subject::SessionsRevoked => "sluice.session.revoked".into(),
-            Subject::JobsReady => "sluice.jobs.ready".into(),
-            Subject::MediaChanged => "sluice.media.changed".into(),
-            Subject::User(id) => format!("sluice.user.{id}"),
-            Subject::Video(id) => format!("sluice.video.{id}"),
-        }
-    }
 }
 
 /// What a subscriber receives.
@@ -70,13 +56,6 @@ pub enum Bus {
     Local(LocalBus),
 }
 
-/// Topics of an in-process bus, kept while somebody listens.
-#[derive(Clone, Default)]
-pub struct LocalBus(Arc<Mutex<Topics>>);
-
-/// By name: where the listeners of a topic get the JSON of each message.
-type Topics = HashMap<String, broadcast::Sender<Arc<[u8]>>>;
-
 /// Why `bus.url` can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a bus: `local:` is the one that is built so far")]
@@ -100,49 +79,26 @@ impl Bus {
     pub fn publish<T: Serialize>(&self, subject: &Subject, message: &T) {
         let bytes: Arc<[u8]> = serde_json::to_vec(message).expect("messages are plain data").into();
         match self {
-            Bus::Local(bus) => bus.publish(&subject.name(), bytes),
+            Bus::Local(bus) => bus.publish(subject, &bytes),
         }
     }
 
+    /// Listens from now on, until it is dropped.
     #[must_use]
     pub fn subscribe(&self, subject: &Subject) -> Subscription {
         match self {
-            Bus::Local(bus) => Subscription(bus.subscribe(&subject.name())),
+            Bus::Local(bus) => Subscription(bus.subscribe(subject)),
         }
-    }
-}
-
-impl LocalBus {
-    fn publish(&self, subject: &str, bytes: Arc<[u8]>) {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.get(subject)
-            && topic.send(bytes).is_err()
-        {
-            // Nobody listens any more.
-            topics.remove(subject);
-        }
-    }
-
-    fn subscribe(&self, subject: &str) -> broadcast::Receiver<Arc<[u8]>> {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        topics
-            .entry(subject.to_owned())
-            .or_insert_with(|| broadcast::Sender::new(QUEUE_LEN))
-            .subscribe()
     }
 }
 
 /// One listener's queue.
-pub struct Subscription(broadcast::Receiver<Arc<[u8]>>);
+pub struct Subscription(LocalSubscription);
 
 impl Subscription {
     /// The next message; `None` when the bus is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<Message> {
-        match self.0.recv().await {
-            Ok(bytes) => Some(Message::Data(bytes)),
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(Message::Missed(missed)),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
+        Some(std::future::poll_fn(|cx| self.0.poll_next(cx)).await)
     }
 }
 
@@ -167,11 +123,44 @@ mod tests {
     async fn a_slow_listener_is_told_what_it_missed_and_costs_a_bounded_queue() {
         let bus = Bus::local();
         let mut listener = bus.subscribe(&Subject::JobsReady);
-        for n in 0..QUEUE_LEN + 10 {
+        for n in 0..local::QUEUE_LEN + 10 {
             bus.publish(&Subject::JobsReady, &n);
         }
         assert_eq!(listener.next().await, Some(Message::Missed(10)));
         assert_eq!(listener.next().await.unwrap().decode::<usize>(), Some(10));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn large_messages_count_by_their_bytes() {
+        let bus = Bus::local();
+        let mut listener = bus.subscribe(&Subject::JobsReady);
+        let large = "x".repeat(100_000);
+        for _ in 0..20 {
+            bus.publish(&Subject::JobsReady, &large);
+        }
+        assert_eq!(listener.next().await, Some(Message::Missed(10)));
+        for _ in 0..10 {
+            assert_eq!(listener.next().await.unwrap().decode::<String>().as_ref(), Some(&large));
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_listener_that_waits_is_woken_from_another_thread() {
+        let bus = Bus::local();
+        let mut listener = bus.subscribe(&Subject::JobsReady);
+        let publisher = bus.clone();
+        let thread = std::thread::spawn(move || {
+            for n in 0..500 {
+                publisher.publish(&Subject::JobsReady, &n);
+                if n % 50 == 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        for n in 0..500 {
+            assert_eq!(listener.next().await.unwrap().decode::<i32>(), Some(n));
+        }
+        thread.join().unwrap();
     }
 
     #[test]
@@ -179,8 +168,9 @@ mod tests {
         let Bus::Local(local) = Bus::local();
         let bus = Bus::Local(local.clone());
         drop(bus.subscribe(&Subject::JobsReady));
+        assert!(local.is_empty());
         bus.publish(&Subject::JobsReady, &());
-        assert!(local.0.lock().unwrap().is_empty());
+        assert!(local.is_empty());
         assert!(Bus::open("nats://somewhere").is_err());
     }
 }
