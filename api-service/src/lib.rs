@@ -8,11 +8,13 @@ mod database;
 mod delivery;
 mod handlers;
 mod input;
+mod leaving;
 mod news;
 mod openapi;
 mod operators;
 mod ops;
 mod passwords;
+mod post_limit;
 mod routes;
 mod rules;
 mod schema;
@@ -62,8 +64,8 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     let sweeper = state.clone();
     platform.spawn(async move {
         // A process that ended while it deleted an account is replaced by this one; the periodic sweep comes later.
-        if let Err(error) = handlers::me::purge_left_behind(&sweeper, None).await {
-            log::warn!("Videos of deleted accounts are left to the next sweep: {error}");
+        if let Err(error) = leaving::sweep(&sweeper).await {
+            log::warn!("What closed accounts leave behind is left to the next sweep: {error}");
         }
     });
     state.passwords.register(&platform.metrics);

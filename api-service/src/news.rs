@@ -10,6 +10,7 @@ use common::operation::OperationId;
 use common::outbox::Relay;
 use common::views::User;
 
+use crate::sessions::Sessions;
 use crate::state::{State, operation};
 
 /// The news of one change, in their order.
@@ -22,6 +23,7 @@ enum Item {
     Entry(RoomEntry),
     Event(Id, UserEvent),
     Media(VideoId),
+    Sessions(Id, Vec<Id>),
 }
 
 impl News {
@@ -63,7 +65,12 @@ impl News {
         self.items.push(Item::Media(video.clone()));
     }
 
-    fn tell(&self, bus: &Bus, relay: &Relay) {
+    /// These sessions ended.
+    pub fn sessions(&mut self, user: &Id, ended: Vec<Id>) {
+        self.items.push(Item::Sessions(user.clone(), ended));
+    }
+
+    fn tell(&self, bus: &Bus, relay: &Relay, sessions: &Sessions) {
         for item in &self.items {
             match item {
                 Item::Entry(entry) => bus.publish(&Subject::Video(entry.video.clone()), entry),
@@ -72,6 +79,7 @@ impl News {
                     bus.publish(&Subject::MediaChanged, &MediaChanged { video: video.clone() });
                     relay.wake();
                 }
+                Item::Sessions(user, ended) => sessions.ended(user, ended.clone()),
             }
         }
     }
@@ -85,11 +93,11 @@ impl State {
         T: Send + 'static,
     {
         let mut news = News::new(operation());
-        let (bus, relay) = (self.bus.clone(), self.relay.clone());
+        let (bus, relay, sessions) = (self.bus.clone(), self.relay.clone(), self.sessions.clone());
         let in_transaction = move |conn: &mut AnyConn| change(conn, &mut news).map(|value| (value, news));
         let changed = self
             .db
-            .write_then(in_transaction, move |(_, news)| news.tell(&bus, &relay));
+            .write_then(in_transaction, move |(_, news)| news.tell(&bus, &relay, &sessions));
         changed.await.map(|(value, _)| value)
     }
 }

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod comments;
 pub mod danmaku;
+pub mod leaving;
 mod limited;
 pub mod lists;
 pub mod media;

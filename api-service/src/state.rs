@@ -18,6 +18,7 @@ use common::time::Timestamp;
 
 use crate::auth::Cookies;
 use crate::passwords::Passwords;
+use crate::post_limit::PostLimit;
 use crate::session_cache::Session;
 use crate::sessions::Sessions;
 use crate::sign_in_limit::SignInLimit;
@@ -31,6 +32,7 @@ pub struct State {
     pub passwords: Passwords,
     pub sign_ins: SignInLimit,
     pub registrations: RegistrationLimit,
+    pub posts: PostLimit,
     pub cookies: Cookies,
     pub settings: Settings,
     proxies: TrustedProxies,
@@ -67,6 +69,7 @@ impl State {
             })?,
             sign_ins: SignInLimit::new(&config.api),
             registrations: RegistrationLimit::new(config.api.registrations_per_address, config.api.sign_in_window.0),
+            posts: PostLimit::new(&config.api),
             cookies: Cookies {
                 secure: CookieName::of(&config.server.public_url) == CookieName::Host,
             },

@@ -13,6 +13,7 @@ pub mod grant;
 pub mod health;
 pub mod http;
 pub mod ids;
+pub mod limit;
 pub mod logging;
 pub mod low_priority;
 pub mod messages;

@@ -4,8 +4,7 @@
 //! client and for the service, concurrent uploads per user (both [`conn`]). All of them live in bounded memory whatever
 //! address space a flood comes from, and all can be set anew while the service runs.
 
-pub mod bucket;
 pub mod client;
 pub mod conn;
-pub mod headers;
-pub mod rate;
+
+pub use common::limit::{bucket, headers, rate};

@@ -1,18 +1,15 @@
 //! The 429 answers: the code, and what draft-ietf-httpapi-ratelimit-headers says about the limit that was reached.
 
 use crate::{
-    limit::{client::ClientKey, conn::Refused, headers::Policy},
+    limit::{
+        client::ClientKey,
+        conn::Refused,
+        headers::{Policy, refused},
+    },
     state::State,
 };
-use actix_web::http::header::{HeaderName, HeaderValue};
 use common::error::{ApiError, Code};
-use std::time::{Duration, Instant};
-
-/// When to try again after a maximum of concurrent things was reached: nobody knows when one of them ends.
-const A_PLACE_IS_FREE: Duration = Duration::from_secs(2);
-
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+use std::time::Instant;
 
 /// Takes one token of the client's bucket.
 pub fn take_token(state: &State, client: ClientKey) -> Result<(), ApiError> {
@@ -47,15 +44,4 @@ fn concurrent(state: &State, code: Code, name: &'static str, reached: Refused) -
         Refused::Total(most) => (format!("This service is at its maximum of {name}."), most),
     };
     refused(code, detail, &Policy::concurrent(name, most), None)
-}
-
-fn refused(code: Code, detail: impl Into<String>, policy: &Policy, wait: Option<Duration>) -> ApiError {
-    let mut error = ApiError::new(code, detail).retry_after(wait.unwrap_or(A_PLACE_IS_FREE));
-    for (name, text) in [(POLICY, policy.policy_value()), (LIMIT, policy.limit_value(0, wait))] {
-        error = match HeaderValue::try_from(text) {
-            Ok(value) => error.header(name, value),
-            Err(cause) => error.because(cause),
-        };
-    }
-    error
 }

@@ -59,7 +59,7 @@ pub struct State {
 /// The limits in force. Each can be set anew while the service runs. Clones share them.
 #[derive(Clone)]
 pub struct Limits {
-    pub rate: Arc<RateLimiter>,
+    pub rate: Arc<RateLimiter<ClientKey>>,
     pub streams: ConnLimiter,
     pub uploads: ConnLimiter,
     /// Bytes per second of one stream; 0 is as fast as it goes.

@@ -5,6 +5,7 @@
 //! one buffer and the piece in flight, whatever the size of the file.
 
 mod finish;
+mod progress;
 pub mod registry;
 mod sink;
 mod source;
@@ -23,10 +24,11 @@ use common::{
     operation,
 };
 use log::{info, warn};
+use progress::Progress;
 use registry::{Stop, Ticket};
 use serde::Serialize;
 use sink::Sink;
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
@@ -41,6 +43,8 @@ pub struct Admitted {
     pub video: VideoId,
     pub by: Uploader,
     pub max_bytes: u64,
+    /// Of the file, if the request says it.
+    pub length: Option<u64>,
     /// Held for as long as bytes come in.
     pub permit: Permit,
 }
@@ -88,6 +92,7 @@ async fn receive(
         video,
         by,
         max_bytes,
+        length,
         permit,
     } = admitted;
     let key = ObjectKey {
@@ -101,7 +106,8 @@ async fn receive(
         .db
         .write(move |conn| Ok::<_, DbError>(ledger::begin(conn, &row_video, &object, &row_by, &owner)?));
     begun.await?.map_err(barred)?;
-    let result = store(state, &key, &ticket, max_bytes, body, gone).await;
+    let progress = Progress::new(state, &video, by.user, length);
+    let result = store(state, &key, &ticket, (max_bytes, &progress), body, gone).await;
     drop(permit);
     match &result {
         Ok(stored) => {
@@ -120,7 +126,7 @@ async fn store(
     state: &State,
     key: &ObjectKey,
     ticket: &Ticket,
-    max_bytes: u64,
+    (max_bytes, progress): (u64, &Progress),
     mut body: Body,
     gone: oneshot::Receiver<Infallible>,
 ) -> Result<Stored, ApiError> {
@@ -131,15 +137,20 @@ async fn store(
             return Err(error);
         }
     };
+    let received = sink.received();
     let read = tokio::select! {
         biased;
         stop = ticket.stopped() => Err(stopped(stop)),
         _ = gone => Err(ApiError::new(Code::BadRequest, "The client left before the end of the body.")),
         forgotten = keep_alive(state, key) => Err(forgotten),
+        never = progress.report(&received) => match never {},
         read = body.read_into(&mut sink, state.stall_timeout) => read,
     };
     let whole = match read {
-        Ok(()) => sink.complete().await,
+        Ok(()) => {
+            progress.done(received.load(Ordering::Relaxed));
+            sink.complete().await
+        }
         Err(error) => {
             sink.discard().await;
             Err(error)

@@ -1,5 +1,7 @@
 //! Comments on videos.
 
+use std::time::Instant;
+
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
 use common::http::{Body, Page};
@@ -67,6 +69,7 @@ pub async fn create(
         parent.map_err(|_| "There is no such comment on this video.".to_owned()),
     );
     checks.done()?;
+    let allowance = state.posts.take(&me.user, Instant::now())?;
     let comment = NewComment {
         id: Id::now(),
         text,
@@ -76,7 +79,7 @@ pub async fn create(
     let comment = state
         .change(move |conn, news| comments::insert(conn, news, &id, &author, &comment))
         .await?;
-    Ok(HttpResponse::Created().json(comment))
+    Ok(allowance.tell(HttpResponse::Created()).json(comment))
 }
 
 /// Removes a comment; its author and the owner of the video may. Answers to it stay.

@@ -1,5 +1,7 @@
 //! Danmaku: comments that belong to a moment of the video.
 
+use std::time::Instant;
+
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
 use common::http::{Body, Page};
@@ -131,11 +133,12 @@ pub async fn create(
         color: checks.take("/color", rules::color(body.color.as_deref().unwrap_or(WHITE))),
     };
     checks.done()?;
+    let allowance = state.posts.take(&me.user, Instant::now())?;
     let (author, most) = (me.user.clone(), state.settings.max_danmaku_per_video);
     let written = state
         .change(move |conn, news| danmaku::insert(conn, news, &id, &author, &draft, most))
         .await?;
-    Ok(HttpResponse::Created().json(written))
+    Ok(allowance.tell(HttpResponse::Created()).json(written))
 }
 
 /// Removes a danmaku; its author and the owner of the video may.

@@ -10,8 +10,9 @@ use common::messages::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::me::purge_left_behind;
 use crate::auth::unauthenticated;
+use crate::leaving;
+use crate::ops::leaving as left;
 use crate::ops::{accounts, lists, media, purge, sessions};
 use crate::state::State;
 
@@ -105,6 +106,15 @@ pub async fn purge_done(
     body: Body<PurgeDone>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    loop {
+        let video = id.clone();
+        let removed = state
+            .db
+            .write(move |conn| Ok::<_, ApiError>(purge::clear(conn, &video)?));
+        if removed.await? == 0 {
+            break;
+        }
+    }
     let (video, receipt) = (id.clone(), body.receipt);
     let (receipt, first) = state
         .change(move |conn, news| purge::done(conn, news, &video, receipt))
@@ -141,14 +151,14 @@ pub async fn expire_videos(body: Body<Sweep>, state: web::Data<State>) -> Result
             .db
             .read(|conn| {
                 let overdue = media::count_overdue(conn, UPLOAD_GRACE)?;
-                Ok::<_, ApiError>(overdue + accounts::count_left_behind(conn)?)
+                Ok::<_, ApiError>(overdue + accounts::count_left_behind(conn)? + left::count(conn)?)
             })
             .await?;
         return Ok(web::Json(Swept {
             count: u64::try_from(count).unwrap_or(0),
         }));
     }
-    let mut count = purge_left_behind(&state, None).await?;
+    let mut count = leaving::sweep(&state).await?;
     loop {
         let ended = state
             .change(|conn, news| Ok(media::fail_overdue(conn, news, UPLOAD_GRACE)?))

@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Secret;
 use common::error::ApiError;
 use common::http::{Body, Page};
-use common::ids::Id;
 use common::messages::VideoState;
 use serde::Deserialize;
 use serde_json::json;
@@ -14,6 +13,7 @@ use super::sessions::check_own_password;
 use crate::auth::SignedIn;
 use crate::cursor::{self, Cursor};
 use crate::input::{Paging, Patch};
+use crate::leaving;
 use crate::ops::accounts::{self, UserChange};
 use crate::ops::{lists, videos};
 use crate::rules::{self, Checks};
@@ -100,11 +100,13 @@ pub async fn change_password(
     let old_hash = check_own_password(&state, &request, &me, body.current).await?;
     let new_hash = state.passwords.hash(body.new).await?;
     let (id, keep) = (me.user.clone(), me.id.clone());
-    let ended = state
-        .db
-        .write(move |conn| accounts::set_password(conn, &id, &old_hash, &new_hash, Some(&keep)))
+    state
+        .change(move |conn, news| {
+            let ended = accounts::set_password(conn, &id, &old_hash, &new_hash, Some(&keep))?;
+            news.sessions(&id, ended);
+            Ok(())
+        })
         .await?;
-    state.sessions.ended(&me.user, ended);
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -115,7 +117,7 @@ pub struct Leaving {
     password: Secret,
 }
 
-/// Deletes the account: its sessions end now, its comments are removed, its videos are purged. The name stays reserved.
+/// Deletes the account: its sessions end now, its comments and danmaku are removed, its videos are purged. The name stays reserved.
 #[utoipa::path(delete, path = "/api/v1/users/me", tag = "accounts", request_body = Leaving,
     responses((status = 202, description = "The videos are being purged")))]
 pub async fn delete(
@@ -125,31 +127,8 @@ pub async fn delete(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     check_own_password(&state, &request, &me, body.into_inner().password).await?;
-    let id = me.user.clone();
-    let sessions = state.db.write(move |conn| accounts::delete(conn, &id)).await?;
-    state.sessions.ended(&me.user, sessions);
-    log::info!(user_id = me.user; "Deleted account {}", me.user);
-    if let Err(error) = purge_left_behind(&state, Some(&me.user)).await {
-        // The account is gone nevertheless.
-        log::warn!(user_id = me.user; "Videos of deleted account {} are left to the next sweep: {error}", me.user);
-    }
+    leaving::close(&state, &me.user).await?;
     Ok(HttpResponse::Accepted().cookie(state.cookies.leave()).json(json!({})))
-}
-
-/// Has the videos of deleted accounts (of one of them) purged; gives how many. Goes on where a crash or a caller that left
-/// ended it.
-pub async fn purge_left_behind(state: &State, of: Option<&Id>) -> Result<u64, ApiError> {
-    let mut count = 0;
-    loop {
-        let of = of.cloned();
-        let (trashed, more) = state
-            .change(move |conn, news| accounts::purge_left_behind(conn, news, of.as_ref()))
-            .await?;
-        count += trashed;
-        if !more {
-            return Ok(count);
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]

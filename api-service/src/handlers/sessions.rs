@@ -198,15 +198,17 @@ pub async fn end(me: SignedIn, id: web::Path<String>, state: web::Data<State>) -
         text => text.parse().map_err(|_| not_found())?,
     };
     let (user, session) = (me.user.clone(), id.clone());
-    let ended = state
-        .db
-        .write(move |conn| Ok::<_, ApiError>(table::end(conn, &user, &session)?))
-        .await?;
-    if !ended {
+    let ended = state.change(move |conn, news| {
+        let ended = table::end(conn, &user, &session)?;
+        if ended {
+            news.sessions(&user, vec![session]);
+        }
+        Ok(ended)
+    });
+    if !ended.await? {
         return Err(not_found());
     }
     let own = id == me.id;
-    state.sessions.ended(&me.user, vec![id]);
     let mut answer = HttpResponse::NoContent();
     if own {
         answer.cookie(state.cookies.leave());

@@ -8,9 +8,9 @@ use common::messages::{Role, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
 
+use super::sessions;
 use super::sessions::OPERATOR;
 use super::trash::{self, Keep};
-use super::{comments, sessions};
 use crate::news::News;
 use crate::schema::{users, videos};
 use common::views::{Profile, User, Visibility};
@@ -200,9 +200,10 @@ pub fn set_password(
     Ok(sessions::end_all(conn, id, keep)?)
 }
 
-/// Closes an account for good: sessions end (those are given), comments go. The name stays reserved. Its videos follow in
-/// transactions of their own, see [`purge_left_behind`]: nobody else can write while one runs, and they may be many.
-pub fn delete(conn: &mut AnyConn, id: &Id) -> Result<Vec<Id>, ApiError> {
+/// Closes an account for good: sessions end. The name stays reserved. What it wrote and its videos are shown to
+/// nobody from here on and go in transactions of their own, see `leaving` and [`purge_left_behind`]: nobody else can
+/// write while one runs, and they may be many.
+pub fn delete(conn: &mut AnyConn, news: &mut News, id: &Id) -> Result<(), ApiError> {
     let now = now_ms(conn)?;
     // First: whoever makes something for this account now waits for us and then finds it deleted.
     let live = users::table
@@ -221,9 +222,8 @@ pub fn delete(conn: &mut AnyConn, id: &Id) -> Result<Vec<Id>, ApiError> {
     if deleted == 0 {
         return Err(crate::auth::unauthenticated());
     }
-    let sessions = sessions::end_all(conn, id, None)?;
-    comments::remove_all_of(conn, id)?;
-    Ok(sessions)
+    news.sessions(id, sessions::end_all(conn, id, None)?);
+    Ok(())
 }
 
 /// How many videos of deleted accounts are not yet to be purged: a crash came between the account and its videos.
@@ -262,7 +262,9 @@ pub fn purge_left_behind(conn: &mut AnyConn, news: &mut News, of: Option<&Id>) -
     if let Some(owner) = of {
         left = left.filter(videos::owner_id.eq(owner.as_str()));
     }
-    let left: Vec<(VideoId, Id)> = left.load(conn)?;
+    let mut left: Vec<(VideoId, Id)> = left.load(conn)?;
+    // The order in which every change of several videos locks them.
+    left.sort_by(|(a, _), (b, _)| a.cmp(b));
     let more = i64::try_from(left.len()).is_ok_and(|count| count == PURGE_BATCH);
     let mut trashed = 0;
     for (video, owner) in left {

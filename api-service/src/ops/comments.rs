@@ -5,8 +5,6 @@ use common::error::ApiError;
 use common::ids::{Id, VideoId};
 use common::time::Timestamp;
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::Text;
 
 use super::limited::limited;
 use super::rooms::{self, Post};
@@ -140,17 +138,4 @@ pub fn remove(conn: &mut AnyConn, news: &mut News, id: &Id, user: &Id) -> Result
     }
     let now = now_ms(conn)?;
     rooms::revoked(conn, news, &video, Post::Comment, (id, seq), now)
-}
-
-/// Removes every comment of `author`, and takes them off the counts.
-pub fn remove_all_of(conn: &mut AnyConn, author: &Id) -> QueryResult<()> {
-    sql_query(
-        "UPDATE videos SET comment_count = comment_count - \
-         (SELECT COUNT(*) FROM comments c WHERE c.video_id = videos.id AND c.author_id = $1) \
-         WHERE id IN (SELECT video_id FROM comments WHERE author_id = $1)",
-    )
-    .bind::<Text, _>(author.as_str())
-    .execute(conn)?;
-    diesel::delete(comments::table.filter(comments::author_id.eq(author.as_str()))).execute(conn)?;
-    Ok(())
 }

@@ -6,6 +6,8 @@ use common::ids::VideoId;
 use common::messages::{Receipt, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Text};
 
 use super::media::missing;
 use super::rooms::{self, Closing};
@@ -41,7 +43,33 @@ pub fn begin(conn: &mut AnyConn, news: &mut News, id: &VideoId) -> Result<(), Ap
     }
 }
 
-/// Removes what is left of the video and keeps the receipt; a repetition gives the receipt of the first time. Says
+/// Rows of each kind that one transaction of [`clear`] removes: nobody else can write while it runs.
+const CLEAR_BATCH: i64 = 1_000;
+
+/// Removes a part of what was said about a video whose purge has begun; gives how many rows. 0 when nothing is left.
+pub fn clear(conn: &mut AnyConn, id: &VideoId) -> QueryResult<usize> {
+    let purging = videos::table
+        .filter(videos::id.eq(id.as_str()))
+        .filter(videos::state.eq(VideoState::Purging.name()));
+    if !diesel::select(diesel::dsl::exists(purging)).get_result::<bool>(conn)? {
+        return Ok(0);
+    }
+    let mut removed = 0;
+    for text in [
+        "DELETE FROM danmaku WHERE id IN (SELECT id FROM danmaku WHERE video_id = $1 ORDER BY id LIMIT $2)",
+        "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE video_id = $1 ORDER BY id LIMIT $2)",
+        "DELETE FROM room_log WHERE video_id = $1 AND seq IN \
+         (SELECT seq FROM room_log WHERE video_id = $1 ORDER BY seq LIMIT $2)",
+    ] {
+        removed += sql_query(text)
+            .bind::<Text, _>(id.as_str())
+            .bind::<BigInt, _>(CLEAR_BATCH)
+            .execute(conn)?;
+    }
+    Ok(removed)
+}
+
+/// Removes what is left of the video (its danmaku and its log go with it) and keeps the receipt; a repetition gives the receipt of the first time. Says
 /// whether this was the first time.
 pub fn done(
     conn: &mut AnyConn,

@@ -115,6 +115,8 @@ impl App {
         config.database.connections = 4;
         // All people of a test come from one address.
         config.api.registrations_per_address = 10_000;
+        config.api.posts_per_second = 1_000_000;
+        config.api.post_burst = 1_000_000;
         configure(&mut config);
         let running = spawn(config, |config, platform| async move {
             api_service::start(&config, &platform).await

@@ -6,12 +6,15 @@
 
 mod app;
 mod comments;
+mod crowd;
 mod danmaku;
 mod internal;
+mod leaving;
 mod lists;
 mod logs;
 mod me;
 mod neighbours;
+mod news;
 mod operators;
 mod outbox;
 mod person;

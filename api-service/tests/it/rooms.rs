@@ -1,9 +1,12 @@
 //! `/api/v1/videos/{id}/events`, its internal twin and `/internal/rooms/heads`: the log of a room.
 
+use common::db::DbError;
+use diesel::connection::SimpleConnection;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::app::{App, each};
+use crate::crowd::{heard, listen};
 
 /// `kind seq` of each entry.
 fn kinds(entries: &Value) -> Vec<String> {
@@ -110,5 +113,192 @@ fn the_log_is_read_in_pages_from_either_end() {
         assert_eq!(heads["heads"], expected);
         let many = json!({ "videos": vec![id.as_str(); 1001] });
         app.report("/internal/rooms/heads", many).await.invalid(&["/videos"]);
+    });
+}
+
+#[test]
+fn changes_of_the_room_are_entries_and_old_titles_are_kept_nowhere() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let id = ann.publish("First title").await;
+        let change = async |change: Value| {
+            ann.patch(&format!("/api/v1/videos/{id}"), change).await.expect(200);
+        };
+        let last = async || {
+            let entries = ann.events(&id).await;
+            let last = entries.as_array().unwrap().last().cloned().unwrap_or_default();
+            (last["seq"].clone(), last["kind"].clone(), last["data"].clone())
+        };
+        change(json!({ "description": "Not shown in rooms" })).await;
+        change(json!({ "title": "First title", "visibility": "public" })).await;
+        assert_eq!(ann.events(&id).await, json!([]), "nothing of it has changed");
+        let info = |title: &str, visibility: &str| json!({ "title": title, "visibility": visibility });
+        change(json!({ "title": "Second title" })).await;
+        assert_eq!(last().await, (json!(1), json!("info"), info("Second title", "public")));
+        change(json!({ "visibility": "unlisted" })).await;
+        assert_eq!(
+            last().await,
+            (json!(2), json!("info"), info("Second title", "unlisted"))
+        );
+        // Whoever is sent out does not learn what the video is called from now on.
+        change(json!({ "title": "Third title", "visibility": "private" })).await;
+        assert_eq!(
+            last().await,
+            (json!(3), json!("closed"), json!({ "reason": "private" }))
+        );
+        change(json!({ "title": "Fourth title" })).await;
+        assert_eq!(last().await, (json!(4), json!("info"), info("Fourth title", "private")));
+        ann.trash(&id).await.expect(202);
+        assert_eq!(
+            last().await,
+            (json!(5), json!("closed"), json!({ "reason": "trashed" }))
+        );
+        ann.trash(&id).await.expect(202);
+        ann.restore(&id).await.expect(200);
+        assert_eq!(last().await, (json!(6), json!("info"), info("Fourth title", "private")));
+        for old in ["First", "Second", "Third"] {
+            let kept = format!("SELECT COUNT(*) AS n FROM room_log WHERE payload LIKE '%{old}%'");
+            assert_eq!(app.count(&kept).await, 0, "{old}");
+        }
+    });
+}
+
+#[test]
+fn a_purge_closes_the_room_and_takes_everything_along() {
+    each(async |app| {
+        let (ann, bob) = (app.register("ann").await, app.register("bob").await);
+        let (id, other) = (ann.publish("x").await, ann.publish("y").await);
+        for video in [&id, &other] {
+            bob.danmaku(video, "said", 0).await.expect(201);
+            bob.comment(video, "said").await.expect(201);
+        }
+        // More than one transaction removes.
+        app.sql(&format!(
+            "INSERT INTO room_log (video_id, seq, kind, operation_id, created_at, payload) \
+             SELECT '{id}', n.i, 'info', 'x', 0, NULL FROM \
+             (WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n) n"
+        ))
+        .await;
+        app.sql(&format!("UPDATE videos SET room_seq = 2500 WHERE id = '{id}'"))
+            .await;
+        let mut room = listen(app, &id);
+        ann.purge(&id).await;
+        let closed: Vec<(i64, Value)> = heard(&mut room)
+            .into_iter()
+            .map(|entry| (entry.seq, entry.data))
+            .collect();
+        let because = |reason: &str| json!({ "reason": reason });
+        assert_eq!(closed, [(2501, because("trashed")), (2502, because("purged"))]);
+        for table in ["danmaku", "comments", "room_log"] {
+            let left = async |which: &str| {
+                let query = format!("SELECT COUNT(*) AS n FROM {table} WHERE video_id = '{which}'");
+                app.count(&query).await
+            };
+            assert_eq!(left(&id).await, 0, "{table}");
+            assert!(left(&other).await > 0, "{table}");
+        }
+        app.get(&format!("/api/v1/videos/{id}/events"))
+            .await
+            .problem(404, "not_found");
+        let path = format!("/internal/videos/{id}/events");
+        app.internal(Method::GET, &path, json!(null)).await.problem(410, "gone");
+        let never = "/internal/videos/000000000000/events";
+        app.internal(Method::GET, never, json!(null))
+            .await
+            .problem(404, "not_found");
+    });
+}
+
+#[test]
+fn a_room_whose_purge_has_begun_is_over_for_the_gateways() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let id = ann.publish("x").await;
+        ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
+            .await
+            .expect(202);
+        let heads = json!({ "videos": [id] });
+        let trashed = app.report("/internal/rooms/heads", heads.clone()).await.expect(200);
+        assert_eq!(trashed["heads"], json!([{ "videoID": id, "seq": 1 }]));
+        assert_eq!(kinds(&log(app, &id, "").await["items"]), ["closed 1"]);
+        let begin = format!("/internal/videos/{id}/purge/begin");
+        for _ in 0..2 {
+            app.report(&begin, json!({})).await.expect(200);
+        }
+        let path = format!("/internal/videos/{id}/events");
+        app.internal(Method::GET, &path, json!(null)).await.problem(410, "gone");
+        let heads = app.report("/internal/rooms/heads", heads).await.expect(200);
+        assert_eq!(heads["heads"], json!([]));
+        let entries = format!("SELECT COUNT(*) AS n FROM room_log WHERE video_id = '{id}'");
+        assert_eq!(app.count(&entries).await, 2, "a repetition writes nothing");
+    });
+}
+
+/// A binary of before the log knows nothing of these tables.
+#[test]
+fn an_older_binary_can_purge_and_comment() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let (id, gone) = (ann.publish("x").await, ann.publish("y").await);
+        ann.danmaku(&gone, "said", 0).await.expect(201);
+        app.sql(&format!("DELETE FROM videos WHERE id = '{gone}'")).await;
+        assert_eq!(app.count("SELECT COUNT(*) AS n FROM danmaku").await, 0);
+        assert_eq!(app.count("SELECT COUNT(*) AS n FROM room_log").await, 0);
+        let old = common::ids::Id::now();
+        app.sql(&format!(
+            "INSERT INTO comments (id, video_id, author_id, text, created_at) VALUES ('{old}', '{id}', '{}', 'old', 0)",
+            ann.id
+        ))
+        .await;
+        app.sql(&format!("UPDATE videos SET comment_count = 1 WHERE id = '{id}'"))
+            .await;
+        ann.delete(&format!("/api/v1/comments/{old}")).await.expect(204);
+        let entries = ann.events(&id).await;
+        assert_eq!(kinds(&entries), ["revoked 1"]);
+        assert_eq!(entries[0]["data"], json!({ "id": old, "kind": "comment", "seq": null }));
+        assert_eq!(ann.video(&id).await.expect(200)["commentCount"], 0);
+    });
+}
+
+#[test]
+fn what_was_taken_back_is_gone_from_every_table_and_from_the_file() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let id = ann.publish("x").await;
+        let (short, long) = ("a-word-to-forget", "a-text-to-forget ".repeat(110));
+        let danmaku = ann.danmaku(&id, short, 0).await.expect(201);
+        let comment = ann.comment(&id, &long).await.expect(201);
+        let file = app.url.strip_prefix("sqlite:").map(std::path::PathBuf::from);
+        let holds = |text: &str| {
+            let bytes = std::fs::read(file.as_ref().unwrap()).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        let flush = async || {
+            app.db
+                .read(|conn| Ok::<_, DbError>(conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?))
+                .await
+                .unwrap();
+        };
+        if file.is_some() {
+            flush().await;
+            assert!(
+                holds(short) && holds("a-text-to-forget"),
+                "the test can see what is stored"
+            );
+        }
+        for (kind, body) in [("danmaku", &danmaku), ("comments", &comment)] {
+            let path = format!("/api/v1/{kind}/{}", body["id"].as_str().unwrap());
+            ann.delete(&path).await.expect(204);
+        }
+        for (table, column) in [("danmaku", "text"), ("comments", "text"), ("room_log", "payload")] {
+            let kept = format!("SELECT COUNT(*) AS n FROM {table} WHERE {column} LIKE '%to-forget%'");
+            assert_eq!(app.count(&kept).await, 0, "{table}");
+        }
+        let authors = "SELECT COUNT(*) AS n FROM room_log WHERE author_id IS NOT NULL";
+        assert_eq!(app.count(authors).await, 0);
+        if file.is_some() {
+            flush().await;
+            assert!(!holds("to-forget"), "the bytes are overwritten");
+        }
     });
 }

@@ -130,6 +130,8 @@ fn sqlite(path: &Path, role: Role, options: &DbOptions) -> Result<SqliteConnecti
     if role == Role::Writer {
         write_ahead_log(&mut conn)?;
         conn.batch_execute(&format!("PRAGMA journal_size_limit = {WAL_KEPT_BYTES}"))?;
+        // What people delete is overwritten in the file, not left in its free pages.
+        conn.batch_execute("PRAGMA secure_delete = ON")?;
     }
     // FULL: a commit is on the disk when it returns (promise 1). NORMAL may lose the last ones in a power cut.
     conn.batch_execute("PRAGMA synchronous = FULL")?;

@@ -53,7 +53,8 @@ pub async fn put(
     payload: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let admitted = admit(&state, &request, video.into_inner(), 0).await?;
+    let mut admitted = admit(&state, &request, video.into_inner(), 0).await?;
+    admitted.length = declared_length(&request);
     let stored = upload::run(&state, admitted, Body::Raw(payload)).await?;
     Ok(HttpResponse::Created().json(stored))
 }
@@ -125,6 +126,7 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
             session,
         },
         max_bytes,
+        length: None,
         permit,
     })
 }

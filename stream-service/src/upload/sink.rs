@@ -10,7 +10,13 @@ use crate::{
 use common::error::{ApiError, Code};
 use log::warn;
 use sha2::{Digest, Sha256};
-use std::io;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use tokio::task::JoinHandle;
 
 /// Bytes gathered before they are handed to the blocking pool: enough that the hand-over costs nothing beside the write.
@@ -41,7 +47,8 @@ pub struct Sink {
     writer: Place,
     buffer: Vec<u8>,
     spare: Vec<u8>,
-    received: u64,
+    /// Shared with whoever reports it.
+    received: Arc<AtomicU64>,
     max_bytes: u64,
     metrics: StreamMetrics,
 }
@@ -96,17 +103,23 @@ impl Sink {
             }),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
-            received: 0,
+            received: Arc::default(),
             max_bytes,
             metrics: state.metrics.clone(),
         })
     }
 
+    /// How many bytes have come so far.
+    pub fn received(&self) -> Arc<AtomicU64> {
+        self.received.clone()
+    }
+
     /// Takes a piece of the body. Refuses the byte that crosses the limit.
     pub async fn push(&mut self, mut piece: &[u8]) -> Result<(), ApiError> {
-        self.received += piece.len() as u64;
-        self.metrics.received_bytes.inc_by(piece.len() as u64);
-        if self.received > self.max_bytes {
+        let length = piece.len() as u64;
+        let received = self.received.fetch_add(length, Ordering::Relaxed) + length;
+        self.metrics.received_bytes.inc_by(length);
+        if received > self.max_bytes {
             return Err(too_large(self.max_bytes));
         }
         while !piece.is_empty() {
@@ -128,7 +141,7 @@ impl Sink {
         Ok(Whole {
             incoming,
             sha256,
-            bytes: self.received,
+            bytes: self.received.load(Ordering::Relaxed),
         })
     }
 

@@ -293,6 +293,7 @@ pub async fn spawn_api(told: &Arc<Mutex<Told>>) -> Running {
         name: "api-service",
         public: None,
         internal: Some(internal),
+        upgrades: None,
         ready: Vec::new(),
     };
     spawn(test_config(), |_, _| async { Ok(service) }).await.unwrap()

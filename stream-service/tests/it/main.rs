@@ -10,6 +10,7 @@ mod internal;
 mod interrupted;
 mod media;
 mod probe;
+mod progress;
 mod purge;
 mod ranges;
 mod reconcile;

@@ -353,11 +353,20 @@ pub fn form(fields: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
 }
 
 pub async fn post_form(app: &App, video: &VideoId, body: Vec<u8>) -> reqwest::Response {
+    post_form_as(app, video, &app.upload_token(video), body).await
+}
+
+pub async fn post_form_as(
+    app: &App,
+    video: &VideoId,
+    token: &str,
+    body: impl Into<reqwest::Body>,
+) -> reqwest::Response {
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     let request = app
         .http
         .post(app.put_url(video))
-        .bearer_auth(app.upload_token(video))
+        .bearer_auth(token)
         .header("content-type", kind);
     request.body(body).send().await.unwrap()
 }

@@ -5,13 +5,10 @@
 //! addresses therefore neither grows memory nor washes out the bucket of a client that is being limited: that one is the
 //! emptiest and the last to go.
 
-use super::{
-    bucket::{Bucket, Quota, Remaining},
-    client::ClientKey,
-};
+use super::bucket::{Bucket, Quota, Remaining};
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -22,15 +19,16 @@ const SHARDS: usize = 16;
 /// When nobody's bucket is full, this part of a shard is dropped at once, so that a flood pays for a sweep only once in a while.
 const EVICT_DIVISOR: usize = 16;
 
-pub struct RateLimiter {
-    shards: Vec<Mutex<HashMap<ClientKey, Bucket>>>,
+/// The buckets of everybody whom a limit counts, each under its key.
+pub struct RateLimiter<K> {
+    shards: Vec<Mutex<HashMap<K, Bucket>>>,
     hasher: RandomState,
     quota: RwLock<Quota>,
     started: Instant,
     max_per_shard: usize,
 }
 
-impl RateLimiter {
+impl<K: Hash + Eq> RateLimiter<K> {
     /// Remembers about `max_clients` (spread over the shards); 100,000 are some 6 MB.
     pub fn new(quota: Quota, max_clients: usize) -> Self {
         Self {
@@ -43,7 +41,7 @@ impl RateLimiter {
     }
 
     /// Takes one token of this client at `now`, or says how long to wait.
-    pub fn take(&self, client: ClientKey, now: Instant) -> Result<Remaining, Duration> {
+    pub fn take(&self, client: K, now: Instant) -> Result<Remaining, Duration> {
         let quota = self.quota();
         let now = u64::try_from(now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX);
         let mut shard = self.shard(&client);
@@ -74,7 +72,7 @@ impl RateLimiter {
         self.len() == 0
     }
 
-    fn shard(&self, client: &ClientKey) -> MutexGuard<'_, HashMap<ClientKey, Bucket>> {
+    fn shard(&self, client: &K) -> MutexGuard<'_, HashMap<K, Bucket>> {
         // The random hasher keeps an attacker from aiming at one shard.
         let index = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).unwrap_or(0);
         lock(&self.shards[index])
@@ -86,7 +84,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn make_room(shard: &mut HashMap<ClientKey, Bucket>, now: u64, max: usize) {
+fn make_room<K: Hash + Eq>(shard: &mut HashMap<K, Bucket>, now: u64, max: usize) {
     shard.retain(|_, bucket| !bucket.is_full(now));
     if shard.len() < max {
         return;
@@ -105,10 +103,9 @@ fn make_room(shard: &mut HashMap<ClientKey, Bucket>, now: u64, max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
-    fn user(number: u128) -> ClientKey {
-        ClientKey::User(Uuid::from_u128(number))
+    fn user(number: u128) -> u128 {
+        number
     }
 
     #[test]

@@ -3,7 +3,16 @@
 //! `q` is the quota, `w` its window and `t` the wait, both in seconds, `r` what remains, `qu` the unit when it is not requests.
 
 use super::bucket::Quota;
+use crate::error::{ApiError, Code};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use std::time::Duration;
+
+/// The names of the two fields.
+pub const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// When to try again after a maximum of concurrent things was reached: nobody knows when one of them ends.
+const A_PLACE_IS_FREE: Duration = Duration::from_secs(2);
 
 /// A named policy as the two fields show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +25,13 @@ pub struct Policy {
 impl Policy {
     /// Requests of one client: a burst that comes back within the window.
     pub fn rate(quota: &Quota) -> Self {
+        Self::tokens("rate", quota)
+    }
+
+    /// The same of something else that is counted.
+    pub fn tokens(name: &'static str, quota: &Quota) -> Self {
         Self {
-            name: "rate",
+            name,
             quota: quota.burst() as usize,
             window: Some(seconds(quota.window())),
         }
@@ -47,6 +61,18 @@ impl Policy {
             None => format!("\"{}\";r={remaining}", self.name),
         }
     }
+}
+
+/// The failure for whoever has to wait that long; `None` for a place that somebody else has to free.
+pub fn refused(code: Code, detail: impl Into<String>, policy: &Policy, wait: Option<Duration>) -> ApiError {
+    let mut error = ApiError::new(code, detail).retry_after(wait.unwrap_or(A_PLACE_IS_FREE));
+    for (name, text) in [(POLICY, policy.policy_value()), (LIMIT, policy.limit_value(0, wait))] {
+        error = match HeaderValue::try_from(text) {
+            Ok(value) => error.header(name, value),
+            Err(cause) => error.because(cause),
+        };
+    }
+    error
 }
 
 /// Whole seconds, rounded up and at least one: a client that waits as told must not be refused again.
