@@ -5,7 +5,7 @@ use actix_web::http::header::{
     CONNECTION, COOKIE, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method, Uri, Version};
 use actix_web::web::Query;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -71,6 +71,9 @@ struct Parameters {
 /// Reads the head. 400 for what is missing or malformed, then 403 for a page of another site.
 pub fn read(request: &UpgradeRequest, rules: &Rules) -> Result<Asked, ApiError> {
     let host = request.host()?;
+    if request.version() < Version::HTTP_11 {
+        return Err(bad("A WebSocket begins with HTTP/1.1."));
+    }
     let asked = parse(
         request.method(),
         request.uri(),

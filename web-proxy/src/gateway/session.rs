@@ -196,8 +196,13 @@ impl Session {
         match &function.kind {
             Kind::Local(Local::Login) => self.begin_login(function, request),
             Kind::Local(Local::GetLoginStatus) => {
-                let status = json!({ "status": self.login.number() });
-                Ok(Step::Reply(self.answer(&request, &status.to_string())))
+                let status = self.login.number();
+                // In the string form as OpenIM answers it: the bare number.
+                let data = match request.form.unwrap_or(self.form) {
+                    DataForm::Text => status.to_string(),
+                    DataForm::Object => json!({ "status": status }).to_string(),
+                };
+                Ok(Step::Reply(self.answer(&request, &data)))
             }
             _ => Ok(self.run(function, request)),
         }

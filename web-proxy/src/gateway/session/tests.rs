@@ -210,13 +210,13 @@ fn an_answer_has_the_form_of_its_question_and_events_that_of_the_last_one() {
     let Step::Reply(reply) = client.frame(&text) else {
         panic!()
     };
-    assert_eq!(parsed(&reply)["data"], json!(r#"{"status":1}"#));
+    assert_eq!(parsed(&reply)["data"], json!("1"));
     assert_eq!(client.session.form(), DataForm::Text);
     // Without data the form stays.
     let Step::Reply(reply) = client.frame(&json!({ "reqFuncName": "GetLoginStatus", "operationID": "op" })) else {
         panic!()
     };
-    assert_eq!(parsed(&reply)["data"], json!(r#"{"status":1}"#));
+    assert_eq!(parsed(&reply)["data"], json!("1"));
     let Step::Reply(reply) = client.call("GetLoginStatus") else {
         panic!()
     };

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::gone;
 use crate::gateway::connection::Connection;
-use crate::gateway::envelope::{Refusal, err_code};
+use crate::gateway::envelope::{DataForm, Refusal, err_code};
 use crate::gateway::functions::request::{LoginData, LogoutData, NoData, OneVideo, RoomPosition};
 use crate::gateway::functions::{self, Caller, Local};
 use crate::gateway::rooms::{self, Joining, MAX_PER_CONNECTION};
@@ -32,7 +32,12 @@ pub(super) async fn perform(
         Local::GetRoomMemberCount => count(shard, &caller, call).await,
         Local::GetLoginUser => {
             let NoData {} = functions::read(&call.request.data)?;
-            Ok(json!({ "userID": caller.owner.user, "username": caller.owner.username }).to_string())
+            let owner = &caller.owner;
+            // In the string form as OpenIM answers it: the name alone.
+            Ok(match call.form {
+                DataForm::Text => json!(owner.username).to_string(),
+                DataForm::Object => json!({ "userID": owner.user, "username": owner.username }).to_string(),
+            })
         }
         Local::ListFunctions => {
             let NoData {} = functions::read(&call.request.data)?;
