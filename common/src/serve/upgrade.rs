@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix_codec::Framed;
 use actix_http::{HttpMessage, Request, h1};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, Uri};
+use actix_web::http::{Method, Uri, Version};
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -37,6 +37,11 @@ impl UpgradeRequest {
     #[must_use]
     pub fn method(&self) -> &Method {
         self.request.method()
+    }
+
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.request.head().version
     }
 
     #[must_use]
