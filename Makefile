@@ -11,7 +11,7 @@ SDK := sdk/js
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui setup setup-test setup-bench fmt lint test-sdk test-ui test-rust bench clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,11 @@ $(SDK)/node_modules/.stamp: $(SDK)/package.json $(SDK)/package-lock.json
 	cd $(SDK) && npm ci --no-audit --no-fund
 	@touch $@
 
+$(SDK)/dist/index.js: $(SDK)/node_modules/.stamp $(shell find $(SDK)/src $(SDK)/tsconfig.json $(SDK)/tsconfig.build.json -type f 2>/dev/null)
+	@echo "== the gateway's client"
+	cd $(SDK) && npm run --silent build
+	@touch $@
+
 # The page is built with the client's source: nothing of the client has to be built or installed before it.
 $(UI)/dist/index.html: $(UI)/node_modules/.stamp $(shell find $(SDK)/src $(UI)/src $(UI)/index.html $(UI)/vite.config.ts $(UI)/tsconfig.json $(UI)/public -type f 2>/dev/null)
 	@echo "== the page"
@@ -51,6 +56,8 @@ $(UI)/dist/index.html: $(UI)/node_modules/.stamp $(shell find $(SDK)/src $(UI)/s
 	@touch $@
 
 ui: setup $(UI)/dist/index.html ## Build the page
+
+sdk: setup $(SDK)/dist/index.js ## Build the gateway's JavaScript client
 
 fmt: ## Is the code formatted?
 	$(CARGO) fmt --all --check
@@ -64,7 +71,7 @@ test-sdk: setup-test $(SDK)/node_modules/.stamp ## The gateway's JavaScript clie
 test-ui: ui ## The page's own tests
 	cd $(UI) && npm test --silent
 
-test-rust: ui ## Unit, integration and end-to-end tests of the services
+test-rust: ui sdk ## Unit, integration and end-to-end tests of the services
 	$(CARGO) test --workspace --locked
 
 bench: setup-bench build ## Measure (see bench/README.md)

@@ -215,7 +215,7 @@ export class MockGateway {
         if (data.session) setImmediate(() => (this.world.endSession?.(connection.token), this.kick(connection.token)));
         return "ok";
       case "GetLoginStatus":
-        return { status: connection.loggedIn ? "logged_in" : "logged_out" };
+        return { status: connection.loggedIn ? 3 : 1 };
       case "JoinRoom":
         return this.#join(connection, data);
       case "LeaveRoom":

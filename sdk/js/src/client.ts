@@ -7,7 +7,7 @@ import { FUNCTIONS, type FunctionName, type Functions } from "./functions.js";
 import { FINAL, Link, type ClientState, type SocketConstructor } from "./link.js";
 import type { CallOptions, Events, Options } from "./options.js";
 import { Rooms, passing, type Joined } from "./rooms.js";
-import { entriesOf, EVENT_OF_KIND, type ConnectSuccess, type Entry, type Frame, type MemberCount, type RoomSnapshot } from "./wire.js";
+import { entriesOf, EVENT_OF_KIND, type ConnectSuccess, type Entry, type Frame, type RoomCount, type RoomSnapshot } from "./wire.js";
 
 /** What a call may take beyond the function's own deadline: the way there and back, and the wait for a turn. */
 const GRACE_MS = 5_000;
@@ -134,7 +134,10 @@ export class SluiceClient {
     this.#rooms.leaveAll(new GatewayError("left", "Logged out."));
     this.#rooms.onDown();
     this.#rejectLogin(new GatewayError("left", "Logged out."));
-    await this.#send("Logout", data);
+    await this.#send("Logout", data).catch((error: unknown) => {
+      // The end of the session may overtake the answer that says so.
+      if (!(data.session && error instanceof GatewayError && error.code === "signed_out")) throw error;
+    });
     if (data.session) this.#link.close("signed_out");
   }
 
@@ -204,7 +207,7 @@ export class SluiceClient {
   #onFrame(frame: Frame): void {
     const entries = entriesOf(frame);
     if (entries) return this.#rooms.onEntries(entries);
-    if (frame.event === "OnRoomMemberCount") return this.#rooms.onCount(frame.data as MemberCount);
+    if (frame.event === "OnRoomMemberCount") return this.#rooms.onCount(frame.data as RoomCount);
     if (isPlain(frame.event)) this.#emitter.emit(frame.event, frame.data as never);
     else this.#emitter.emit("other", frame);
   }

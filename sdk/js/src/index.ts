@@ -9,6 +9,6 @@ export type { CallOptions, Events, Options } from "./options.js";
 export { type Joined } from "./rooms.js";
 export { EVENT_OF_KIND, PLATFORM } from "./wire.js";
 export type {
-  ClosedData, CommentData, ConnectSuccess, DanmakuData, Entry, EntryData, EntryKind, EntryOf, Frame, InfoData, Limits, MemberCount, RevokedData,
-  RoomSnapshot, SelfInfo, UploadProgress, VideoRef,
+  ClosedData, CommentData, ConnectSuccess, DanmakuData, Entry, EntryData, EntryKind, EntryOf, Frame, InfoData, Limits, RoomCount, RevokedData,
+  RoomSnapshot, UploadProgress, VideoRef,
 } from "./wire.js";

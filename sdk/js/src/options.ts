@@ -1,8 +1,9 @@
 // What an application gives and what it hears.
 import type { Chance } from "./backoff.js";
 import type { GatewayError } from "./errors.js";
+import type { User } from "./functions.js";
 import type { ClientState } from "./link.js";
-import type { ConnectSuccess, Entry, EntryOf, Frame, MemberCount, SelfInfo, UploadProgress, VideoRef } from "./wire.js";
+import type { ConnectSuccess, Entry, EntryOf, Frame, RoomCount, UploadProgress, VideoRef } from "./wire.js";
 
 export interface Options {
   /** Where the gateway is: `wss://host/ws`, or a page's own `/ws`. `http` and `https` are taken for `ws` and `wss`. */
@@ -27,7 +28,7 @@ export interface Events {
   OnKickedOffline: { reason: string };
   OnUserTokenExpired: Record<string, never>;
   OnServerDraining: { closeWithinMs: number };
-  OnSelfInfoUpdated: SelfInfo;
+  OnSelfInfoUpdated: User;
   /** Every entry of every joined room, in the order of its seq, before the event of its kind. */
   entry: Entry;
   OnRecvDanmaku: EntryOf<"danmaku">;
@@ -36,7 +37,7 @@ export interface Events {
   OnRoomInfoChanged: EntryOf<"info">;
   OnRoomClosed: EntryOf<"closed">;
   /** Also told after every join, with what the join answered. */
-  OnRoomMemberCount: MemberCount;
+  OnRoomMemberCount: RoomCount;
   OnUploadProgress: UploadProgress;
   OnVideoReady: VideoRef;
   OnVideoFailed: VideoRef;

@@ -3,7 +3,7 @@
 import { backoffMs, type Chance } from "./backoff.js";
 import { ERR, GatewayError } from "./errors.js";
 import { Feed, type Outcome } from "./feed.js";
-import type { Entry, MemberCount, RoomSnapshot } from "./wire.js";
+import type { Entry, RoomCount, RoomSnapshot } from "./wire.js";
 
 /** A count may overtake entries that are still being batched (200 ms at most); what is missing after this long is asked for. */
 export const HEAD_GRACE_MS = 1_000;
@@ -20,7 +20,7 @@ export interface RoomsWorld {
   /** Calls JoinRoom on this connection. */
   ask(request: { videoID: string; afterSeq?: number }): Promise<RoomSnapshot>;
   onEntry(entry: Entry): void;
-  onCount(count: MemberCount): void;
+  onCount(count: RoomCount): void;
   onGap(gap: { videoID: string; from: number; to: number }): void;
   onReset(reset: { videoID: string; seq: number }): void;
   /** The room is given up: it can't be joined (any more). */
@@ -129,7 +129,7 @@ export class Rooms {
     }
   }
 
-  onCount(count: MemberCount): void {
+  onCount(count: RoomCount): void {
     const room = this.#rooms.get(count.videoID);
     if (!room) return;
     this.#world.onCount(count);

@@ -141,7 +141,7 @@ export interface ConnectSuccess {
   serverTime: string;
 }
 
-export interface MemberCount {
+export interface RoomCount {
   videoID: string;
   count: number;
   seq: number;
@@ -155,14 +155,6 @@ export interface UploadProgress {
 
 export interface VideoRef {
   videoID: string;
-}
-
-export interface SelfInfo extends Author {
-  id: string;
-  bio: string;
-  language: string;
-  role: string;
-  createdAt: string;
 }
 
 /** The events that carry one entry of a room, by the kind of the entry. */

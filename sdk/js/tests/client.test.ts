@@ -453,4 +453,16 @@ describe("user events", () => {
     await client.logout({ session: true });
     expect(client.state.name).toBe("signed_out");
   });
+
+  it("a logout whose answer is overtaken by the kick is a logout", async () => {
+    const client = site.client("mira");
+    await client.connect();
+    await client.login();
+    site.gateway.faults.mute.add("Logout");
+    const done = client.logout({ session: true });
+    await until("it is asked for", () => asked("Logout").length === 1);
+    site.gateway.kick("token-of-mira");
+    await done;
+    expect(client.state.name).toBe("signed_out");
+  });
 });

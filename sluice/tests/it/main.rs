@@ -13,4 +13,5 @@ mod manifests;
 mod media;
 mod person;
 mod promises;
+mod sdk;
 mod site;

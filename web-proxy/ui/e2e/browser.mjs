@@ -27,15 +27,16 @@ export async function openBrowser({ base, shots, executablePath = "/usr/bin/chro
 
 /**
  * Collects complaints. `complaints.expected` holds [status, RegExp of the path]: a browser reports every failed request as a console error,
- * also those that are the right answer (a visitor who isn't signed in asks who they are: 401).
+ * also those that are the right answer (a visitor who isn't signed in asks who they are: 401). `complaints.forgiven` holds RegExps of texts.
  */
 export function watch(page, origin) {
-  const complaints = { list: [], expected: [[401, /^\/api\/v1\/users\/me$/]] };
+  const complaints = { list: [], expected: [[401, /^\/api\/v1\/users\/me$/]], forgiven: [] };
   page.on("console", (message) => {
     if (message.type() !== "error" && !/Content.Security.Policy|Refused to/i.test(message.text())) return;
     const status = Number(/Failed to load resource: the server responded with a status of (\d+)/.exec(message.text())?.[1]);
     const path = pathOf(message.location().url);
     if (complaints.expected.some(([known, pattern]) => known === status && pattern.test(path))) return;
+    if (complaints.forgiven.some((pattern) => pattern.test(message.text()))) return;
     complaints.list.push(`console: ${message.text()} (${path})`);
   });
   page.on("pageerror", (error) => complaints.list.push(`exception: ${error.stack ?? error.message}`));

@@ -1,8 +1,7 @@
 // The main journey as a person makes it, in a real browser against any running Sluice:
-//   node e2e/journey.mjs http://127.0.0.1:8080 --media ../../../shared/media [--file NAME.mp4] [--shots DIR] [--chromium PATH] [--live]
-// register, upload with progress, play, seek, comment, delete, undo, delete for good, receipt; with --live also what the gateway brings: a second
-// viewer, danmaku, comments as they are written, a wire that is cut, another tab, another device. Exit code 0 only when all of it worked and no
-// page ever complained.
+//   node e2e/journey.mjs http://127.0.0.1:8080 --media ../../../shared/media [--file NAME.mp4] [--shots DIR] [--chromium PATH]
+// register, upload with progress, play, seek, comment, delete, undo, delete for good, receipt; and what the gateway brings: a second viewer, danmaku,
+// comments as they are written, a wire that is cut, another tab, another device. Exit code 0 only when all of it worked and no page ever complained.
 import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -16,7 +15,6 @@ const { values, positionals } = parseArgs({
     file: { type: "string", default: "real-mix-1080p30-faststart.mp4" },
     shots: { type: "string" },
     chromium: { type: "string", default: "/usr/bin/chromium" },
-    live: { type: "boolean", default: false },
   },
 });
 const base = positionals[0];
@@ -221,9 +219,6 @@ async function readsTheReceipt({ page, context, shot }) {
   await by(page, "empty").waitFor();
 }
 
-/** Steps that need the gateway. */
-const liveOnly = (steps) => (values.live ? steps : []);
-
 const world = await openBrowser({ base, shots: values.shots, executablePath: values.chromium });
 await run(
   "journey",
@@ -231,26 +226,25 @@ await run(
   [
     ["register", register],
     ["sign out and in", signOutAndIn],
-    ...liveOnly([["a second tab opens", (w) => live.openTab(w, "/me")]]),
+    ["a second tab opens", (w) => live.openTab(w, "/me")],
     ["upload with progress", upload],
     ["plays", plays],
     ["seeks", seeks],
     ["edit", edits],
     ["comment, reply, delete the reply", comments],
-    ...liveOnly([
-      ["the second tab saw the upload", (w) => live.tabSawUpload(w, videoId, w.shot)],
-      ["two are watching", (w) => live.bothWatch(w, base, videoId)],
-      ["danmaku fly", live.danmakuFlies],
-      ["comments come and go live", live.commentsLive],
-      ["the title changes live", (w) => live.titleChanges(w, `${title} (live)`)],
-      ["a viewer who was cut off misses nothing", live.comesBack],
-      ["signed out from another device", (w) => live.otherDeviceIsSignedOut(w, base, { username, password, videoId })],
-    ]),
+    ["the second tab saw the upload", (w) => live.tabSawUpload(w, videoId, w.shot)],
+    ["two are watching", (w) => live.bothWatch(w, base, videoId)],
+    ["danmaku fly", live.danmakuFlies],
+    ["comments come and go live", live.commentsLive],
+    ["the title changes live", (w) => live.titleChanges(w, `${title} (live)`)],
+    ["a viewer who was cut off misses nothing", live.comesBack],
+    ["signed out from another device", (w) => live.otherDeviceIsSignedOut(w, base, { username, password, videoId })],
     ["is listed and found", isListed],
     ["delete", deletes],
-    ...liveOnly([["the second tab sees it in the trash", (w) => live.tabFollows(w, videoId, "trashed")]]),
+    ["the second tab sees it in the trash", (w) => live.tabFollows(w, videoId, "trashed")],
     ["undo", undoes],
-    ...liveOnly([["the second tab sees it back", (w) => live.tabFollows(w, videoId, "ready")], ["the others leave", live.leave]]),
+    ["the second tab sees it back", (w) => live.tabFollows(w, videoId, "ready")],
+    ["the others leave", live.leave],
     ["delete for good", deletesForGood],
     ["receipt", readsTheReceipt],
   ],

@@ -1,6 +1,6 @@
 // The live part of the journey: two people on one video, each in a browser of their own. The second one's wire can be cut.
 import { check, until, watch, STEP_MS } from "./browser.mjs";
-import { openWire } from "./wire.mjs";
+import { openWire } from "../../../sdk/js/mock/wire.mjs";
 
 const by = (page, id) => page.getByTestId(id);
 const tag = Math.random().toString(36).slice(2, 7);
@@ -101,7 +101,8 @@ export async function titleChanges({ page, other }, title) {
 
 export async function comesBack({ page, other, shot }) {
   const { page: second, wire, complaints } = other;
-  const said = complaints.list.length;
+  // What is under way when the wire is cut fails, and the browser says so, some of it late.
+  complaints.forgiven.push(/net::ERR_/, /WebSocket connection to/);
   await by(page, "comment-input").fill(`before ${tag}`);
   await by(page, "comment-post").click();
   await by(second, "comment").filter({ hasText: `before ${tag}` }).waitFor();
@@ -137,9 +138,6 @@ export async function comesBack({ page, other, shot }) {
   check(comments.join() === "1,0,1,0", `the comments after the cut are there ${comments} times`);
   check(await second.evaluate(() => globalThis.neverLoadedAnew), "the page was loaded anew");
   await shot("after-the-cut");
-  // What was asked for while the wire was cut failed, and the browser says so; nothing else may be there.
-  const heard = complaints.list.splice(said);
-  check(heard.every((line) => /net::ERR_|WebSocket connection to/.test(line)), heard.join("\n"));
 }
 
 /** A second tab of the same person, open on the list of videos before an upload begins. */
