@@ -5,6 +5,7 @@ mod browser;
 mod cli;
 mod docs;
 mod errors;
+mod gateway;
 mod history;
 mod journey;
 mod kill;

@@ -8,13 +8,14 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::media::Clip;
 
-const PASSWORD: &str = "a long enough passphrase";
+pub const PASSWORD: &str = "a long enough passphrase";
 
 /// Somebody with an account, signed in.
 #[derive(Clone)]
 pub struct Person {
     pub base: String,
     pub http: Client,
+    pub username: String,
     pub token: String,
 }
 
@@ -100,6 +101,7 @@ impl Person {
 
     async fn enter(base: &str, path: &str, body: Value) -> Result<Result<Person, Answer>, Cut> {
         let http = client();
+        let username = body["username"].as_str().unwrap().to_owned();
         let sent = http
             .post(format!("{base}{path}"))
             .json(&body)
@@ -114,6 +116,7 @@ impl Person {
         Ok(Ok(Person {
             base: base.to_owned(),
             http,
+            username,
             token,
         }))
     }

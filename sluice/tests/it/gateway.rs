@@ -1,0 +1,11 @@
+//! The real-time gateway through the real binary: what a person at a page sees of it.
+
+mod events;
+mod functions;
+mod golden;
+mod people;
+mod restarts;
+mod resume;
+mod rooms;
+mod schema;
+mod socket;
