@@ -92,7 +92,7 @@ mod tests {
         pace.changed(start);
         assert!(pace.take(start));
         let mut beats = Vec::new();
-        while let Some(due) = pace.due() {
+        while let Some(due) = pace.due().filter(|_| beats.len() < 100) {
             assert!(pace.take(due));
             beats.push((due - start).as_secs());
             if beats.len() == 5 {

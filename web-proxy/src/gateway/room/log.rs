@@ -90,7 +90,6 @@ impl RoomLog {
         for revoked in self.ring.iter().filter_map(|entry| entry.revokes).collect::<Vec<_>>() {
             self.blank(revoked);
         }
-        self.early = self.early.split_off(&(head + 1));
         self.release();
     }
 

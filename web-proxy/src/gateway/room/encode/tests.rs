@@ -189,6 +189,7 @@ fn an_entry_larger_than_a_frame_goes_alone() {
     for data in FORMS {
         let numbers: Vec<Vec<i64>> = frames_of(&entries, data).into_iter().map(|(seqs, _)| seqs).collect();
         assert_eq!(numbers, [vec![1], vec![2], vec![3, 4]]);
+        assert_eq!(frames_of(&entries[1..], data).len(), 2, "nothing goes before it");
     }
 }
 

@@ -103,7 +103,7 @@ impl World {
 
     /// Does what the room asks for.
     pub(super) fn poll(&mut self) {
-        loop {
+        for _ in 0..1000 {
             let work = self.room.poll(self.now);
             if let Some(flush) = &work.flush {
                 self.deliver(flush);
@@ -124,6 +124,7 @@ impl World {
                 return;
             }
         }
+        panic!("the room always wants something");
     }
 
     /// A flush reaches all members, as the frames of their forms.
