@@ -105,12 +105,6 @@ impl Outbound {
         self.front.is_none()
     }
 
-    /// Bytes that wait.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     /// Appends `bytes` (whole frames). What is merged may be dropped instead while others wait, and that is fine. After an
     /// overflow the queue is as it was: [`clear`](Self::clear) it and say goodbye.
     pub fn push(&mut self, bytes: Frames, class: Class, now: Instant) -> Result<(), Overflow> {

@@ -188,11 +188,6 @@ impl Room {
         self.log.sent()
     }
 
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.log.is_open()
-    }
-
     /// Somebody wants to be a member; without `from` it wants what comes from now on.
     #[must_use]
     pub fn join(&self, from: Option<Start>) -> Join {

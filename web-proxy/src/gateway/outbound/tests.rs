@@ -43,7 +43,7 @@ fn an_idle_queue_is_small_and_has_nothing_on_the_heap() {
     let mut queue = Outbound::new(now);
     for round in 0..3 {
         assert_eq!(
-            (queue.is_empty(), queue.waiting(), queue.rest.capacity()),
+            (queue.is_empty(), queue.waiting, queue.rest.capacity()),
             (true, 0, 0),
             "{round}"
         );
@@ -55,7 +55,7 @@ fn an_idle_queue_is_small_and_has_nothing_on_the_heap() {
     queue.push(bytes(5, b'a'), Event, now).unwrap();
     queue.push(bytes(5, b'b'), Merged(1), now).unwrap();
     queue.clear();
-    assert_eq!((queue.is_empty(), queue.waiting(), queue.rest.capacity()), (true, 0, 0));
+    assert_eq!((queue.is_empty(), queue.waiting, queue.rest.capacity()), (true, 0, 0));
     queue.push(bytes(0, 0), Event, now).unwrap();
     assert!(queue.is_empty(), "nothing is nothing");
 }
@@ -90,7 +90,7 @@ fn only_the_newest_of_a_key_waits_and_it_is_last() {
     for (pushed, expected) in cases {
         let queue = queue_of(pushed, now);
         assert_eq!(
-            (text(&queue).as_str(), queue.waiting()),
+            (text(&queue).as_str(), queue.waiting),
             (expected, expected.len()),
             "{pushed}"
         );
@@ -118,19 +118,17 @@ fn keys_are_those_of_their_videos() {
 fn merged_chunks_go_first() {
     let now = Instant::now();
     let mut queue = queue_of("XaYb", now);
-    queue
-        .push(bytes(SHED_BYTES - queue.waiting(), b'-'), Event, now)
-        .unwrap();
+    queue.push(bytes(SHED_BYTES - queue.waiting, b'-'), Event, now).unwrap();
     assert!(text(&queue).starts_with("XXXaYYYb"), "at the limit all stays");
     queue.push(bytes(1, b'c'), Event, now).unwrap();
     assert!(text(&queue).starts_with("ab--"));
-    assert_eq!(queue.waiting(), SHED_BYTES + 1 - 6);
+    assert_eq!(queue.waiting, SHED_BYTES + 1 - 6);
     // What would be over the limit is not accepted, what is not is.
     queue.push(bytes(6, b'Z'), Merged(1), now).unwrap();
     assert!(text(&queue).ends_with('c'));
     queue.push(bytes(5, b'Z'), Merged(1), now).unwrap();
     assert!(text(&queue).ends_with("cZZZZZ"));
-    assert_eq!(queue.waiting(), SHED_BYTES);
+    assert_eq!(queue.waiting, SHED_BYTES);
 
     let mut queue = queue_of("XY", now);
     queue.advance(1, now);
@@ -147,10 +145,10 @@ fn too_much_is_an_overflow_and_changes_nothing() {
         assert_eq!(queue.push(bytes(2, b'x'), class, now), Err(Overflow));
         queue.push(bytes(1, b'x'), class, now).unwrap();
         assert_eq!(queue.push(bytes(1, b'x'), class, now), Err(Overflow));
-        assert_eq!(queue.waiting(), MAX_BYTES);
+        assert_eq!(queue.waiting, MAX_BYTES);
         assert_eq!(content(&queue).len(), MAX_BYTES);
         queue.push(bytes(1, b'X'), Merged(1), now).unwrap();
-        assert_eq!(queue.waiting(), MAX_BYTES, "what may be dropped never overflows");
+        assert_eq!(queue.waiting, MAX_BYTES, "what may be dropped never overflows");
         // The close frame finds room, a flood of pongs does not.
         queue.push(bytes(CONTROL_SPARE, b'c'), Control, now).unwrap();
         assert_eq!(queue.push(bytes(1, b'c'), Control, now), Err(Overflow));
@@ -173,7 +171,7 @@ fn one_chunk_that_is_too_large_is_taken_alone() {
     let mut queue = Outbound::new(now);
     queue.push(bytes(SHED_BYTES + 2, b'X'), Merged(1), now).unwrap();
     queue.advance(1, now);
-    assert_eq!(queue.waiting(), SHED_BYTES + 1);
+    assert_eq!(queue.waiting, SHED_BYTES + 1);
 }
 
 #[test]
@@ -186,7 +184,7 @@ fn a_goodbye_follows_what_is_partly_written() {
     queue.advance(2, now);
     queue.clear();
     queue.push(bytes(1, b'!'), Control, now).unwrap();
-    assert_eq!((text(&queue).as_str(), queue.waiting()), ("X!", 2));
+    assert_eq!((text(&queue).as_str(), queue.waiting), ("X!", 2));
 }
 
 #[test]
@@ -319,11 +317,7 @@ fn it_does_what_the_model_does() {
                     "seed {seed} round {round} step {step}"
                 );
             }
-            assert_eq!(
-                queue.waiting(),
-                model.waiting(),
-                "seed {seed} round {round} step {step}"
-            );
+            assert_eq!(queue.waiting, model.waiting(), "seed {seed} round {round} step {step}");
             assert_eq!(queue.is_empty(), model.chunks.is_empty());
         }
         let rest = content(&queue);
