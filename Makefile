@@ -11,7 +11,7 @@ SDK := sdk/js
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust bench clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-autobahn bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14

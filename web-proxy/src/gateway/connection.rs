@@ -209,8 +209,13 @@ impl Connection {
         let result = match self.socket.try_read(&mut buffer) {
             Ok(0) => Ok(true),
             Ok(count) => {
-                self.heard.set(Instant::now());
-                self.take_in(shard, &mut buffer[..count]);
+                let now = Instant::now();
+                self.heard.set(now);
+                let allowed = self.inner.borrow_mut().session.on_bytes(count, now);
+                match allowed {
+                    Ok(()) => self.take_in(shard, &mut buffer[..count]),
+                    Err(step) => self.act(shard, step),
+                }
                 Ok(false)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -259,9 +264,12 @@ impl Connection {
                 }
                 _ if closing => continue,
                 Incoming::Ping(payload) => {
-                    let pong = frame::pong(&payload).into();
+                    let allowed = inner.session.on_ping(Instant::now());
                     drop(inner);
-                    self.send(&pong, Class::Control);
+                    match allowed {
+                        Ok(()) => self.send(&frame::pong(&payload).into(), Class::Control),
+                        Err(step) => self.act(shard, step),
+                    }
                     continue;
                 }
                 Incoming::Pong => continue,

@@ -26,6 +26,15 @@ pub const MAX_IN_FLIGHT: u8 = 8;
 pub const CALLS_PER_SECOND: u32 = 20;
 pub const CALL_BURST: u32 = 40;
 
+/// Pings of one connection, and how many at once: each is answered, which costs a write.
+const PINGS_PER_SECOND: u32 = 10;
+const PING_BURST: u32 = 100;
+
+/// Bytes a second of one connection, and how many at once. All that may be called fits in; a stream of empty fragments, which
+/// are no message and no call, does not for long.
+const BYTES_PER_SECOND: u32 = 2 << 20;
+const BYTE_BURST: u32 = 8 << 20;
+
 /// Refused calls after which a client that goes on all the same is closed with 4429.
 const MAX_IGNORED: u8 = 40;
 
@@ -91,6 +100,8 @@ pub struct Session {
     in_flight: u8,
     ignored: u8,
     bucket: Bucket,
+    pings: Bucket,
+    bytes: Bucket,
     form: DataForm,
     batch: bool,
 }
@@ -105,6 +116,8 @@ impl Session {
             in_flight: 0,
             ignored: 0,
             bucket: Bucket::full(now, CALLS_PER_SECOND, CALL_BURST),
+            pings: Bucket::full(now, PINGS_PER_SECOND, PING_BURST),
+            bytes: Bucket::full(now, BYTES_PER_SECOND, BYTE_BURST),
             form,
             batch: false,
         }
@@ -134,7 +147,7 @@ impl Session {
 
     /// A text message.
     pub fn on_text(&mut self, text: &str, now: Instant, functions: &Functions) -> Step {
-        if let Err(wait) = self.bucket.take(now) {
+        if let Err(wait) = self.bucket.take(1, now) {
             self.ignored += 1;
             if self.ignored > MAX_IGNORED {
                 return Step::Close(CloseCode::TooManyCalls, "too many calls");
@@ -158,6 +171,20 @@ impl Session {
             Ok(step) => step,
             Err((request, refusal)) => Step::Reply(self.refuse(&request, &refusal)),
         }
+    }
+
+    /// A ping; `Err` when there were too many.
+    pub fn on_ping(&mut self, now: Instant) -> Result<(), Step> {
+        let flood = |_| Step::Close(CloseCode::TooManyCalls, "too many pings");
+        self.pings.take(1, now).map_err(flood)
+    }
+
+    /// So many bytes came; `Err` when they were too many.
+    pub fn on_bytes(&mut self, count: usize, now: Instant) -> Result<(), Step> {
+        let flood = |_| Step::Close(CloseCode::TooManyCalls, "too many bytes");
+        self.bytes
+            .take(u32::try_from(count).unwrap_or(u32::MAX), now)
+            .map_err(flood)
     }
 
     /// A binary message: no function takes one.

@@ -146,7 +146,7 @@ fn eight_calls_run_at_once() {
 fn too_many_calls_are_refused_then_the_connection_is() {
     let mut client = Client::new();
     let ping = r#"{"reqFuncName":"GetLoginStatus","operationID":"op-9","data":{}}"#;
-    let mut step = |client: &mut Client| client.session.on_text(ping, client.now, &client.functions);
+    let step = |client: &mut Client| client.session.on_text(ping, client.now, &client.functions);
     for _ in 0..CALL_BURST {
         let Step::Reply(text) = step(&mut client) else { panic!() };
         assert_eq!(parsed(&text)["errCode"], 0);
@@ -170,6 +170,29 @@ fn too_many_calls_are_refused_then_the_connection_is() {
         }
         client.now += Duration::from_millis(45);
     }
+}
+
+#[test]
+fn pings_and_bytes_have_bounds_of_their_own() {
+    let mut client = Client::new();
+    let now = client.now;
+    for _ in 0..PING_BURST {
+        assert!(client.session.on_ping(now).is_ok());
+    }
+    assert!(matches!(
+        client.session.on_ping(now),
+        Err(Step::Close(CloseCode::TooManyCalls, _))
+    ));
+    // As many calls as may be made, each as large as may be, for a minute.
+    let mut client = Client::new();
+    for _ in 0..60 * CALLS_PER_SECOND {
+        client.now += Duration::from_millis(50);
+        assert!(client.session.on_bytes(64 * 1024, client.now).is_ok());
+    }
+    assert!(matches!(
+        client.session.on_bytes(16 << 20, client.now),
+        Err(Step::Close(CloseCode::TooManyCalls, _))
+    ));
 }
 
 #[test]
