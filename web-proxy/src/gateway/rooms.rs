@@ -65,6 +65,8 @@ struct State {
 
 struct Member {
     connection: Rc<Connection>,
+    /// It has not got all yet that was said before it came: up to this entry it asks, the later ones reach it live.
+    paging: Option<i64>,
 }
 
 enum Status {

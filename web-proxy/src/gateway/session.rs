@@ -4,6 +4,7 @@
 //! another, so that calls, logins and logouts may overtake each other in any order.
 
 mod bucket;
+mod call;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use super::envelope::{self, DataForm, Refusal, Request, err_code};
 use super::frame::CloseCode;
 use super::functions::{Found, Function, Functions, Kind, Local};
 use bucket::Bucket;
+pub use call::Call;
 
 /// Calls of one connection that run at the same time; the next waits in the socket.
 pub const MAX_IN_FLIGHT: u8 = 8;
@@ -47,31 +49,6 @@ pub enum Step {
     Run(Call),
     /// Say this code and end.
     Close(CloseCode, &'static str),
-}
-
-/// A function to be run.
-#[derive(Debug, Clone)]
-pub struct Call {
-    pub function: Arc<Function>,
-    pub request: Request,
-    /// The form of its answer.
-    pub form: DataForm,
-    /// The login it belongs to.
-    pub epoch: u32,
-}
-
-impl Call {
-    /// The frame that answers it.
-    pub fn reply(&self, outcome: &Result<String, Refusal>) -> String {
-        let (code, message, data) = match outcome {
-            Ok(data) => (err_code::OK, "", data.as_str()),
-            Err(refusal) => (refusal.code, refusal.message.as_str(), ""),
-        };
-        let Request {
-            function, operation, ..
-        } = &self.request;
-        envelope::reply(function, code, message, data, operation.as_str(), self.form)
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,9 +144,9 @@ impl Session {
         if let Some(form) = request.form {
             self.form = form;
         }
-        match self.begin(request, functions) {
-            Ok(step) => step,
-            Err((request, refusal)) => Step::Reply(self.refuse(&request, &refusal)),
+        match self.check(&request, functions) {
+            Ok(function) => self.begin(function, request),
+            Err(refusal) => Step::Reply(self.refuse(&request, &refusal)),
         }
     }
 
@@ -192,16 +169,20 @@ impl Session {
         Step::Close(CloseCode::Envelope, "messages are text")
     }
 
-    fn begin(&mut self, request: Request, functions: &Functions) -> Result<Step, (Request, Refusal)> {
+    /// Which function is called, if it may be now.
+    fn check(&self, request: &Request, functions: &Functions) -> Result<Arc<Function>, Refusal> {
         let function = match functions.lookup(&request.function) {
             Found::Function(function) => function,
             Found::Unsupported => {
-                let refusal = Refusal::new(err_code::UNSUPPORTED, "This platform has no such function.");
-                return Err((request, refusal));
+                return Err(Refusal::new(
+                    err_code::UNSUPPORTED,
+                    "This platform has no such function.",
+                ));
             }
             Found::Unknown => {
-                let refusal = Refusal::bad_parameter("There is no such function; ListFunctions tells them.");
-                return Err((request, refusal));
+                return Err(Refusal::bad_parameter(
+                    "There is no such function; ListFunctions tells them.",
+                ));
             }
         };
         if let Some(user) = &request.user
@@ -209,19 +190,24 @@ impl Session {
             && user != self.owner.user.as_str()
             && *user != self.owner.username
         {
-            let refusal = Refusal::bad_parameter("userID: not the user of this connection.");
-            return Err((request, refusal));
+            return Err(Refusal::bad_parameter("userID: not the user of this connection."));
         }
-        match (function.needs_login, self.login) {
-            (true, Login::Out) => {
-                let refusal = Refusal::new(err_code::NOT_LOGGED_IN, "Not logged in: call Login first.");
-                return Err((request, refusal));
-            }
-            (true, Login::Pending) => return Err((request, login_pending())),
-            _ => {}
+        let is_login = matches!(function.kind, Kind::Local(Local::Login));
+        match self.login {
+            Login::Out if function.needs_login => Err(Refusal::new(
+                err_code::NOT_LOGGED_IN,
+                "Not logged in: call Login first.",
+            )),
+            Login::Pending if function.needs_login || is_login => Err(Refusal::new(
+                err_code::LOGIN_PENDING,
+                "A login is under way; try again when it is over.",
+            )),
+            Login::Out | Login::Pending | Login::In => Ok(function),
         }
+    }
+
+    fn begin(&mut self, function: Arc<Function>, request: Request) -> Step {
         match &function.kind {
-            Kind::Local(Local::Login) => self.begin_login(function, request),
             Kind::Local(Local::GetLoginStatus) => {
                 let status = self.login.number();
                 // In the string form as OpenIM answers it: the bare number.
@@ -229,23 +215,16 @@ impl Session {
                     DataForm::Text => status.to_string(),
                     DataForm::Object => json!({ "status": status }).to_string(),
                 };
-                Ok(Step::Reply(self.answer(&request, &data)))
+                return Step::Reply(self.answer(&request, &data));
             }
-            _ => Ok(self.run(function, request)),
-        }
-    }
-
-    fn begin_login(&mut self, function: Arc<Function>, request: Request) -> Result<Step, (Request, Refusal)> {
-        match self.login {
-            Login::Pending => Err((request, login_pending())),
             // Rooms may be named in a repeated login too: it is run again, and is logged in all the while.
-            Login::In => Ok(self.run(function, request)),
-            Login::Out => {
+            Kind::Local(Local::Login) if self.login == Login::Out => {
                 self.login = Login::Pending;
                 self.epoch += 1;
-                Ok(self.run(function, request))
             }
+            _ => {}
         }
+        self.run(function, request)
     }
 
     fn run(&mut self, function: Arc<Function>, request: Request) -> Step {
@@ -312,11 +291,4 @@ impl Session {
             Err(bad) => envelope::BadFrame { refusal, ..bad }.reply(self.form),
         }
     }
-}
-
-fn login_pending() -> Refusal {
-    Refusal::new(
-        err_code::LOGIN_PENDING,
-        "A login is under way; try again when it is over.",
-    )
 }

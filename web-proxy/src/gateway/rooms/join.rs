@@ -13,7 +13,7 @@ use super::{MAX_PER_CONNECTION, Member, Membership, Room, Status, task};
 use crate::gateway::connection::Connection;
 use crate::gateway::envelope::{Refusal, err_code};
 use crate::gateway::functions::Caller;
-use crate::gateway::room::{JOIN_ENTRIES, Join, Paged, Start, encode};
+use crate::gateway::room::{Flush, JOIN_ENTRIES, Join, Paged, Start, encode};
 use crate::gateway::shard::Shard;
 
 /// How often a join looks again before it gives up: the room was closed or went on while it waited.
@@ -93,12 +93,13 @@ impl Joining {
                 format!("A connection is in at most {MAX_PER_CONNECTION} rooms; leave one first."),
             ));
         }
-        let paged = self.take(shard)?;
+        let upto = known.and_then(|key| room.state.borrow().members.get(key)?.paging);
+        let Paged { entries, complete } = self.take(shard, upto)?;
         let sent = room.state.borrow().core.sent();
-        if known.is_none() {
-            room.add(connection);
+        let key = known.unwrap_or_else(|| room.add(connection));
+        if let Some(member) = room.state.borrow_mut().members.get_mut(key) {
+            member.paging = if complete { None } else { upto.or(Some(sent)) };
         }
-        let Paged { entries, complete } = paged;
         Ok(format!(
             r#"{{"videoID":"{}","seq":{sent},"events":{},"complete":{complete},"memberCount":{}}}"#,
             room.id,
@@ -108,8 +109,8 @@ impl Joining {
     }
 
     /// What the new member has missed.
-    fn take(&self, shard: &Rc<Shard>) -> Result<Paged, Refusal> {
-        let from = self.after.map(|after| Start { after, upto: None });
+    fn take(&self, shard: &Rc<Shard>, upto: Option<i64>) -> Result<Paged, Refusal> {
+        let from = self.after.map(|after| Start { after, upto });
         for _ in 0..ATTEMPTS {
             let now = Instant::now();
             let join = {
@@ -126,8 +127,7 @@ impl Joining {
                 // The room went on so far that memory does not reach the page any more.
                 Join::Joined(_) | Join::ReadAfter(_) | Join::NotOpen => return Err(not_ready()),
                 Join::FlushFirst => {
-                    let flush = self.room.state.borrow_mut().core.flush(now);
-                    if let Some(flush) = flush {
+                    while let Some(flush) = self.room.flush(now) {
                         self.room.deliver(shard, &flush);
                     }
                     if self.room.closings() != self.closings {
@@ -155,6 +155,10 @@ impl Room {
         self.state.borrow().closings
     }
 
+    fn flush(&self, now: Instant) -> Option<Flush> {
+        self.state.borrow_mut().core.flush(now)
+    }
+
     /// Waits until the log was read for the first time.
     async fn open(&self) -> Result<(), Refusal> {
         loop {
@@ -168,10 +172,11 @@ impl Room {
         }
     }
 
-    fn add(self: &Rc<Self>, connection: &Rc<Connection>) {
+    fn add(self: &Rc<Self>, connection: &Rc<Connection>) -> usize {
         let mut state = self.state.borrow_mut();
         let key = state.members.insert(Member {
             connection: connection.clone(),
+            paging: None,
         });
         state.empty_since = None;
         let count = state.members.len();
@@ -184,5 +189,6 @@ impl Room {
             key,
         });
         self.nudge.notify_one();
+        key
     }
 }

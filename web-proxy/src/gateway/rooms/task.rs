@@ -12,11 +12,14 @@ use futures_util::FutureExt;
 use super::{LINGER, Room, Status};
 use crate::gateway::envelope::{Refusal, err_code};
 use crate::gateway::frame::CloseCode;
-use crate::gateway::room::{Entry, JOIN_ENTRIES, Read};
+use crate::gateway::room::{Entry, Read};
 use crate::gateway::shard::Shard;
 
 /// Entries that an opened room is given: as many as its ring keeps.
 const TAIL: u32 = 200;
+
+/// Entries of one reading of what is missing. They go out together, and must leave room in a member's queue.
+const REPAIR: u32 = 100;
 
 /// Longest wait for the first reading of a room's log; it is what a join waits for.
 const OPENING: Duration = Duration::from_secs(4);
@@ -98,13 +101,9 @@ async fn work(shard: &Rc<Shard>, room: &Rc<Room>) -> bool {
             room.tell_count();
         }
         match work.read {
-            Some(read) => {
-                if !fetch(shard, room, read).await {
-                    return false;
-                }
-            }
+            Some(read) if !fetch(shard, room, read).await => return false,
             None if work.flush.is_none() && !work.count => return true,
-            None => {}
+            _ => {}
         }
     }
 }
@@ -120,7 +119,7 @@ async fn fetch(shard: &Rc<Shard>, room: &Rc<Room>, read: Read) -> bool {
                 reason: format!("no answer within {OPENING:?}"),
             }),
         },
-        Read::After(seq) => api.room_log(&room.id, seq, JOIN_ENTRIES as u32).await,
+        Read::After(seq) => api.room_log(&room.id, seq, REPAIR).await,
     };
     match (answer, read) {
         (Ok(log), Read::Tail) => {
