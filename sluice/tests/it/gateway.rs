@@ -1,6 +1,7 @@
 //! The real-time gateway through the real binary: what a person at a page sees of it.
 
 mod events;
+mod examples;
 mod functions;
 mod golden;
 mod people;

@@ -255,6 +255,7 @@ async fn everybody_is_told_how_many_are_there() {
         first.ok("GetRoomMemberCount", json!({ "videoID": id })).await["count"],
         6
     );
+    first.take_kept();
     drop(others);
     first.matching("they have left", counts(1)).await;
     assert_eq!(

@@ -66,7 +66,10 @@ impl Schemas<'_> {
                 true
             }
             "properties" => return self.members(place, rule, value),
-            "additionalProperties" => *rule == Value::Bool(false) && schema.contains_key("properties"),
+            // With properties they are all there may be in any case.
+            "additionalProperties" if *rule == Value::Bool(false) => {
+                schema.contains_key("properties") || value.as_object().is_none_or(Map::is_empty)
+            }
             unknown => return Err(format!("the keyword {unknown} is not known")),
         };
         if holds {

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::person::Person;
@@ -47,6 +48,14 @@ pub struct Socket {
     ended: Option<Heard>,
     /// The text of the frame that came last.
     pub raw: String,
+    reading: AbortHandle,
+}
+
+impl Drop for Socket {
+    /// Cut, without a word: the reader holds the other half of the stream.
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
 }
 
 /// What a handshake brings.
@@ -97,13 +106,14 @@ impl<'a> Hello<'a> {
         assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
         let writer = Arc::new(Mutex::new(writer));
         let (sender, incoming) = unbounded_channel();
-        tokio::spawn(listen(reader, writer.clone(), sender));
+        let reading = tokio::spawn(listen(reader, writer.clone(), sender)).abort_handle();
         Some(Ok(Socket {
             writer,
             incoming,
             events: VecDeque::new(),
             ended: None,
             raw: String::new(),
+            reading,
         }))
     }
 }
