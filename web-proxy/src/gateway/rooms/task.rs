@@ -177,8 +177,12 @@ impl Room {
         }
     }
 
+    /// The room can't be had; the first reason stays.
     fn fail(&self, refusal: Refusal) {
-        self.state.borrow_mut().status = Status::Failed(refusal);
+        let status = &mut self.state.borrow_mut().status;
+        if !matches!(status, Status::Failed(_)) {
+            *status = Status::Failed(refusal);
+        }
         self.opened.notify_waiters();
     }
 
