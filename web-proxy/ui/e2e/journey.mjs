@@ -65,7 +65,7 @@ async function signOutAndIn({ page, shot }) {
   await by(page, "nav-menu").waitFor();
 }
 
-async function upload({ page, context, shot }) {
+async function upload({ page, context, shot, tab }) {
   await by(page, "nav-upload").click();
   await by(page, "upload-input").setInputFiles(file);
   await by(page, "video-title").fill(title);
@@ -84,6 +84,7 @@ async function upload({ page, context, shot }) {
   await by(page, "upload-submit").click();
   await until("progress passes 30 %", () => page.evaluate(() => globalThis.seenProgress.some((value) => value >= 30)));
   await shot("upload-progress");
+  await shot("upload-elsewhere", tab.page);
   const ready = by(page, "upload-ready");
   await Promise.race([ready.waitFor({ timeout: 90_000 }), by(page, "upload-problem").waitFor({ timeout: 90_000 })]);
   check(await ready.isVisible(), `the upload failed: ${await by(page, "upload-state").innerText()}`);

@@ -53,6 +53,7 @@ export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEnt
     const stops = [
       live.on("entry", (entry) => entry.videoID === videoId && tell(entry)),
       live.on("OnRoomMemberCount", (event) => event.videoID === videoId && setCount(event.count)),
+      live.state.watch(({ name }) => name !== "live" && setCount(undefined)), // what it was is not what it is
       live.on("roomLost", (lost) => lost.videoID === videoId && setClosed((before) => before ?? "missing")),
     ];
     live.join(videoId, last.current).then(({ seq }) => (last.current ??= seq), () => {}); // a refusal is told as roomLost

@@ -26,7 +26,7 @@ export function CommentForm({ label, onPost, onCancel, testid }: Props) {
   const length = [...draft.trim()].length;
   const post = useAction(async () => {
     await onPost(draft.trim());
-    setDraft("");
+    setDraft((now) => (now === draft ? "" : now)); // what was written meanwhile stays
   });
   const ready = length > 0 && length <= MOST && !post.busy;
   const submit = (event: Event) => {

@@ -65,7 +65,7 @@ function DanmakuForm({ video, media, box }: Pick<Props, "video" | "media" | "box
     const atMs = Math.min(Math.max(Math.round((media?.currentTime ?? 0) * 1000), 0), video.durationMs ?? Infinity);
     const sent = await sendDanmaku(video.id, { text: draft.trim(), atMs, mode, color });
     box.take(sent, true);
-    setDraft("");
+    setDraft((now) => (now === draft ? "" : now)); // what was written meanwhile stays
   });
   const ready = length > 0 && length <= MOST && !send.busy;
   const submit = (event?: Event) => {
