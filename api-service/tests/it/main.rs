@@ -25,5 +25,6 @@ mod rooms;
 mod sessions;
 mod sign_in;
 mod trash;
+mod upgrade;
 mod users;
 mod videos;

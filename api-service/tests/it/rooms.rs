@@ -9,7 +9,7 @@ use crate::app::{App, each};
 use crate::crowd::{heard, listen};
 
 /// `kind seq` of each entry.
-fn kinds(entries: &Value) -> Vec<String> {
+pub fn kinds(entries: &Value) -> Vec<String> {
     let entries = entries.as_array().unwrap().iter();
     entries
         .map(|entry| format!("{} {}", entry["kind"].as_str().unwrap(), entry["seq"]))
@@ -231,32 +231,6 @@ fn a_room_whose_purge_has_begun_is_over_for_the_gateways() {
         assert_eq!(heads["heads"], json!([]));
         let entries = format!("SELECT COUNT(*) AS n FROM room_log WHERE video_id = '{id}'");
         assert_eq!(app.count(&entries).await, 2, "a repetition writes nothing");
-    });
-}
-
-/// A binary of before the log knows nothing of these tables.
-#[test]
-fn an_older_binary_can_purge_and_comment() {
-    each(async |app| {
-        let ann = app.register("ann").await;
-        let (id, gone) = (ann.publish("x").await, ann.publish("y").await);
-        ann.danmaku(&gone, "said", 0).await.expect(201);
-        app.sql(&format!("DELETE FROM videos WHERE id = '{gone}'")).await;
-        assert_eq!(app.count("SELECT COUNT(*) AS n FROM danmaku").await, 0);
-        assert_eq!(app.count("SELECT COUNT(*) AS n FROM room_log").await, 0);
-        let old = common::ids::Id::now();
-        app.sql(&format!(
-            "INSERT INTO comments (id, video_id, author_id, text, created_at) VALUES ('{old}', '{id}', '{}', 'old', 0)",
-            ann.id
-        ))
-        .await;
-        app.sql(&format!("UPDATE videos SET comment_count = 1 WHERE id = '{id}'"))
-            .await;
-        ann.delete(&format!("/api/v1/comments/{old}")).await.expect(204);
-        let entries = ann.events(&id).await;
-        assert_eq!(kinds(&entries), ["revoked 1"]);
-        assert_eq!(entries[0]["data"], json!({ "id": old, "kind": "comment", "seq": null }));
-        assert_eq!(ann.video(&id).await.expect(200)["commentCount"], 0);
     });
 }
 

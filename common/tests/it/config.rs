@@ -106,6 +106,10 @@ fn promise_20_a_wrong_configuration_does_not_start() {
     refused("[api]\nsession_ttl = \"0\"", &[], &[], "api.session_ttl", "too short");
     refused("[stream]\nrate = -1", &[], &[], "stream.rate", "");
     refused("[stream]\nrate = 0", &[], &[], "stream.rate", "at least 1");
+    for key in ["posts_per_second", "post_burst", "max_danmaku_per_video"] {
+        let named = format!("api.{key}");
+        refused(&format!("[api]\n{key} = 0"), &[], &[], &named, "at least 1");
+    }
     refused("[server]\nlisten = \"8080\"", &[], &[], "server.listen", "");
     refused(
         "[server]\npublic_url = \"video.example\"",

@@ -4,6 +4,7 @@ mod faults;
 mod migrate;
 mod pool;
 mod statements;
+mod told;
 
 use common::db::{Db, DbError, Migrations};
 use diesel::prelude::*;

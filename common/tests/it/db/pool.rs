@@ -244,6 +244,10 @@ fn connections_are_set_up_as_promised() {
                     ),
                     ("SELECT CAST(timeout AS TEXT) AS value FROM pragma_busy_timeout", "5000"),
                     ("SELECT CAST(query_only AS TEXT) AS value FROM pragma_query_only", "0"),
+                    (
+                        "SELECT CAST(secure_delete AS TEXT) AS value FROM pragma_secure_delete",
+                        "1",
+                    ),
                 ],
                 &[
                     ("SELECT CAST(query_only AS TEXT) AS value FROM pragma_query_only", "1"),
