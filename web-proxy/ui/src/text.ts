@@ -130,6 +130,7 @@ export const en = {
       trashed: "In the trash",
       purging: "Being deleted",
     },
+    uploading: "Uploading",
     awaitingText: "The file never arrived whole. Delete this entry and upload again.",
     goneAt: (when: string) => `Deleted for good on ${when}`,
     restore: "Restore",

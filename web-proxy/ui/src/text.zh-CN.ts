@@ -127,6 +127,7 @@ export const zhCN: Text = {
       trashed: "在回收站",
       purging: "正在删除",
     },
+    uploading: "上传中",
     awaitingText: "文件没有完整到达。请删除此条目后重新上传。",
     goneAt: (when) => `将于 ${when} 彻底删除`,
     restore: "恢复",

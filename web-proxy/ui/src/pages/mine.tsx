@@ -121,7 +121,7 @@ function Row({ video, onChange, onPurge }: RowProps) {
       <a class="row-thumb" href={pathOf({ page: "watch", id: video.id })} tabIndex={-1} aria-hidden="true"><Picture id={video.id} /></a>
       <div class="row-main">
         <h2><a class="user-text" href={pathOf({ page: "watch", id: video.id })}>{video.title}</a></h2>
-        <p class="row-facts"><span class={`chip chip-${state}`} data-testid="video-state">{t.mine.states[state]}</span> {facts.join(" · ")}</p>
+        <p class="row-facts"><span class={`chip chip-${state}`} data-testid="video-state">{state === "awaiting_upload" && progress ? t.mine.uploading : t.mine.states[state]}</span> {facts.join(" · ")}</p>
         {state === "awaiting_upload" && (progress ? <RemoteBar progress={progress} /> : <p class="hint">{t.mine.awaitingText}</p>)}
         {state === "failed" && video.failure && <p class="complaint user-text">{video.failure}</p>}
         {state === "trashed" && video.purgeAt && <p class="hint">{t.mine.goneAt(moment(video.purgeAt, language.value))}</p>}
