@@ -115,11 +115,7 @@ async fn talks(person: Person, id: String, name: String, stop: Arc<AtomicBool>) 
 }
 
 /// Follows until the connection ends.
-async fn follows(mut follower: Follower, person: Person) -> Follower {
-    let mut socket = Socket::logged_in(&person).await;
-    if follower.join(&mut socket).await.is_err() {
-        return follower;
-    }
+async fn follows(mut follower: Follower, mut socket: Socket) -> Follower {
     loop {
         for event in socket.take_kept() {
             if event["data"]["kind"].is_string() {
@@ -143,12 +139,14 @@ async fn promise_1_and_17_after_kill_9_clients_come_back_and_the_log_has_no_gap_
     let (mut acknowledged, mut cut) = (Vec::new(), Vec::new());
     for round in 0..5 {
         let stop = Arc::new(AtomicBool::new(false));
+        let mut following = Vec::new();
+        for mut follower in followers.drain(..) {
+            let mut socket = Socket::logged_in(&bob).await;
+            follower.join(&mut socket).await.unwrap();
+            following.push(tokio::spawn(follows(follower, socket)));
+        }
         let talking: Vec<_> = (0..3)
             .map(|n| tokio::spawn(talks(ann.clone(), id.clone(), format!("{round} {n}"), stop.clone())))
-            .collect();
-        let following: Vec<_> = followers
-            .drain(..)
-            .map(|follower| tokio::spawn(follows(follower, bob.clone())))
             .collect();
         let pause = rand::rng().random_range(100..500);
         tokio::time::sleep(Duration::from_millis(pause)).await;
