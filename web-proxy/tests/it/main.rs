@@ -6,6 +6,7 @@ mod envelope_corpus;
 mod envelopes;
 mod frames;
 mod functions;
+mod gateway;
 mod openapi;
 mod pages;
 mod proxy;

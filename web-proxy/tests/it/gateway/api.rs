@@ -2,7 +2,7 @@
 //! is asked, and on demand holds answers back, fails, or is away (its connections end without an answer).
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,18 +44,16 @@ struct Room {
 #[derive(Default)]
 struct State {
     sessions: HashMap<String, TokenOwner>,
-    /// Sessions whose rows are gone.
-    over: HashSet<Id>,
     rooms: HashMap<VideoId, Room>,
     /// `METHOD /path`, as they came in.
     calls: Vec<String>,
     /// Requests whose line contains this wait here.
     holds: Vec<(String, watch::Receiver<bool>)>,
+    /// Answers to requests whose line contains this wait here: they were decided before.
+    late: Vec<(String, watch::Receiver<bool>)>,
     /// Requests whose line contains this get this answer.
     answers: Vec<(String, u16, String)>,
     away: bool,
-    running: usize,
-    most: usize,
 }
 
 /// The fake. Cheap to clone; it serves on the test's own thread.
@@ -123,32 +121,21 @@ impl Api {
     async fn one(&self, head: &Answer, body: &[u8]) -> Option<(u16, String)> {
         let line = head.head.lines().next().unwrap();
         let line = line.trim_end_matches(" HTTP/1.1").to_owned();
-        {
-            let mut state = self.state.borrow_mut();
-            state.calls.push(line.clone());
-            state.running += 1;
-            state.most = state.most.max(state.running);
-        }
-        let _running = Running(self.clone());
-        let holds: Vec<_> = {
-            let state = self.state.borrow();
-            let held = state.holds.iter().filter(|(part, _)| line.contains(part.as_str()));
-            held.map(|(_, hold)| hold.clone()).collect()
-        };
-        for mut hold in holds {
-            // An error: the hold was dropped.
-            drop(hold.wait_for(|over| *over).await);
-        }
-        let state = self.state.borrow();
-        if state.away {
+        self.state.borrow_mut().calls.push(line.clone());
+        let holds = holding(&self.state.borrow().holds, &line);
+        released(holds).await;
+        if self.state.borrow().away {
             return None;
         }
-        let told = state.answers.iter().find(|(part, _, _)| line.contains(part.as_str()));
-        if let Some((_, status, text)) = told {
-            return Some((*status, text.clone()));
-        }
-        drop(state);
-        Some(self.answer(&line, head, body))
+        let told = {
+            let state = self.state.borrow();
+            let told = state.answers.iter().find(|(part, _, _)| line.contains(part.as_str()));
+            told.map(|(_, status, text)| (*status, text.clone()))
+        };
+        let answer = told.unwrap_or_else(|| self.answer(&line, head, body));
+        let late = holding(&self.state.borrow().late, &line);
+        released(late).await;
+        Some(answer)
     }
 
     fn answer(&self, line: &str, head: &Answer, body: &[u8]) -> (u16, String) {
@@ -199,7 +186,11 @@ impl Api {
         let state = self.state.borrow();
         let good = body["sessions"].as_array().unwrap().iter().filter(|session| {
             let session: Id = session.as_str().unwrap().parse().unwrap();
-            !state.over.contains(&session)
+            let mut open = state
+                .sessions
+                .values()
+                .filter(|owner| owner.expires_at > Timestamp::now());
+            open.any(|owner| owner.session == session)
         });
         json!({ "sessions": good.collect::<Vec<_>>() })
     }
@@ -248,11 +239,15 @@ impl Api {
     }
 }
 
-struct Running(Api);
+fn holding(holds: &[(String, watch::Receiver<bool>)], line: &str) -> Vec<watch::Receiver<bool>> {
+    let held = holds.iter().filter(|(part, _)| line.contains(part.as_str()));
+    held.map(|(_, hold)| hold.clone()).collect()
+}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.state.borrow_mut().running -= 1;
+async fn released(holds: Vec<watch::Receiver<bool>>) {
+    for mut hold in holds {
+        // An error: the hold was dropped.
+        drop(hold.wait_for(|over| *over).await);
     }
 }
 
@@ -293,7 +288,6 @@ impl Api {
     pub fn end_session(&self, session: &Id) {
         let mut state = self.state.borrow_mut();
         state.sessions.retain(|_, owner| owner.session != *session);
-        state.over.insert(session.clone());
     }
 
     /// A public video.
@@ -355,6 +349,13 @@ impl Api {
         Held(sender)
     }
 
+    /// Decides about such requests, but holds the answers back.
+    pub fn hold_answers(&self, part: &str) -> Held {
+        let (sender, receiver) = watch::channel(false);
+        self.state.borrow_mut().late.push((part.to_owned(), receiver));
+        Held(sender)
+    }
+
     /// Answers requests whose line contains `part` with this from now on.
     pub fn answer_with(&self, part: &str, status: u16, body: &str) {
         self.state
@@ -387,11 +388,6 @@ impl Api {
             .iter()
             .filter(|line| line.contains(part))
             .count()
-    }
-
-    /// Most requests that were worked on at the same time.
-    pub fn most_at_once(&self) -> usize {
-        self.state.borrow().most
     }
 
     pub async fn until_count(&self, part: &str, count: usize) {

@@ -1,1 +1,68 @@
+//! The end of the process (promise 19): everybody is told and closed with 1012, nobody new is let in, and it ends.
 
+use common::testing::raw::Raw;
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::client::Knock;
+use super::site::Site;
+
+#[actix_web::test]
+async fn promise_19_a_drain_tells_everybody_and_closes_with_1012() {
+    let site = Site::with(|config| config.gateway.max_connections_per_platform = 100).await;
+    let ann = site.api.user("ann");
+    let room = site.api.room();
+    let mut clients = join_all((0..50).map(|_| site.member(&ann, &room))).await;
+    clients.push(site.enter(&ann).await);
+    // One of them has stopped reading, one never answers, one is waiting for an answer.
+    let mute = site.member(&ann, &room).await;
+    let held = site.api.hold("users/me");
+    clients[7].begin("GetSelfUserInfo", json!({})).await;
+    site.api.until_count("users/me", 1).await;
+    let base = site.base().to_owned();
+    let metrics = site.edge.platform.metrics.clone();
+    let ending = tokio::task::spawn_local(site.edge.stop());
+    for client in &mut clients {
+        let told = client.event("OnServerDraining").await;
+        assert!(told["data"]["closeWithinMs"].is_u64(), "{told}");
+        assert_eq!(client.closed_well().await, 1012);
+    }
+    ending.await.unwrap();
+    drop((mute, held));
+    let page = metrics.encode();
+    assert!(page.contains("sluice_gateway_connections 0\n"), "{page}");
+    assert!(page.contains("sluice_gateway_rooms 0\n"), "{page}");
+    // Nobody listens any more.
+    assert!(tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap()).await.is_err());
+}
+
+#[actix_web::test]
+async fn a_handshake_that_the_drain_overtakes_is_refused_or_closed_with_1012() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let mut idle = Raw::connect(site.base()).await;
+    let held = site.api.hold("tokens/parse");
+    let mut early = Raw::connect(site.base()).await;
+    early.send(&Knock::by(&ann).text()).await;
+    site.api.until_count("tokens/parse", 1).await;
+    site.edge.platform.drain.begin();
+    // One that asks afterwards on a connection from before.
+    idle.send(&Knock::by(&ann).text()).await;
+    let refused = idle.rest().await;
+    let refused = String::from_utf8_lossy(&refused);
+    assert!(refused.is_empty() || refused.starts_with("HTTP/1.1 503"), "{refused}");
+    drop(held);
+    let rest = early.rest().await;
+    let text = String::from_utf8_lossy(&rest);
+    let was_closed = rest.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1012u16.to_be_bytes());
+    assert!(rest.is_empty() || text.starts_with("HTTP/1.1 503") || was_closed, "{text}");
+    drop(early);
+    site.edge.stop().await;
+}
+
+#[actix_web::test]
+async fn an_empty_gateway_drains_at_once() {
+    for _ in 0..3 {
+        Site::new().await.stop().await;
+    }
+}

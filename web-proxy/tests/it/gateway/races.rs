@@ -114,7 +114,10 @@ async fn login_logout_login_without_waiting_ends_in_what_the_status_says() {
         } else {
             client.is_alive().await;
             let events = client.kept();
-            assert!(events.iter().all(|event| event["event"] == "OnConnectSuccess"), "{events:?}");
+            assert!(
+                events.iter().all(|event| event["event"] != "OnSelfInfoUpdated"),
+                "{events:?}"
+            );
         }
         observer.leave().await;
         client.leave().await;

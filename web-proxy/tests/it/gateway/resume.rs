@@ -1,1 +1,192 @@
+//! Coming back with `afterSeq`: from memory, from a page of the log, over many pages; and numbers nobody has given out.
 
+use serde_json::{Value, json};
+
+use super::client::{Client, seqs};
+use super::rooms::expect_entries;
+use super::site::Site;
+
+async fn join_after(client: &mut Client, room: &common::ids::VideoId, after: i64) -> Value {
+    client
+        .call("JoinRoom", json!({"videoID": room, "afterSeq": after}))
+        .await
+}
+
+fn events(joined: &Value) -> &[Value] {
+    joined["events"].as_array().unwrap()
+}
+
+#[actix_web::test]
+async fn who_was_cut_off_comes_back_and_misses_nothing_and_sees_nothing_twice() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let room = site.api.room();
+    let mut stays = site.member(&site.api.user("bob"), &room).await;
+    let mut last = 0;
+    for _ in 0..4 {
+        let mut client = site.logged_in(&ann).await;
+        let joined = join_after(&mut client, &room, last).await;
+        let mut seen = seqs(events(&joined));
+        assert_eq!(
+            (&joined["complete"], &joined["seq"]),
+            (&json!(true), &json!(last + seen.len() as i64))
+        );
+        for number in 0..10 {
+            site.danmaku(&room, &number.to_string());
+        }
+        while seen.len() < 5 {
+            seen.extend(seqs(&client.entries().await));
+        }
+        let expected: Vec<i64> = (last + 1..=last + seen.len() as i64).collect();
+        assert_eq!(seen, expected);
+        last += seen.len() as i64;
+        // Cut off without a word, with entries on their way.
+        drop(client);
+        site.danmaku(&room, "meanwhile");
+    }
+    expect_entries(&mut stays, 1, 44).await;
+    stays.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn without_after_seq_it_is_live_from_now_on() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    for _ in 0..3 {
+        site.unpublished(&room, "before");
+    }
+    let mut client = site.logged_in(&site.api.user("ann")).await;
+    let joined = client.join(&room).await;
+    assert_eq!(
+        joined,
+        json!({"videoID": room, "seq": 3, "events": [], "complete": true, "memberCount": 1})
+    );
+    site.danmaku(&room, "now");
+    expect_entries(&mut client, 4, 4).await;
+    client.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_short_absence_costs_api_service_nothing_and_a_long_one_a_page() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    for number in 0..700 {
+        site.unpublished(&room, &number.to_string());
+    }
+    let pages = format!("/internal/videos/{room}/events?afterSeq=");
+    let mut client = site.logged_in(&site.api.user("ann")).await;
+    for (after, from_memory) in [(700, true), (699, true), (500, true), (100, false), (0, false)] {
+        let before = site.api.count(&pages);
+        let joined = join_after(&mut client, &room, after).await;
+        assert_eq!(seqs(events(&joined)), (after + 1..=700).collect::<Vec<_>>());
+        assert_eq!((&joined["complete"], &joined["seq"]), (&json!(true), &json!(700)));
+        assert_eq!(
+            site.api.count(&pages) - before,
+            usize::from(!from_memory),
+            "after {after}"
+        );
+    }
+    site.danmaku(&room, "live");
+    expect_entries(&mut client, 701, 701).await;
+    client.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn more_than_a_thousand_come_in_pages_while_live_ones_go_on() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    for number in 0..2500 {
+        site.unpublished(&room, &number.to_string());
+    }
+    let mut client = site.logged_in(&site.api.user("ann")).await;
+    let mut seen: Vec<i64> = Vec::new();
+    let (mut pages, mut head) = (0, 0);
+    loop {
+        let after = seen.last().copied().unwrap_or(0);
+        let joined = join_after(&mut client, &room, after).await;
+        assert!(events(&joined).len() <= 1000 && !events(&joined).is_empty());
+        seen.extend(seqs(events(&joined)));
+        if pages == 0 {
+            head = joined["seq"].as_i64().unwrap();
+        }
+        pages += 1;
+        site.danmaku(&room, "meanwhile");
+        if joined["complete"] == true {
+            break;
+        }
+    }
+    assert!(pages >= 3, "{pages}");
+    let last = 2500 + pages;
+    // What was pushed meanwhile follows the head of the first answer without a gap, each once.
+    let live = expect_entries(&mut client, head + 1, last).await;
+    let from_pages = *seen.last().unwrap();
+    seen.extend(seqs(&live).into_iter().filter(|seq| *seq > from_pages));
+    assert_eq!(seen, (1..=last).collect::<Vec<_>>());
+    client.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_number_this_process_has_not_seen_makes_it_catch_up_and_one_nobody_gave_out_is_1001() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    site.unpublished(&room, "1");
+    let mut stays = site.member(&site.api.user("bob"), &room).await;
+    let mut client = site.logged_in(&site.api.user("ann")).await;
+    // Written through another process; this one has heard nothing.
+    for number in 2..=5 {
+        site.unpublished(&room, &number.to_string());
+    }
+    assert_eq!(
+        client
+            .refused("JoinRoom", json!({"videoID": room, "afterSeq": 99}))
+            .await,
+        1001
+    );
+    let joined = join_after(&mut client, &room, 4).await;
+    assert_eq!((seqs(events(&joined)), &joined["seq"]), (vec![5], &json!(5)));
+    expect_entries(&mut stays, 2, 5).await;
+    assert_eq!(
+        client.call("GetRoomMemberCount", json!({"videoID": room})).await["count"],
+        2
+    );
+    client.leave().await;
+    stays.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_login_resumes_rooms_and_says_of_each_what_became_of_it() {
+    let site = Site::new().await;
+    let (ann, bob) = (site.api.user("ann"), site.api.user("bob"));
+    let (room, other, private) = (site.api.room(), site.api.room(), site.api.private_room(&bob));
+    for _ in 0..3 {
+        site.unpublished(&room, "x");
+    }
+    let mut client = site.enter(&ann).await;
+    let rooms = json!({"rooms": [{"videoID": room, "afterSeq": 1}, {"videoID": private}, {"videoID": other}]});
+    let answer = client.call("Login", rooms).await;
+    let [first, second, third] = &answer["rooms"].as_array().unwrap()[..] else {
+        panic!("{answer}")
+    };
+    assert_eq!(
+        (seqs(events(first)), &first["errCode"], &first["seq"]),
+        (vec![2, 3], &json!(0), &json!(3))
+    );
+    assert_eq!(
+        (&second["errCode"], &second["videoID"]),
+        (&json!(2004), &json!(private))
+    );
+    assert!(second.get("events").is_none());
+    assert_eq!(
+        (&third["seq"], &third["complete"], &third["errMsg"]),
+        (&json!(0), &json!(true), &json!(""))
+    );
+    site.danmaku(&other, "y");
+    assert_eq!(client.entries().await[0]["videoID"], json!(other));
+    client.leave().await;
+    site.stop().await;
+}
