@@ -1,6 +1,6 @@
 //! The peers, started beside us on free ports: nchan in nginx (Debian's packages), and npm `ws` on Node.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,7 +88,8 @@ pub fn nchan() -> Running {
         .spawn()
         .expect("nginx is installed (scripts/setup.sh bench installs it)");
     let began = Instant::now();
-    while TcpStream::connect(address).is_err() {
+    // The master listens before its worker runs: only an answer tells that both do.
+    while !answers(address) {
         assert!(began.elapsed() < Duration::from_secs(10), "nginx does not start");
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -97,6 +98,15 @@ pub fn nchan() -> Running {
         address,
         _folder: Some(folder),
     }
+}
+
+fn answers(address: SocketAddr) -> bool {
+    let asked = TcpStream::connect(address).and_then(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        stream.read(&mut [0; 64])
+    });
+    asked.is_ok_and(|count| count > 0)
 }
 
 fn nginx_config(address: SocketAddr) -> String {

@@ -26,6 +26,7 @@ fn settings() -> Vec<String> {
     [
         "api.sign_in_attempts=100000",
         "api.sign_in_attempts_per_address=100000",
+        "api.registrations_per_address=100000",
         "gateway.max_connections_per_platform=20000",
         "gateway.max_connections=20000",
     ]
