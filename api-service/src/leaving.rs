@@ -27,13 +27,19 @@ pub async fn close(state: &State, user: &Id) -> Result<(), ApiError> {
 }
 
 async fn finish(state: &State, user: &Id) -> Result<(), ApiError> {
-    take_back(state, user).await?;
+    let posts = take_back(state, user).await;
     purge(state, Some(user)).await?;
-    Ok(())
+    posts.map(drop)
 }
 
-/// Removes what closed accounts left behind; gives how many things.
+/// Removes what closed accounts left behind; gives how many things. Posts that can't be removed keep no video.
 pub async fn sweep(state: &State) -> Result<u64, ApiError> {
+    let posts = take_back_all(state).await;
+    let videos = purge(state, None).await?;
+    Ok(posts? + videos)
+}
+
+async fn take_back_all(state: &State) -> Result<u64, ApiError> {
     let mut count = 0;
     loop {
         let accounts = state
@@ -41,13 +47,12 @@ pub async fn sweep(state: &State) -> Result<u64, ApiError> {
             .read(|conn| Ok::<_, ApiError>(leaving::unfinished(conn)?))
             .await?;
         if accounts.is_empty() {
-            break;
+            return Ok(count);
         }
         for account in &accounts {
             count += take_back(state, account).await?;
         }
     }
-    Ok(count + purge(state, None).await?)
 }
 
 async fn take_back(state: &State, user: &Id) -> Result<u64, ApiError> {

@@ -148,9 +148,8 @@ fn a_video_of_unknown_length_takes_any_moment_of_a_day() {
     });
 }
 
-/// Promise 15: user text is text.
 #[test]
-fn hostile_text_comes_back_as_it_was() {
+fn promise_15_hostile_text_comes_back_as_it_was() {
     each(async |app| {
         let ann = app.register("ann").await;
         let id = ann.publish("x").await;

@@ -149,11 +149,14 @@ fn it_is_silent_at_once_and_nothing_is_forgotten_though_the_removal_is_interrupt
         let id = ann.publish("x").await;
         bob.danmaku(&id, "his", 0).await.expect(201);
         bob.comment(&id, "his").await.expect(201);
+        let his = bob.publish("his").await;
         ann.comment(&id, "hers").await.expect(201);
         block(app, &id).await;
         leave(&bob).await;
         let kept = "SELECT (SELECT COUNT(*) FROM danmaku) + (SELECT COUNT(*) FROM comments) AS n";
         assert_eq!(app.count(kept).await, 3, "nothing could be removed yet");
+        let going = format!("SELECT COUNT(*) AS n FROM videos WHERE id = '{his}' AND state = 'trashed'");
+        assert_eq!(app.count(&going).await, 1, "his videos don't wait for that");
         // Nobody is shown any of it, neither by lists nor by the log.
         let path = format!("/api/v1/videos/{id}");
         let danmaku = app.get(&format!("{path}/danmaku")).await.expect(200);
