@@ -78,6 +78,7 @@ pub struct Shared {
     trusted: TrustedProxies,
     heartbeat: Duration,
     dead_after: Duration,
+    call_timeout: Duration,
     shards: OnceLock<Vec<mpsc::UnboundedSender<Command>>>,
     turn: AtomicUsize,
 }
@@ -110,6 +111,7 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
             .map_err(|error| StartError::Other(error.to_string()))?,
         heartbeat: settings.heartbeat.0,
         dead_after: settings.dead_after.0,
+        call_timeout: settings.call_timeout.0,
         shards: OnceLock::new(),
         turn: AtomicUsize::new(0),
     });

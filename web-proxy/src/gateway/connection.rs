@@ -116,6 +116,11 @@ impl Connection {
         self.wake();
     }
 
+    /// Calls of its client run, whose answers it should have before it is closed.
+    pub fn is_busy(&self) -> bool {
+        self.inner.borrow().session.is_busy()
+    }
+
     /// Says `code` and ends, once what waits is sent.
     pub fn close(&self, code: CloseCode, reason: &str) {
         self.inner.borrow_mut().begin_closing(code, reason);

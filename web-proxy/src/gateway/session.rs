@@ -118,6 +118,11 @@ impl Session {
         self.in_flight >= MAX_IN_FLIGHT
     }
 
+    /// Calls run.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight > 0
+    }
+
     pub fn is_logged_in(&self, epoch: u32) -> bool {
         self.login == Login::In && self.epoch == epoch
     }

@@ -225,7 +225,7 @@ impl Shard {
         }
     }
 
-    /// Tells everybody and closes them, a few at a time.
+    /// Tells everybody and closes them, a few at a time; those whose calls run, when these are answered or late.
     async fn drain(self: Rc<Self>, time: Duration, mut commands: UnboundedReceiver<Command>) {
         let until = tokio::time::Instant::now() + time;
         let mut open: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
@@ -239,7 +239,9 @@ impl Shard {
         let began = tokio::time::Instant::now();
         let mut closed = 0;
         while let Some(connection) = open.pop() {
-            connection.close(CloseCode::Restart, "the server restarts");
+            if !connection.is_busy() {
+                connection.close(CloseCode::Restart, "the server restarts");
+            }
             closed += 1;
             tokio::time::sleep_until(began + pause * closed).await;
         }
@@ -257,7 +259,9 @@ impl Shard {
             if open.is_empty() {
                 break;
             }
+            let late = began.elapsed() > self.shared.call_timeout;
             open.iter()
+                .filter(|connection| late || !connection.is_busy())
                 .for_each(|connection| connection.close(CloseCode::Restart, "the server restarts"));
         }
     }

@@ -33,7 +33,11 @@ async fn promise_19_a_drain_tells_everybody_and_closes_with_1012() {
     assert!(page.contains("sluice_gateway_connections 0\n"), "{page}");
     assert!(page.contains("sluice_gateway_rooms 0\n"), "{page}");
     // Nobody listens any more.
-    assert!(tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap()).await.is_err());
+    assert!(
+        tokio::net::TcpStream::connect(base.strip_prefix("http://").unwrap())
+            .await
+            .is_err()
+    );
 }
 
 #[actix_web::test]
@@ -54,8 +58,13 @@ async fn a_handshake_that_the_drain_overtakes_is_refused_or_closed_with_1012() {
     drop(held);
     let rest = early.rest().await;
     let text = String::from_utf8_lossy(&rest);
-    let was_closed = rest.windows(4).any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1012u16.to_be_bytes());
-    assert!(rest.is_empty() || text.starts_with("HTTP/1.1 503") || was_closed, "{text}");
+    let was_closed = rest
+        .windows(4)
+        .any(|bytes| bytes[0] == 0x88 && bytes[2..] == 1012u16.to_be_bytes());
+    assert!(
+        rest.is_empty() || text.starts_with("HTTP/1.1 503") || was_closed,
+        "{text}"
+    );
     drop(early);
     site.edge.stop().await;
 }
@@ -65,4 +74,27 @@ async fn an_empty_gateway_drains_at_once() {
     for _ in 0..3 {
         Site::new().await.stop().await;
     }
+}
+
+/// What runs is finished: its answer comes before the goodbye.
+#[actix_web::test]
+async fn promise_19_a_call_that_runs_when_the_drain_begins_is_answered_first() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let mut client = site.logged_in(&ann).await;
+    let held = site.api.hold("users/me");
+    let operation = client.begin("GetSelfUserInfo", json!({})).await;
+    site.api.until_count("users/me", 1).await;
+    let mut idle = site.enter(&ann).await;
+    let ending = tokio::task::spawn_local(site.edge.stop());
+    assert_eq!(idle.closed_well().await, 1012);
+    client.event("OnServerDraining").await;
+    drop(held);
+    let answer = client.answer(&operation).await;
+    assert_eq!(
+        (&answer["errCode"], &answer["event"]),
+        (&json!(0), &json!("GetSelfUserInfo"))
+    );
+    assert_eq!(client.closed_well().await, 1012);
+    ending.await.unwrap();
 }
