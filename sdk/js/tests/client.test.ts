@@ -209,8 +209,11 @@ describe("rooms", () => {
   it("repair a lost entry in the middle, and drop a repeated one", async () => {
     const client = site.client();
     const seen = heard(client);
+    let counts = 0;
+    client.on("OnRoomMemberCount", () => (counts += 1));
     await client.connect();
     await client.joinRoom("room");
+    await until("the counts are over: they would find the loss, too", () => counts === 2);
     site.gateway.faults.drop = ({ seq }) => [3, 4, 8].includes(seq);
     site.gateway.faults.twice = ({ seq }) => seq % 2 === 0;
     for (const number of upTo(10)) site.say("room", String(number));

@@ -20,6 +20,7 @@ describe("a feed", () => {
     feed.onPush(entry(6));
     expect(feed.onSnapshot(snapshot(6, []), undefined)).toMatchObject({ deliver: [], behind: false });
     expect(feed.onPush(entry(6)).deliver).toEqual([]);
+    expect(feed.heldCount).toBe(0);
   });
 
   it("holds live entries back until the pages are complete", () => {
