@@ -59,7 +59,10 @@ export class Feed {
     this.answered = snapshot.seq;
     if (afterSeq !== undefined && snapshot.seq < afterSeq) return this.#reset(snapshot.seq);
     const before = this.last;
-    this.last ??= snapshot.seq;
+    if (this.last === undefined) {
+      this.last = snapshot.seq;
+      for (const seq of this.#held.keys()) if (seq <= this.last) this.#held.delete(seq); // came before the answer that covers it
+    }
     this.#head = Math.max(this.#head, snapshot.seq);
     const deliver: Entry[] = [];
     for (const entry of [...snapshot.events].sort((a, b) => a.seq - b.seq)) {
@@ -95,7 +98,6 @@ export class Feed {
       this.last = entry.seq;
       ready.push(entry);
     }
-    if (ready.length > 0) for (const seq of this.#held.keys()) if (seq <= (this.last ?? 0)) this.#held.delete(seq);
     return ready;
   }
 
