@@ -1,9 +1,11 @@
 //! The real-time gateway through the real binary: what a person at a page sees of it.
 
+mod beside;
 mod events;
 mod examples;
 mod functions;
 mod golden;
+mod page;
 mod people;
 mod restarts;
 mod resume;

@@ -151,6 +151,20 @@ impl Home {
             .0;
     }
 
+    /// One more process of the role that `process` has, on ports of its own; it, and its public address.
+    pub fn beside(&self, process: &Process) -> (Process, String) {
+        let Launch {
+            command, settings, env, ..
+        } = &process.launch;
+        let (public, internal) = (free_port(), free_port());
+        let listen = format!("127.0.0.1:{public}");
+        let inner = format!("internal.listen=127.0.0.1:{internal}");
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let started = self.start(command, &["--listen", &listen, "--set", &inner], &settings, env);
+        let (process, _) = started.unwrap_or_else(|log| panic!("another sluice {command} starts:\n{log}"));
+        (process, format!("http://{listen}"))
+    }
+
     pub fn command(&self, command: &str, args: &[&str], settings: &[&str], env: &[(String, String)]) -> Command {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluice"));
         process.arg(command).args(args).arg("--data-dir").arg(self.data());
