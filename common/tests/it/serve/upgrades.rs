@@ -29,6 +29,7 @@ fn echo(handed: HandedOver) {
     });
 }
 
+#[allow(clippy::unused_async, reason = "whoever decides may ask somebody")]
 async fn decide(request: UpgradeRequest) -> Result<Accept, ApiError> {
     assert_eq!(common::operation::current(), Some(request.operation.clone()));
     match request.uri().path() {

@@ -200,6 +200,16 @@ impl RoomLog {
 
     fn accept(&mut self, entry: Entry) {
         let revokes = entry.revokes;
+        // The record keeps the newest `info` only: an old title is nobody's business any more.
+        let outdated: Vec<i64> = match entry.kind {
+            RoomEntryKind::Info => self
+                .ring
+                .iter()
+                .filter(|old| old.kind == entry.kind)
+                .map(|old| old.seq)
+                .collect(),
+            _ => Vec::new(),
+        };
         self.next = Some(entry.seq + 1);
         self.known = self.known.max(entry.seq);
         self.ring_bytes += entry.raw.len();
@@ -207,6 +217,9 @@ impl RoomLog {
         self.ring.push_back(entry.clone());
         self.unsent.push_back(entry);
         self.trim();
+        for seq in outdated {
+            blank_in(&mut self.ring, &mut self.ring_bytes, seq);
+        }
         if let Some(revoked) = revokes {
             self.blank(revoked);
         }

@@ -202,6 +202,21 @@ fn what_was_taken_back_is_not_handed_out_from_memory() {
 }
 
 #[test]
+fn an_older_title_is_not_handed_out_from_memory() {
+    let mut log = open(0);
+    let info = |seq, title: &str| entry(seq, "info", &json!({ "title": title, "visibility": "public" }));
+    log.fill([info(1, "old"), d(2), info(3, "new")]);
+    let sent = log.take_unsent();
+    assert_eq!(data(&sent[0])["title"], "old", "who is there is told each");
+    let Since::Entries(entries) = log.since(0) else {
+        panic!()
+    };
+    assert_eq!(data(&entries[0]), Value::Null);
+    assert_eq!(data(&entries[2])["title"], "new");
+    assert_ne!(data(&entries[1]), Value::Null);
+}
+
+#[test]
 fn a_tail_read_before_the_revocation_is_blanked_when_opened() {
     let mut log = RoomLog::default();
     log.offer(revocation(3, 1));
