@@ -1,5 +1,6 @@
 //! The real-time gateway through the real binary: what a person at a page sees of it.
 
+mod access;
 mod beside;
 mod events;
 mod examples;
@@ -12,3 +13,4 @@ mod resume;
 mod rooms;
 mod schema;
 mod socket;
+mod wire;
