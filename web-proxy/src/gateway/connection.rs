@@ -243,11 +243,12 @@ impl Connection {
             if inner.closing.is_some() && !inner.awaits_close() {
                 return;
             }
-            if inner.session.is_full() {
+            let closing = inner.closing.is_some();
+            // Who is closed runs nothing more: its goodbye need not wait for the calls that run.
+            if inner.session.is_full() && !closing {
                 inner.held = bytes.to_vec();
                 return;
             }
-            let closing = inner.closing.is_some();
             let incoming = match inner.decoder.next(&mut bytes) {
                 Ok(Some(incoming)) => incoming,
                 Ok(None) => return,

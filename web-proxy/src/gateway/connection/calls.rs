@@ -51,9 +51,13 @@ fn is_login(call: &Call) -> bool {
     matches!(call.function.kind, Kind::Local(Local::Login))
 }
 
-/// Within the function's deadline, as part of the client's operation.
 async fn run(shard: &Rc<Shard>, connection: &Weak<Connection>, call: &Call) -> Result<String, Refusal> {
-    let work = operation::scope(call.request.operation.clone(), perform(shard, connection, call));
+    guarded(call, perform(shard, connection, call)).await
+}
+
+/// What comes of `work` within the function's deadline, as part of the client's operation; a panic is a refusal, too.
+async fn guarded(call: &Call, work: impl Future<Output = Result<String, Refusal>>) -> Result<String, Refusal> {
+    let work = operation::scope(call.request.operation.clone(), work);
     let work = AssertUnwindSafe(work).catch_unwind();
     match tokio::time::timeout(call.function.deadline, work).await {
         Ok(Ok(outcome)) => outcome,
@@ -92,4 +96,62 @@ async fn perform(shard: &Rc<Shard>, connection: &Weak<Connection>, call: &Call) 
 /// Nobody will read it.
 fn gone() -> Refusal {
     Refusal::of(Code::Overloaded, "The connection has ended.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::gateway::envelope::{DataForm, Request};
+    use crate::gateway::functions::{Found, Functions};
+
+    fn call(deadline: Duration) -> Arc<Call> {
+        let request = Request::parse(r#"{"reqFuncName":"Ping","operationID":"op"}"#).unwrap();
+        let Found::Function(function) = Functions::new(deadline).lookup("Ping") else {
+            panic!("there is a Ping")
+        };
+        Arc::new(Call {
+            function,
+            request,
+            form: DataForm::Object,
+            epoch: 1,
+        })
+    }
+
+    async fn panics(secret: String) -> Result<String, Refusal> {
+        tokio::task::yield_now().await;
+        panic!("no client may read {secret}")
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_function_that_panics_is_answered_1001_and_the_thread_goes_on() {
+        let call = call(Duration::from_secs(20));
+        let neighbour = async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            Ok("fine".to_owned())
+        };
+        let both = futures_util::future::join(guarded(&call, panics("this".into())), guarded(&call, neighbour));
+        let (failed, fine) = both.await;
+        assert_eq!(fine.as_deref(), Ok("fine"));
+        assert_eq!(failed.as_ref().unwrap_err().code, 1001);
+        let answer = call.reply(&failed);
+        assert!(
+            answer.contains(r#""operationID":"op""#) && !answer.contains("this"),
+            "{answer}"
+        );
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_function_that_never_returns_is_answered_at_its_deadline() {
+        let deadline = Duration::from_millis(20);
+        let (call, began) = (call(deadline), tokio::time::Instant::now());
+        let outcome = guarded(&call, pending()).await;
+        assert_eq!(outcome.unwrap_err().code, Code::GatewayTimeout.entry().number);
+        assert!(began.elapsed() >= deadline);
+    }
 }
