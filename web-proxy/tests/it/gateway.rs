@@ -4,7 +4,9 @@
 
 mod access;
 mod api;
+mod backlog;
 mod bad_input;
+mod chaos;
 mod client;
 mod close_codes;
 mod drain;
@@ -21,5 +23,4 @@ mod resume;
 mod revocation;
 mod rooms;
 mod site;
-mod slow_readers;
 mod tokens;

@@ -67,7 +67,13 @@ async fn every_envelope_of_the_table_gets_its_err_code_and_no_neighbour_notices(
     let room = site.api.room();
     let mut neighbour = site.member(&bob, &room).await;
     let all = crate::envelopes::vectors();
-    let dashed = |text: &str| if text == "-" { String::new() } else { text.replace("\\n", "\n") };
+    let dashed = |text: &str| {
+        if text == "-" {
+            String::new()
+        } else {
+            text.replace("\\n", "\n")
+        }
+    };
     for some in all.chunks(30) {
         let mut client = Knock::by(&ann).enter(site.base()).await;
         client.event("OnConnectSuccess").await;
@@ -84,7 +90,11 @@ async fn every_envelope_of_the_table_gets_its_err_code_and_no_neighbour_notices(
                 code => assert_eq!(answer["errCode"], code, "{frame}"),
             }
             if form != "-" {
-                assert_eq!(answer["data"].is_string(), form == "text" || answer["data"] == "ok", "{frame} {answer}");
+                assert_eq!(
+                    answer["data"].is_string(),
+                    form == "text" || answer["data"] == "ok",
+                    "{frame} {answer}"
+                );
             }
             if operation != "*" {
                 assert_eq!(answer["operationID"], dashed(operation), "{frame}");
@@ -114,10 +124,16 @@ async fn the_largest_frames_in_the_shapes_that_cost_most_are_refused_one_by_one(
         ("{\"reqFuncName\":\"Login\",\"data\":{\"rooms\":[{}", ",{}", "]}}"),
         ("{\"reqFuncName\":\"Ping\",\"data\":{\"a\":\"", "é", "\"}}"),
     ] {
-        let frame = format!("{begin}{}{end}", again.repeat((most - begin.len() - end.len()) / again.len()));
+        let frame = format!(
+            "{begin}{}{end}",
+            again.repeat((most - begin.len() - end.len()) / again.len())
+        );
         client.send(&text(&frame)).await;
         let answer = client.next().await;
-        assert!(answer["errCode"] == 100 || answer["errCode"] == 1001, "{begin}: {answer}");
+        assert!(
+            answer["errCode"] == 100 || answer["errCode"] == 1001,
+            "{begin}: {answer}"
+        );
         assert!(answer.to_string().len() < 1000, "a refusal is short");
     }
     assert_eq!(client.call("Ping", json!(null)).await.as_object().unwrap().len(), 1);

@@ -290,6 +290,14 @@ impl Client {
         operation
     }
 
+    /// The same, to a server that may have closed meanwhile.
+    pub async fn begin_or_not(&mut self, function: &str, data: Value) -> Option<String> {
+        self.operations += 1;
+        let operation = format!("op-{}", self.operations);
+        let frame = text(&call(function, &operation, &data));
+        self.try_send(&frame).await.then_some(operation)
+    }
+
     /// The answer to a call that was begun.
     pub async fn answer(&mut self, operation: &str) -> Value {
         self.first(|value| value["operationID"] == operation).await

@@ -1,4 +1,4 @@
-//! Every row of the close-code table, and the heartbeat. 1012 is in `drain`, 4401 in `revocation`, 4408 in `slow_readers`.
+//! Every row of the close-code table, and the heartbeat. 1012 is in `drain`, 4401 in `revocation`, 4408 in `backlog`.
 
 use std::time::Duration;
 

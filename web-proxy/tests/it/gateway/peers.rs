@@ -50,7 +50,9 @@ async fn with_our_own(site: &Site, ann: &super::api::User, room: &str) -> Vec<Va
     for words in script(room) {
         client.send(&text(&words)).await;
         loop {
-            let Came::Text(frame) = client.came().await else { panic!() };
+            let Came::Text(frame) = client.came().await else {
+                panic!()
+            };
             if let Some(frame) = comparable(frame) {
                 frames.push(frame);
                 break;
@@ -143,10 +145,16 @@ async fn npm_ws_has_the_same_conversation() {
     let mut node = Command::new("node");
     node.arg(manifest.join("tests/ws_peer.mjs"))
         .arg(modules.join("ws/wrapper.mjs"))
-        .arg(format!("{}/ws?sendID=ann&platformID=5", site.base().replacen("http", "ws", 1)))
+        .arg(format!(
+            "{}/ws?sendID=ann&platformID=5",
+            site.base().replacen("http", "ws", 1)
+        ))
         .env("TOKEN", &ann.token)
         .env("SCRIPT", serde_json::to_string(&script(&room)).unwrap());
-    let output = tokio::task::spawn_blocking(move || node.output()).await.unwrap().expect("node runs");
+    let output = tokio::task::spawn_blocking(move || node.output())
+        .await
+        .unwrap()
+        .expect("node runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     let theirs: Vec<Value> = serde_json::from_value(told["frames"].clone()).unwrap();

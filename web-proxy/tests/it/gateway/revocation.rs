@@ -44,7 +44,7 @@ async fn promise_13_a_revocation_that_no_bus_tells_of_is_found_by_asking() {
     let site = Site::new().await;
     let ann = site.api.user("ann");
     let mut client = site.logged_in(&ann).await;
-    let mut stays = site.logged_in(&site.api.again(&ann)).await;
+    let stays = site.logged_in(&site.api.again(&ann)).await;
     site.api.end_session(&ann.owner.session);
     client.event("OnKickedOffline").await;
     assert_eq!(client.closed_well().await, 4401);

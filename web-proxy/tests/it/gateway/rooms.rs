@@ -262,7 +262,7 @@ async fn a_connection_is_in_at_most_100_rooms() {
     for room in [&rooms[0], &rooms[100], &rooms[57]] {
         site.danmaku(room, "x");
     }
-    let mut got = vec![client.entries().await, client.entries().await];
+    let mut got = [client.entries().await, client.entries().await];
     got.sort_by_key(|entries| entries[0]["videoID"] == json!(rooms[100]));
     assert_eq!(got[0][0]["videoID"], json!(rooms[57]));
     assert_eq!(got[1][0]["videoID"], json!(rooms[100]));
@@ -325,6 +325,75 @@ async fn entries_that_were_taken_back_have_no_words_any_more() {
         (&json!("danmaku"), &Value::Null)
     );
     assert!(!joined.to_string().contains("regrettable"));
+    client.leave().await;
+    late.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn a_room_that_is_asked_for_many_times_at_once_is_joined_once() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    let mut client = site.enter(&site.api.user("ann")).await;
+    let twice = json!({"rooms": [{"videoID": room}, {"videoID": room, "afterSeq": 0}]});
+    let login = client.call("Login", twice).await;
+    assert!(
+        login["rooms"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["memberCount"] == 1),
+        "{login}"
+    );
+    let mut operations = Vec::new();
+    for _ in 0..8 {
+        operations.push(client.begin("JoinRoom", json!({"videoID": room, "afterSeq": 0})).await);
+    }
+    for operation in operations {
+        assert_eq!(client.answer(&operation).await["data"]["memberCount"], 1);
+    }
+    site.danmaku(&room, "1");
+    site.danmaku(&room, "2");
+    expect_entries(&mut client, 1, 2).await;
+    client.is_alive().await;
+    assert!(client.kept().iter().all(|event| event["event"] != "OnRecvDanmaku"));
+    client.leave().await;
+    site.stop().await;
+}
+
+/// A video that came back from the trash: its log has an end in the middle, which is history.
+#[actix_web::test]
+async fn a_room_that_was_closed_and_opened_again_can_be_joined_from_before() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    let mut client = site.member(&site.api.user("ann"), &room).await;
+    site.danmaku(&room, "1");
+    site.close_room(&room, "trashed");
+    expect_entries(&mut client, 1, 2).await;
+    let back = site.api.append(
+        &room,
+        RoomEntryKind::Info,
+        json!({"title": "t", "visibility": "public"}),
+    );
+    site.publish(&back);
+    let mut late = site.logged_in(&site.api.user("bob")).await;
+    for client in [&mut client, &mut late] {
+        // Live or from the log, as it comes.
+        let joined = client.call("JoinRoom", json!({"videoID": room, "afterSeq": 0})).await;
+        let mut seen = seqs(joined["events"].as_array().unwrap());
+        while seen.len() < 3 {
+            seen.extend(seqs(&client.entries().await));
+        }
+        assert_eq!(seen, [1, 2, 3]);
+    }
+    site.danmaku(&room, "4");
+    for client in [&mut client, &mut late] {
+        assert_eq!(seqs(&client.entries().await), [4]);
+    }
+    assert_eq!(
+        client.call("GetRoomMemberCount", json!({"videoID": room})).await["count"],
+        2
+    );
     client.leave().await;
     late.leave().await;
     site.stop().await;

@@ -1,5 +1,7 @@
 //! An edge with its gateway before a fake api-service.
 
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::bus::Subject;
@@ -38,6 +40,7 @@ impl Site {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Site {
+        watch_panics();
         let api = Api::new().await;
         let mut config = config(&api);
         change(&mut config);
@@ -139,7 +142,31 @@ impl Site {
         let metrics = self.edge.platform.metrics.clone();
         self.edge.stop().await;
         assert_eq!(metric(&metrics.encode(), ROOMS), 0);
+        assert_eq!(
+            PANICS.load(Ordering::Relaxed),
+            0,
+            "something panicked on a thread of a gateway"
+        );
     }
+}
+
+/// Panics on the gateways' threads. Their tasks may die silently: whoever waits for them sees nothing but time passing.
+static PANICS: AtomicUsize = AtomicUsize::new(0);
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if std::thread::current()
+                .name()
+                .is_some_and(|name| name.starts_with("gateway-"))
+            {
+                PANICS.fetch_add(1, Ordering::Relaxed);
+            }
+            usual(panic);
+        }));
+    });
 }
 
 fn metric(page: &str, name: &str) -> u64 {

@@ -38,7 +38,11 @@ async fn fill(site: &Site, user: &User, bytes: usize, number: &mut u64) {
     for _ in 0..bytes.div_ceil(PIECE) {
         *number += 1;
         let (percent, filler) = (*number, "x".repeat(PIECE));
-        site.tell(user, "OnUploadProgress", json!({"videoID": "v", "receivedBytes": percent, "totalBytes": null}));
+        site.tell(
+            user,
+            "OnUploadProgress",
+            json!({"videoID": "v", "receivedBytes": percent, "totalBytes": null}),
+        );
         site.tell(user, "OnSelfInfoUpdated", json!({"filler": filler, "number": percent}));
         let seen = witness.event("OnSelfInfoUpdated").await;
         assert_eq!(seen["data"]["number"], percent);
@@ -57,7 +61,10 @@ async fn kernel_takes(site: &Site) -> usize {
     while let Ok(count @ 1..) = io.read(&mut buffer).await {
         taken += count;
     }
-    assert!(taken < 10 << 20, "a silent client costs the kernel's buffers and a megabyte: {taken}");
+    assert!(
+        taken < 10 << 20,
+        "a silent client costs the kernel's buffers and a megabyte: {taken}"
+    );
     taken
 }
 
@@ -89,7 +96,11 @@ async fn progress_is_merged_for_a_slow_reader_and_one_that_stands_still_is_4408(
     }
     assert!(count < told, "{count} of {told}: none was merged");
     // It reads again, and is told as before.
-    site.tell(&ann, "OnUploadProgress", json!({"videoID": "v", "receivedBytes": told + 1, "totalBytes": null}));
+    site.tell(
+        &ann,
+        "OnUploadProgress",
+        json!({"videoID": "v", "receivedBytes": told + 1, "totalBytes": null}),
+    );
     assert_eq!(slow.event("OnUploadProgress").await["data"]["receivedBytes"], told + 1);
     slow.leave().await;
     // The other one takes nothing for ten seconds.
@@ -111,7 +122,10 @@ async fn one_stalled_reader_among_a_thousand_is_4408_and_all_others_get_everythi
     let mut stalled = site.member(&bob, &crowded).await;
     stalled.join(&busy).await;
     let mut neighbour = site.member(&bob, &busy).await;
-    assert_eq!(neighbour.call("GetRoomMemberCount", json!({"videoID": crowded})).await["count"], 1000);
+    assert_eq!(
+        neighbour.call("GetRoomMemberCount", json!({"videoID": crowded})).await["count"],
+        1000
+    );
     let mut seq = 0;
     let mut flood = async |site: &Site, room: &VideoId| {
         for _ in 0..40 {
@@ -134,7 +148,10 @@ async fn one_stalled_reader_among_a_thousand_is_4408_and_all_others_get_everythi
     for client in &mut others {
         expect_entries(client, 1, 20).await;
     }
-    assert_eq!(neighbour.call("GetRoomMemberCount", json!({"videoID": crowded})).await["count"], 999);
+    assert_eq!(
+        neighbour.call("GetRoomMemberCount", json!({"videoID": crowded})).await["count"],
+        999
+    );
     drop((others, neighbour));
     site.stop().await;
 }
