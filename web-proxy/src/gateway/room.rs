@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use encode::{Flush, Form, Frames};
 pub use entry::Entry;
-pub use page::{JOIN_ENTRIES, Paged};
+pub use page::{JOIN_BYTES, JOIN_ENTRIES, Paged};
 
 use count::CountPace;
 use log::{RoomLog, Since};

@@ -23,7 +23,7 @@ use super::outbound::Class;
 use super::room::{Flush, Form, Room as Core, encode};
 use super::shard::Shard;
 use access::Access;
-pub use join::{Joining, prepare};
+pub use join::{Budget, Joining, prepare};
 
 /// How long a room without members is kept: a reconnect storm finds its log in memory.
 const LINGER: Duration = Duration::from_secs(30);

@@ -1,6 +1,7 @@
 //! Joining a room in two steps: what has to be waited for (the room opens, api-service allows it, a page of the record is
 //! read), then one step that waits for nothing and in which the member is there, with all that was sent before.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,22 +9,58 @@ use std::time::Instant;
 use common::error::{ApiError, Code};
 use common::ids::VideoId;
 use common::messages::RoomLog;
+use tokio::sync::Semaphore;
 
 use super::{MAX_PER_CONNECTION, Member, Membership, Room, Status, task};
 use crate::gateway::connection::Connection;
 use crate::gateway::envelope::{Refusal, err_code};
 use crate::gateway::functions::Caller;
-use crate::gateway::room::{Flush, JOIN_ENTRIES, Join, Paged, Start, encode};
+use crate::gateway::room::{Flush, JOIN_BYTES, JOIN_ENTRIES, Join, Paged, Start, encode};
 use crate::gateway::shard::Shard;
 
 /// How often a join looks again before it gives up: the room was closed or went on while it waited.
 const ATTEMPTS: usize = 5;
+
+/// Pages of the record that are read at the same time for one call: together with what was read before they fit into what
+/// may wait for a connection.
+const PAGES_AT_ONCE: usize = 2;
+
+/// Of an entry, beside its data.
+const ENTRY_BYTES: usize = 150;
+
+/// What one answer may carry of the past: a login names up to a hundred rooms, each of which may have a page of it. Once
+/// it is spent, rooms are joined without their past, which is not complete then: the client fetches it by `JoinRoom`.
+pub struct Budget {
+    bytes: Cell<usize>,
+    turns: Semaphore,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Budget {
+            bytes: Cell::new(JOIN_BYTES),
+            turns: Semaphore::new(PAGES_AT_ONCE),
+        }
+    }
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.bytes.get() == 0
+    }
+
+    fn spend(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+    }
+}
 
 /// A join that has waited for all it needs.
 pub struct Joining {
     room: Rc<Room>,
     after: Option<i64>,
     page: Option<RoomLog>,
+    /// The past is not for this answer.
+    later: bool,
     closings: u64,
 }
 
@@ -35,20 +72,27 @@ impl Drop for Joining {
 }
 
 /// Gets ready to join `id` after the entry `after`.
-pub async fn prepare(shard: &Rc<Shard>, caller: &Caller, id: &VideoId, after: Option<i64>) -> Result<Joining, Refusal> {
+pub async fn prepare(
+    shard: &Rc<Shard>,
+    caller: &Caller,
+    id: &VideoId,
+    after: Option<i64>,
+    budget: &Budget,
+) -> Result<Joining, Refusal> {
     let room = shard.rooms.enter(shard, id)?;
     room.holds.set(room.holds.get() + 1);
     let mut joining = Joining {
         room: room.clone(),
         after,
         page: None,
+        later: false,
         closings: 0,
     };
     room.open().await?;
     for _ in 0..ATTEMPTS {
         joining.closings = room.closings();
         room.admit(shard, caller).await?;
-        joining.page = joining.read(shard).await?;
+        joining.read(shard, budget).await?;
         if joining.closings == room.closings() {
             return Ok(joining);
         }
@@ -57,22 +101,45 @@ pub async fn prepare(shard: &Rc<Shard>, caller: &Caller, id: &VideoId, after: Op
 }
 
 impl Joining {
-    /// A page of the record, when the room's memory does not reach back far enough.
-    async fn read(&self, shard: &Shard) -> Result<Option<RoomLog>, Refusal> {
-        let from = self.after.map(|after| Start { after, upto: None });
-        let after = match self.room.state.borrow().core.join(from) {
-            Join::ReadAfter(after) => after,
-            _ => return Ok(None),
+    /// Reads a page of the record, when the room's memory does not reach back far enough.
+    async fn read(&mut self, shard: &Shard, budget: &Budget) -> Result<(), Refusal> {
+        (self.page, self.later) = (None, false);
+        let Some(after) = self.after else { return Ok(()) };
+        let (join, is_past) = {
+            let core = &self.room.state.borrow().core;
+            (core.join(Some(Start { after, upto: None })), after <= core.sent())
         };
-        let page = shard
-            .shared
-            .clients
-            .api
-            .room_log(&self.room.id, after, JOIN_ENTRIES as u32);
-        page.await.map(Some).map_err(|error| {
-            let error = ApiError::from(error);
-            Refusal::of(error.code(), error.detail())
-        })
+        let from = match join {
+            Join::ReadAfter(from) => from,
+            Join::Joined(paged) if !paged.entries.is_empty() => {
+                self.later = budget.is_spent();
+                budget.spend(paged.entries.iter().map(|entry| entry.raw.len()).sum());
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let _turn = budget.turns.acquire().await;
+        // Who is ahead of this process is never put off: only the record knows whether it is right.
+        if is_past && budget.is_spent() {
+            self.later = true;
+            return Ok(());
+        }
+        let api = &shard.shared.clients.api;
+        let page = api
+            .room_log(&self.room.id, from, JOIN_ENTRIES as u32)
+            .await
+            .map_err(|error| {
+                let error = ApiError::from(error);
+                Refusal::of(error.code(), error.detail())
+            })?;
+        budget.spend(
+            page.items
+                .iter()
+                .map(|entry| entry.data.to_string().len() + ENTRY_BYTES)
+                .sum(),
+        );
+        self.page = Some(page);
+        Ok(())
     }
 
     /// How many are in the room.
@@ -94,7 +161,13 @@ impl Joining {
             ));
         }
         let upto = known.and_then(|key| room.state.borrow().members.get(key)?.paging);
-        let Paged { entries, complete } = self.take(shard, upto)?;
+        let Paged { entries, complete } = match self.later {
+            false => self.take(shard, upto)?,
+            true => Paged {
+                entries: Vec::new(),
+                complete: false,
+            },
+        };
         let sent = room.state.borrow().core.sent();
         let key = known.unwrap_or_else(|| room.add(connection));
         if let Some(member) = room.state.borrow_mut().members.get_mut(key) {

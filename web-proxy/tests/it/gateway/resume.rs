@@ -191,3 +191,72 @@ async fn a_login_resumes_rooms_and_says_of_each_what_became_of_it() {
     client.leave().await;
     site.stop().await;
 }
+
+#[actix_web::test]
+async fn a_login_to_many_rooms_far_behind_is_bounded_and_each_goes_on_from_where_it_is() {
+    let site = Site::new().await;
+    let rooms: Vec<_> = (0..12).map(|_| site.api.room()).collect();
+    for room in &rooms {
+        for _ in 0..1000 {
+            site.unpublished(room, &"z".repeat(60));
+        }
+    }
+    let mut client = site.enter(&site.api.user("ann")).await;
+    let asked: Vec<Value> = rooms
+        .iter()
+        .map(|room| json!({"videoID": room, "afterSeq": 0}))
+        .collect();
+    let answer = client.ask("Login", json!({"rooms": asked})).await;
+    assert!(answer.to_string().len() < 1024 * 1024, "{}", answer.to_string().len());
+    assert!(site.api.count("afterSeq=0&limit=1000") <= 4);
+    let mut put_off = 0;
+    for (room, joined) in rooms.iter().zip(answer["data"]["rooms"].as_array().unwrap()) {
+        assert_eq!(
+            (&joined["errCode"], &joined["seq"]),
+            (&json!(0), &json!(1000)),
+            "{}",
+            joined["errMsg"]
+        );
+        let mut seen = seqs(events(joined));
+        let mut complete = joined["complete"] == true;
+        put_off += usize::from(seen.is_empty());
+        // Said while it pages: pushed, and in no page.
+        site.danmaku(room, "live");
+        while !complete {
+            let joined = join_after(&mut client, room, seen.last().copied().unwrap_or(0)).await;
+            seen.extend(seqs(events(&joined)));
+            complete = joined["complete"] == true;
+        }
+        assert_eq!(seen, (1..=1000).collect::<Vec<_>>());
+        assert_eq!(seqs(&client.entries().await), [1001]);
+    }
+    assert!(put_off >= 8, "{put_off}");
+    client.leave().await;
+    site.stop().await;
+}
+
+/// The cheapest way to ask for much: one room, a hundred times.
+#[actix_web::test]
+async fn a_login_that_names_one_room_a_hundred_times_costs_a_few_readings() {
+    let site = Site::new().await;
+    let room = site.api.room();
+    for _ in 0..1000 {
+        site.unpublished(&room, &"z".repeat(300));
+    }
+    let mut client = site.enter(&site.api.user("ann")).await;
+    let asked = vec![json!({"videoID": room, "afterSeq": 0}); 100];
+    let answer = client.ask("Login", json!({"rooms": asked})).await;
+    assert_eq!(answer["errCode"], 0);
+    assert!(
+        site.api.count("afterSeq=0&limit=1000") <= 4,
+        "{}",
+        site.api.count("afterSeq=0")
+    );
+    assert!(answer.to_string().len() < 1024 * 1024, "{}", answer.to_string().len());
+    assert_eq!(
+        client.call("GetRoomMemberCount", json!({"videoID": room})).await["count"],
+        1
+    );
+    client.leave().await;
+    site.stop().await;
+}

@@ -13,7 +13,7 @@ use crate::gateway::connection::Connection;
 use crate::gateway::envelope::{DataForm, Refusal, err_code};
 use crate::gateway::functions::request::{LoginData, LogoutData, NoData, OneVideo, RoomPosition};
 use crate::gateway::functions::{self, Caller, Local};
-use crate::gateway::rooms::{self, Joining, MAX_PER_CONNECTION};
+use crate::gateway::rooms::{self, Budget, Joining, MAX_PER_CONNECTION};
 use crate::gateway::session::Call;
 use crate::gateway::shard::Shard;
 
@@ -84,10 +84,11 @@ async fn login(
         .check(caller.token.expose())
         .await
         .map_err(|error| Refusal::of(error.code(), error.detail()))?;
+    let budget = Budget::default();
     let ready = join_all(
         asked
             .iter()
-            .map(|room| rooms::prepare(shard, caller, &room.video, room.after_seq)),
+            .map(|room| rooms::prepare(shard, caller, &room.video, room.after_seq, &budget)),
     )
     .await;
 
@@ -139,7 +140,7 @@ async fn join(
     call: &Call,
 ) -> Result<String, Refusal> {
     let RoomPosition { video, after_seq } = functions::read(&call.request.data)?;
-    let ready = rooms::prepare(shard, caller, &video, after_seq).await?;
+    let ready = rooms::prepare(shard, caller, &video, after_seq, &Budget::default()).await?;
     let connection = connection.upgrade().ok_or_else(gone)?;
     if !connection.is_logged_in(call.epoch) {
         return Err(Refusal::new(
@@ -162,6 +163,6 @@ fn leave(connection: &Weak<Connection>, call: &Call) -> Result<String, Refusal> 
 /// Also for who is not in the room, if it may be.
 async fn count(shard: &Rc<Shard>, caller: &Caller, call: &Call) -> Result<String, Refusal> {
     let OneVideo { video } = functions::read(&call.request.data)?;
-    let ready = rooms::prepare(shard, caller, &video, None).await?;
+    let ready = rooms::prepare(shard, caller, &video, None, &Budget::default()).await?;
     Ok(json!({ "videoID": video, "count": ready.members() }).to_string())
 }
