@@ -6,6 +6,7 @@ mod events;
 mod examples;
 mod functions;
 mod golden;
+mod kills;
 mod page;
 mod people;
 mod restarts;

@@ -1,14 +1,10 @@
-//! The process ends, politely or not, and clients come back: nobody misses anything, nobody gets anything twice.
+//! The process ends politely, or a service behind it is away.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rand::RngExt;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::resume::{Follower, TALKATIVE};
 use super::rooms::couple;
 use super::socket::{Heard, Hello, PATIENCE, Socket};
 use crate::person::Person;
@@ -81,118 +77,6 @@ async fn promise_19_a_dead_client_does_not_hold_the_process() {
     site.processes[0].signal(Signal::TERM);
     assert!(site.processes[0].wait().success());
     drop(dead);
-}
-
-/// Comments that were acknowledged, and those of which it is not known.
-struct Said {
-    acknowledged: Vec<String>,
-    cut: Vec<String>,
-}
-
-async fn talks(person: Person, id: String, name: String, stop: Arc<AtomicBool>) -> Said {
-    let mut said = Said {
-        acknowledged: Vec::new(),
-        cut: Vec::new(),
-    };
-    for n in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let text = format!("{name} {n}");
-        let request = person.request(reqwest::Method::POST, &format!("/api/v1/videos/{id}/comments"));
-        match person.try_change(request.json(&json!({ "text": text }))).await {
-            Ok(answer) => {
-                answer.expect(201);
-                said.acknowledged.push(text);
-            }
-            Err(_) => {
-                said.cut.push(text);
-                break;
-            }
-        }
-    }
-    said
-}
-
-/// Follows until the connection ends.
-async fn follows(mut follower: Follower, mut socket: Socket) -> Follower {
-    loop {
-        for event in socket.take_kept() {
-            if event["data"]["kind"].is_string() {
-                follower.take(event["data"].clone());
-            }
-        }
-        match socket.hear(PATIENCE).await {
-            Some(Heard::Frame(event)) if event["data"]["kind"].is_string() => follower.take(event["data"].clone()),
-            Some(Heard::Frame(_)) => {}
-            _ => return follower,
-        }
-    }
-}
-
-#[tokio::test]
-async fn promise_1_and_17_after_kill_9_clients_come_back_and_the_log_has_no_gap_and_no_twin() {
-    let home = Home::new();
-    let mut site = home.serve(&TALKATIVE);
-    let (mut ann, mut bob, id) = couple(&site).await;
-    let mut followers: Vec<Follower> = (0..4).map(|_| Follower::new(&id)).collect();
-    let (mut acknowledged, mut cut) = (Vec::new(), Vec::new());
-    for round in 0..5 {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut following = Vec::new();
-        for mut follower in followers.drain(..) {
-            let mut socket = Socket::logged_in(&bob).await;
-            follower.join(&mut socket).await.unwrap();
-            following.push(tokio::spawn(follows(follower, socket)));
-        }
-        let talking: Vec<_> = (0..3)
-            .map(|n| tokio::spawn(talks(ann.clone(), id.clone(), format!("{round} {n}"), stop.clone())))
-            .collect();
-        let pause = rand::rng().random_range(100..500);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-        site.kill();
-        stop.store(true, Ordering::Relaxed);
-        for talk in talking {
-            let said = talk.await.unwrap();
-            acknowledged.extend(said.acknowledged);
-            cut.extend(said.cut);
-        }
-        for follow in following {
-            followers.push(follow.await.unwrap());
-        }
-        site = home.serve(&TALKATIVE);
-        ann.base.clone_from(&site.base);
-        bob.base.clone_from(&site.base);
-    }
-    let log = bob
-        .get(&format!("/api/v1/videos/{id}/events?limit=1000"))
-        .await
-        .expect(200);
-    let (items, head) = (log["items"].as_array().unwrap(), log["seq"].as_u64().unwrap());
-    assert!(acknowledged.len() > 10, "the kills met work: {}", acknowledged.len());
-    for follower in &mut followers {
-        let mut socket = Socket::logged_in(&bob).await;
-        follower.join(&mut socket).await.unwrap();
-        follower.follow(&mut socket, head).await;
-        assert_eq!(follower.last(), head);
-        // What was shown before a kill was in the log already: it is the same entry now.
-        assert_eq!(follower.entries[..items.len()], items[..]);
-        let mut texts = follower.texts();
-        texts.sort_unstable();
-        let all = texts.len();
-        texts.dedup();
-        assert_eq!(all, texts.len(), "nothing stands twice");
-        for text in &acknowledged {
-            assert!(
-                texts.binary_search(&text.as_str()).is_ok(),
-                "{text} was acknowledged and is lost"
-            );
-        }
-        let known = |text: &&&str| !acknowledged.iter().chain(&cut).any(|said| said == **text);
-        let invented: Vec<_> = texts.iter().filter(known).collect();
-        assert!(invented.is_empty(), "{invented:?} was never said");
-    }
-    site.stop();
 }
 
 /// api-service is killed under open sockets: they live on, and what is said after it came back arrives.

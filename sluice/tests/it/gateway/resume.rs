@@ -34,12 +34,15 @@ impl Follower {
         self.entries.len() as u64
     }
 
-    /// Joins after the last entry it has and pages until it is complete. What is pushed meanwhile stays in the socket.
+    /// Joins after the last entry it has and pages until it is complete. What is pushed meanwhile stays in the socket. The
+    /// error is a refusal, or the end of the connection.
     pub async fn join(&mut self, socket: &mut Socket) -> Result<(), Heard> {
         loop {
             let asked = json!({ "videoID": self.video, "afterSeq": self.last() });
             let reply = socket.try_call("JoinRoom", asked).await?;
-            assert_eq!(reply["errCode"], 0, "{reply}");
+            if reply["errCode"] != 0 {
+                return Err(Heard::Frame(reply));
+            }
             self.pages += 1;
             for entry in reply["data"]["events"].as_array().unwrap() {
                 assert_eq!(entry["seq"], self.last() + 1, "a page goes on where the last one ended");
@@ -55,7 +58,7 @@ impl Follower {
         }
     }
 
-    /// Takes what was pushed until it has `count` entries. Entries that a page had already are dropped.
+    /// Takes what was pushed until it has `count` entries.
     pub async fn follow(&mut self, socket: &mut Socket, count: u64) {
         while self.last() < count {
             let entry = socket.entry().await;
@@ -63,12 +66,10 @@ impl Follower {
         }
     }
 
+    /// What is pushed comes in order and once, also after pages: they end where the pushing began.
     pub fn take(&mut self, entry: Value) {
-        let seq = entry["seq"].as_u64().unwrap();
-        assert!(seq <= self.last() + 1, "a gap: {seq} after {}", self.last());
-        if seq > self.last() {
-            self.entries.push(entry);
-        }
+        assert_eq!(entry["seq"], self.last() + 1, "neither a gap nor a twin");
+        self.entries.push(entry);
     }
 
     pub fn texts(&self) -> Vec<&str> {
