@@ -58,6 +58,7 @@ async fn what_is_missing_or_malformed_is_400_before_anything_is_asked() {
         ("no Upgrade", by().without("Upgrade")),
         ("no Connection", by().without("Connection")),
         ("two hosts", by().with("Host: u")),
+        ("no host", by().without("Host")),
         (
             "no token, and a foreign page",
             Knock::plain("/ws?sendID=ann&platformID=5").with("Origin: http://evil"),
@@ -338,4 +339,34 @@ async fn frames_that_come_with_the_handshake_are_read() {
     assert_eq!(client.answer("late").await["errCode"], 0);
     client.leave().await;
     site.stop().await;
+}
+
+/// As in the embedded way to run, where the other services are in the same process.
+#[actix_web::test]
+async fn the_gateway_is_beside_the_pages_as_well() {
+    let api = super::api::Api::new().await;
+    let mut config = super::site::config(&api);
+    config.server.public_url = "https://video.example".into();
+    let documents = web_proxy::Documents::from([]);
+    let mode = web_proxy::Mode::Pages(documents);
+    let edge = crate::edge::try_start(config, mode, crate::edge::page()).await.unwrap();
+    let ann = api.user("ann");
+    let plain = crate::edge::ask(&edge, "GET /ws?sendID=ann&platformID=5 HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    plain.check_problem(400, "bad_request");
+    // Over https the cookie has another name.
+    let knock = Knock::plain("/ws?sendID=ann&platformID=5").with("Origin: https://video.example");
+    let old = knock.clone().with(&format!("Cookie: sluice_session={}", ann.token));
+    old.refused(&edge.public).await.check_problem(400, "bad_request");
+    let mut client = knock
+        .with(&format!(
+            "Cookie: {}={}",
+            common::http::CookieName::Host.as_str(),
+            ann.token
+        ))
+        .enter(&edge.public)
+        .await;
+    client.login().await;
+    assert_eq!(client.call("GetSelfUserInfo", json!({})).await["username"], "ann");
+    client.leave().await;
+    edge.stop().await;
 }
