@@ -12,6 +12,8 @@ const MESSAGES: usize = 20;
 const LENGTH: usize = 200;
 /// Sluice merges what comes faster than 100,000 deliveries a second.
 const GAP: Duration = Duration::from_millis(100);
+/// See [`super::fleet::Fleet::nap`].
+const NAP: Duration = Duration::from_millis(1);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Default)]
@@ -28,6 +30,7 @@ pub fn measure(bench: &mut Bench) {
     for Subject { side, fleet } in &mut subjects {
         let plans = side.one_room(fleet, SUBSCRIBERS, &side.rooms[0], false);
         fleet.gather(plans);
+        fleet.nap = NAP;
     }
     let mut found: Vec<Found> = subjects.iter().map(|_| Found::default()).collect();
     // The first round warms up.
@@ -67,29 +70,22 @@ pub fn measure(bench: &mut Bench) {
 fn goals(bench: &mut Bench, subjects: &[Subject], found: &[Found]) {
     let of = |kind: Kind| {
         let at = subjects.iter().position(|subject| subject.side.kind == kind)?;
-        let net = &found[at].net;
-        Some((lowest(net), median(net.clone())))
+        Some(&found[at].net)
     };
-    let Some((least, middle)) = of(Kind::Sluice) else {
+    let Some(own) = of(Kind::Sluice) else {
         return;
     };
+    let (least, middle) = (lowest(own), median(own.clone()));
     let measured = format!("{} / {}", micro(least), micro(middle));
     let reached = least <= 6.5e-6 && middle <= 9.5e-6;
-    bench.goals.add(
-        "CPU per delivery, fan-out to 5,000, min / median",
-        measured,
-        "≤ 6.5 / 9.5 µs",
-        reached,
-    );
-    if let Some((peer_least, peer_middle)) = of(Kind::Nchan) {
-        let (least, middle) = (least / peer_least, middle / peer_middle);
-        let measured = format!("{least:.2} / {middle:.2}");
-        bench.goals.add(
-            "the same, of nchan's min / median",
-            measured,
-            "≤ 0.85",
-            least.max(middle) <= 0.85,
-        );
+    let what = "CPU per delivery, fan-out to 5,000, min / median";
+    bench.goals.add(what, measured, "≤ 6.5 / 9.5 µs", reached);
+    if let Some(peer) = of(Kind::Nchan) {
+        // Within a round both had the same neighbours on the machine; between rounds they had not.
+        let ratio = median(own.iter().zip(peer).map(|(own, peer)| own / peer).collect());
+        let measured = format!("{ratio:.2} (min by min {:.2})", least / lowest(peer));
+        let what = "the same, of nchan's in the same round, median";
+        bench.goals.add(what, measured, "≤ 0.85", ratio <= 0.85);
     }
 }
 

@@ -27,6 +27,8 @@ fn settings() -> Vec<String> {
         "api.sign_in_attempts=100000",
         "api.sign_in_attempts_per_address=100000",
         "api.registrations_per_address=100000",
+        "api.posts_per_second=100000",
+        "api.post_burst=100000",
         "gateway.max_connections_per_platform=20000",
         "gateway.max_connections=20000",
     ]
