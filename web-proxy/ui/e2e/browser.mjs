@@ -97,5 +97,6 @@ export async function run(name, world, steps, totalMs) {
   } finally {
     clearTimeout(timer);
     await world.browser.close().catch(() => {});
+    world.other?.wire.close(); // else a failed run would never end
   }
 }

@@ -96,6 +96,7 @@ export async function titleChanges({ page, other }, title) {
   await by(page, "edit").click();
   await by(page, "video-title").fill(title);
   await by(page, "edit-save").click();
+  await by(page, "edit-save").waitFor({ state: "detached" }); // what is typed while it is open goes into the dialog
   await until("the title changes for whoever watches", async () => (await by(other.page, "watch-title").innerText()) === title);
 }
 
