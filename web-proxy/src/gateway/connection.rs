@@ -210,8 +210,12 @@ impl Connection {
             Ok(count) => {
                 let now = Instant::now();
                 self.heard.set(now);
-                let allowed = self.inner.borrow_mut().session.on_bytes(count, now);
+                let (goes_on, allowed) = {
+                    let mut inner = self.inner.borrow_mut();
+                    (inner.may_linger(count), inner.session.on_bytes(count, now))
+                };
                 match allowed {
+                    _ if !goes_on => self.break_off(&mut self.inner.borrow_mut()),
                     Ok(()) => self.take_in(shard, &mut buffer[..count]),
                     Err(step) => self.act(shard, step),
                 }

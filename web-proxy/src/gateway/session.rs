@@ -141,7 +141,8 @@ impl Session {
             );
             return Step::Reply(self.refuse_unread(text, refusal));
         }
-        self.ignored = 0;
+        // Not forgotten at once: who sends ten times too much is let through now and then, too.
+        self.ignored = self.ignored.saturating_sub(1);
         let request = match Request::parse(text) {
             Ok(request) => request,
             Err(bad) => return Step::Reply(bad.reply(self.form)),

@@ -13,10 +13,16 @@ use crate::gateway::outbound::Class;
 /// From our close frame to the end of the connection, at the longest.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Bytes that are read and thrown away after our close frame, which a connection that is cut at once would lose. A client
+/// that sends more is not listening.
+const MAX_LINGERING: usize = 4 << 20;
+
 /// How far the end is.
 pub(super) struct Closing {
     stage: Stage,
     until: Instant,
+    /// Bytes that came since.
+    lingering: usize,
     /// What we said.
     code: Option<CloseCode>,
 }
@@ -36,6 +42,7 @@ impl Closing {
         Closing {
             stage: Stage::Dead,
             until: Instant::now(),
+            lingering: 0,
             code: None,
         }
     }
@@ -78,6 +85,7 @@ impl Inner {
         self.closing = Some(Closing {
             stage: if said { stage } else { Stage::Dead },
             until: now + PATIENCE,
+            lingering: 0,
             code: Some(code),
         });
     }
@@ -87,6 +95,14 @@ impl Inner {
         self.closing
             .as_ref()
             .is_some_and(|closing| closing.stage == Stage::Said)
+    }
+
+    /// So many bytes came; whether one that is closed may go on.
+    pub(super) fn may_linger(&mut self, count: usize) -> bool {
+        self.closing.as_mut().is_none_or(|closing| {
+            closing.lingering += count;
+            closing.lingering <= MAX_LINGERING
+        })
     }
 
     pub(super) fn is_dead(&self) -> bool {
