@@ -19,6 +19,7 @@ const ACTORS: usize = 40;
 const LIVES: usize = 4;
 /// Fewer calls than a connection may make at once.
 const STEPS: usize = 30;
+const SESSION_ENDS: usize = 5;
 
 struct World {
     site: Site,
@@ -158,7 +159,7 @@ async fn life(world: &World, random: &RefCell<Random>) -> bool {
 
 /// Speaks in all rooms until all lives are over; a part of it is not told, or later.
 async fn speak(world: &World, random: &RefCell<Random>) {
-    let mut late = Vec::new();
+    let (mut late, mut ends) = (Vec::new(), 0);
     while !world.over.get() {
         let room = random.borrow_mut().pick(&world.rooms).clone();
         let entry = world.site.unpublished(&room, "words");
@@ -170,7 +171,8 @@ async fn speak(world: &World, random: &RefCell<Random>) {
                 late.drain(..).for_each(|entry| world.site.publish(&entry));
             }
         }
-        if random.borrow_mut().once_in(60) {
+        if ends < SESSION_ENDS && random.borrow_mut().once_in(30) {
+            ends += 1;
             let at = random.borrow_mut().below(world.sessions.borrow().len());
             let ended = world.sessions.borrow()[at].clone();
             world.sessions.borrow_mut()[at] = world.site.api.again(&ended);

@@ -244,30 +244,39 @@ async fn more_calls_than_may_be_made_are_refused_with_the_number_of_429_and_cost
     let site = Site::new().await;
     let ann = site.api.user("ann");
     let mut client = site.logged_in(&ann).await;
+    // Answered at once each, so that all of them are read in one piece; what reaches api-service comes last.
+    let function = |number: i32| {
+        if number < 50 {
+            "GetLoginStatus"
+        } else {
+            "GetSelfUserInfo"
+        }
+    };
     let mut frames = Vec::new();
     for number in 0..60 {
         frames.extend(super::client::text(&call(
-            "GetSelfUserInfo",
+            function(number),
             &format!("n{number}"),
             &json!({}),
         )));
     }
     client.send(&frames).await;
-    let mut codes: Vec<u64> = Vec::new();
+    let (mut good, mut refused, mut reached) = (0, 0, 0);
     for number in 0..60 {
-        codes.push(client.answer(&format!("n{number}")).await["errCode"].as_u64().unwrap());
+        match client.answer(&format!("n{number}")).await["errCode"].as_u64().unwrap() {
+            0 => {
+                good += 1;
+                reached += usize::from(number >= 50);
+            }
+            2019 => refused += 1,
+            other => panic!("{other}"),
+        }
     }
-    let good = codes.iter().filter(|code| **code == 0).count();
-    assert_eq!(
-        codes.iter().filter(|code| **code == 2019).count(),
-        60 - good,
-        "{codes:?}"
-    );
     assert!(
-        (39..60).contains(&good),
-        "a burst of 40, of which Login was one, and what came back: {good}"
+        good >= 39 && refused > 0,
+        "a burst of 40, of which Login was one: {good} {refused}"
     );
-    assert_eq!(site.api.count("users/me"), good);
+    assert_eq!(site.api.count("users/me"), reached);
     client.leave().await;
     site.stop().await;
 }

@@ -1,5 +1,7 @@
 //! Clients that send as much as they can, or as little.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::client::{Came, PATIENCE, call, masked, text};
@@ -69,6 +71,22 @@ async fn ten_thousand_tiny_frames_end_in_4429() {
         neighbour.is_alive().await;
     }
     neighbour.leave().await;
+    site.stop().await;
+}
+
+/// Ten times too much, not all at once: now and then one of them may be made.
+#[actix_web::test]
+async fn who_goes_on_calling_too_often_is_4429_too() {
+    let site = Site::new().await;
+    let mut client = site.enter(&site.api.user("ann")).await;
+    client.event("OnConnectSuccess").await;
+    let some = text(&call("GetLoginStatus", "p", &json!({}))).repeat(10);
+    for _ in 0..20 {
+        client.try_send(&some).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(client.closed().await, 4429);
+    drop(client);
     site.stop().await;
 }
 
