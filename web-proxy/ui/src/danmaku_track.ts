@@ -8,6 +8,8 @@ export const WINDOW_MS = 60_000;
 export const AHEAD_MS = 15_000;
 /** A live one whose moment has just passed here is still shown: sender and viewer are never at the same instant. */
 export const LATE_MS = 5_000;
+/** And one from somebody who is this little ahead needs no waiting for. */
+export const EARLY_MS = 1_500;
 
 export interface Window {
   fromMs: number;
@@ -60,7 +62,7 @@ export class DanmakuTrack {
 }
 
 /** Whether a danmaku that has just come is to be shown at once, to somebody who is at `nowMs` of the video. */
-export const isNow = (danmaku: Danmaku, nowMs: number): boolean => danmaku.atMs <= nowMs && nowMs - danmaku.atMs <= LATE_MS;
+export const isNow = (danmaku: Danmaku, nowMs: number): boolean => nowMs - danmaku.atMs <= LATE_MS && danmaku.atMs - nowMs <= EARLY_MS;
 
 /** The most of a list around a moment, for people who read them: those before it rather than those after it. */
 export function around(items: readonly Danmaku[], nowMs: number, most: number): readonly Danmaku[] {

@@ -1,7 +1,7 @@
 // What is said under and over a video: comments with the news in them, danmaku by stretches, the log read without a connection, uploads elsewhere.
 import type { Entry } from "@sluice/gateway";
 import { describe, expect, it } from "vitest";
-import { AHEAD_MS, around, DanmakuTrack, isNow, LATE_MS, WINDOW_MS } from "../src/danmaku_track";
+import { AHEAD_MS, around, DanmakuTrack, EARLY_MS, isNow, LATE_MS, WINDOW_MS } from "../src/danmaku_track";
 import { LiveComments } from "../src/live_comments";
 import { shareOfUpload, withProgress, without, type Uploads } from "../src/remote_progress";
 import { readLog } from "../src/room_log";
@@ -94,7 +94,7 @@ describe("the danmaku of a video", () => {
     expect(ids(track.list())).toBe("c");
   });
 
-  it.each([[10_000, 10_000, true], [10_000, 10_000 + LATE_MS, true], [10_000, 10_001 + LATE_MS, false], [10_000, 9_999, false]])("at %i, for somebody at %i: now is %s", (atMs, nowMs, now) =>
+  it.each([[10_000, 10_000, true], [10_000, 10_000 + LATE_MS, true], [10_000, 10_001 + LATE_MS, false], [10_000, 10_000 - EARLY_MS, true], [10_000, 9_999 - EARLY_MS, false]])("at %i, for somebody at %i: now is %s", (atMs, nowMs, now) =>
     expect(isNow(danmaku("a", atMs), nowMs)).toBe(now));
 
   it("are listed around the moment, never more than asked for", () => {
