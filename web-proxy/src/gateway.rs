@@ -50,7 +50,7 @@ use functions::Functions;
 use handshake::{Asked, Rules, Source};
 use metrics::GatewayMetrics;
 use places::{NoPlace, Places};
-use shard::{Arrival, Command, Shard};
+use shard::{Arrival, Command, End, Shard};
 use tokens::Tokens;
 
 /// Where the gateway is.
@@ -169,7 +169,7 @@ impl Shared {
     }
 
     /// Puts everybody out whose session has ended.
-    fn end_sessions(&self, sessions: &[common::ids::Id]) {
+    fn end_sessions(&self, sessions: &[common::ids::Id], end: End) {
         self.ended.add(sessions);
         self.tokens.evict_ended();
         let kicked = self.places.end(sessions);
@@ -180,7 +180,7 @@ impl Shared {
                 .map(|(_, id)| *id)
                 .collect();
             if !ids.is_empty() {
-                drop(shard.send(Command::Kick(ids)));
+                drop(shard.send(Command::Kick(ids, end)));
             }
         }
     }

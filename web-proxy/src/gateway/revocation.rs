@@ -11,6 +11,7 @@ use common::messages::{SessionList, SessionsRevoked};
 use common::service::Platform;
 
 use super::Shared;
+use super::shard::End;
 
 /// How often the sessions of all sockets are asked about: a revocation takes effect within a second.
 const ASK_EVERY: Duration = Duration::from_millis(700);
@@ -44,7 +45,7 @@ async fn hear(shared: &Shared) {
         };
         match message {
             Some(message @ Message::Data(_)) => match message.decode::<SessionsRevoked>() {
-                Some(revoked) => shared.end_sessions(&revoked.sessions),
+                Some(revoked) => shared.end_sessions(&revoked.sessions, End::SignedOut),
                 None => log::warn!("A revocation can't be read"),
             },
             Some(Message::Missed(count)) => {
@@ -81,7 +82,7 @@ async fn check(shared: &Shared, sessions: Vec<Id>) {
                 let good: HashSet<&Id> = good.sessions.iter().collect();
                 let over: Vec<Id> = page.iter().filter(|session| !good.contains(session)).cloned().collect();
                 if !over.is_empty() {
-                    shared.end_sessions(&over);
+                    shared.end_sessions(&over, End::NotOpen);
                 }
             }
             Err(error) => log::debug!("The sessions of open sockets can't be asked about now: {error}"),

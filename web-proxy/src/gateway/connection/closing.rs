@@ -17,6 +17,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// that sends more is not listening.
 const MAX_LINGERING: usize = 4 << 20;
 
+/// The same for one that is signed out: it is gone within a second, whether or not it listens (promise 13).
+const SIGNED_OUT_PATIENCE: Duration = Duration::from_millis(500);
+
 /// How far the end is.
 pub(super) struct Closing {
     stage: Stage,
@@ -84,7 +87,11 @@ impl Inner {
         self.held = Vec::new();
         self.closing = Some(Closing {
             stage: if said { stage } else { Stage::Dead },
-            until: now + PATIENCE,
+            until: now
+                + match code {
+                    CloseCode::SignedOut => SIGNED_OUT_PATIENCE,
+                    _ => PATIENCE,
+                },
             lingering: 0,
             code: Some(code),
         });
