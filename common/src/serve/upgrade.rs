@@ -103,6 +103,12 @@ pub(super) async fn serve_one(
         operation: operation.clone(),
     };
     let decided = operation::scope(operation.clone(), async {
+        if *asked.method() == Method::CONNECT {
+            return Err(ApiError::new(
+                Code::BadRequest,
+                "This is no proxy: it opens no tunnels.",
+            ));
+        }
         let Some(upgrades) = upgrades else {
             return Err(ApiError::new(Code::BadRequest, "No other protocol is spoken here."));
         };
