@@ -109,7 +109,7 @@ async fn addresses_of_the_page_get_index_html_and_those_of_services_never_do() {
         "/media/g/v/file",
         "/internal",
         "/internal/tokens/parse",
-        "/ws",
+        "/ws/x",
         "/assets/gone-1.js",
         "/assets/",
         "/assets",
@@ -119,6 +119,8 @@ async fn addresses_of_the_page_get_index_html_and_those_of_services_never_do() {
     ] {
         ask(&site, &get(path, HTML)).await.check_problem(404, "not_found");
     }
+    // The gateway speaks WebSocket only.
+    ask(&site, &get("/ws", HTML)).await.check_problem(400, "bad_request");
     site.stop().await;
 }
 
