@@ -1,0 +1,99 @@
+//! The log of a room, as api-service keeps it and everybody else reads it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::ids::VideoId;
+use crate::operation::OperationId;
+use crate::time::Timestamp;
+
+/// What an entry of a room's log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RoomEntryKind {
+    Danmaku,
+    Comment,
+    /// A danmaku or a comment was taken back.
+    Revoked,
+    /// Title or visibility changed, or the video came back from the trash.
+    Info,
+    /// Nobody is in the room any more: the video was trashed, made private or purged.
+    Closed,
+}
+
+impl RoomEntryKind {
+    pub const ALL: [RoomEntryKind; 5] = [
+        RoomEntryKind::Danmaku,
+        RoomEntryKind::Comment,
+        RoomEntryKind::Revoked,
+        RoomEntryKind::Info,
+        RoomEntryKind::Closed,
+    ];
+
+    /// The name in tables and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            RoomEntryKind::Danmaku => "danmaku",
+            RoomEntryKind::Comment => "comment",
+            RoomEntryKind::Revoked => "revoked",
+            RoomEntryKind::Info => "info",
+            RoomEntryKind::Closed => "closed",
+        }
+    }
+
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        RoomEntryKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One entry of a room's log: an answer of `GET /videos/{id}/events` and, after the commit, on `Subject::Video`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomEntry {
+    #[serde(rename = "videoID")]
+    pub video: VideoId,
+    /// The place in the log of this room: 1, 2, 3 … without a gap.
+    pub seq: i64,
+    pub kind: RoomEntryKind,
+    pub at: Timestamp,
+    /// What caused it.
+    #[serde(default, rename = "operationID")]
+    #[schema(value_type = Option<String>)]
+    pub operation: Option<OperationId>,
+    /// By kind: the danmaku, the comment, `{id, kind, seq}` of what was taken back, `{title, visibility}`, `{reason}`. Null when
+    /// it was taken back.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    pub data: Value,
+}
+
+/// A part of a room's log, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomLog {
+    pub items: Vec<RoomEntry>,
+    /// Read on with `afterSeq=<next>` while it is there.
+    pub next: Option<i64>,
+    /// The newest entry of the room; 0 while there is none.
+    pub seq: i64,
+}
+
+/// `POST /internal/rooms/heads`: at most 1,000 rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomList {
+    pub videos: Vec<VideoId>,
+}
+
+/// Its answer: the newest entry of each; videos that are purged are missing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomHeads {
+    pub heads: Vec<RoomHead>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomHead {
+    #[serde(rename = "videoID")]
+    pub video: VideoId,
+    pub seq: i64,
+}
