@@ -7,7 +7,8 @@ mod vectors;
 
 use serde_json::json;
 
-use super::client::{Came, Knock, text};
+use super::client::{Came, text};
+use super::knock::Knock;
 use super::rooms::expect_entries;
 use super::site::Site;
 use vectors::Expected;

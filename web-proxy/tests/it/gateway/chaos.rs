@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::api::User;
-use super::client::{Came, Client, Knock, masked};
+use super::client::{Came, Client, masked};
+use super::knock::Knock;
 use super::rooms::expect_entries;
 use super::site::{CONNECTIONS, Site};
 use crate::frames::Random;

@@ -4,7 +4,7 @@ use common::testing::raw::Raw;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::client::Knock;
+use super::knock::Knock;
 use super::site::Site;
 
 #[actix_web::test]

@@ -7,7 +7,8 @@ use common::error::Code;
 use common::ids::VideoId;
 use serde_json::{Value, json};
 
-use super::client::{Knock, call, data_of};
+use super::client::{call, data_of};
+use super::knock::Knock;
 use super::site::Site;
 
 #[actix_web::test]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::client::{Knock, data_of};
+use super::client::data_of;
+use super::knock::Knock;
 use super::site::Site;
 
 #[actix_web::test]

@@ -6,7 +6,8 @@ use common::testing::raw::Raw;
 use serde_json::json;
 use std::time::Duration;
 
-use super::client::{Client, Knock, call, data_of, text};
+use super::client::{Client, call, data_of, text};
+use super::knock::Knock;
 use super::site::Site;
 
 /// Not a WebSocket at all, or a malformed one: 400, whatever else is wrong with it.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use log::kv::{Key, Value, VisitSource};
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::client::Knock;
+use super::knock::Knock;
 use super::site::Site;
 
 static LINES: Mutex<String> = Mutex::new(String::new());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::client::Knock;
+use super::knock::Knock;
 use super::rooms::expect_entries;
 use super::site::Site;
 

@@ -8,7 +8,8 @@ use tungstenite::handshake::client::Request;
 use tungstenite::protocol::WebSocket;
 use tungstenite::{Error, Message};
 
-use super::client::{Came, Knock, call, masked, text};
+use super::client::{Came, call, masked, text};
+use super::knock::Knock;
 use super::site::Site;
 
 /// What is said, in order; each is answered with one frame.

@@ -7,7 +7,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::api::User;
-use super::client::{Client, Knock, PATIENCE, text};
+use super::client::{Client, PATIENCE, text};
+use super::knock::Knock;
 use super::site::{CONNECTIONS, Site};
 
 const LIMIT: usize = 10;

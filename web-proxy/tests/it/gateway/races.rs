@@ -6,7 +6,8 @@ use common::config::Span;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::client::{Came, Client, Knock, PATIENCE};
+use super::client::{Came, Client, PATIENCE};
+use super::knock::Knock;
 use super::site::Site;
 
 /// Everything that comes until an event with this `mark` in its data; how often such an event came.

@@ -75,7 +75,7 @@ async fn logout_with_the_session_ends_it_everywhere() {
         client.event("OnKickedOffline").await;
         assert_eq!(client.closed_well().await, 4401);
     }
-    assert_eq!(super::client::Knock::by(&ann).refused(site.base()).await.status, 401);
+    assert_eq!(super::knock::Knock::by(&ann).refused(site.base()).await.status, 401);
     site.stop().await;
 }
 
@@ -88,5 +88,17 @@ async fn a_logout_whose_session_can_not_be_ended_changes_nothing() {
     assert_eq!(client.refused("Logout", json!({"session": true})).await, 2025);
     assert_eq!(client.call("GetLoginStatus", json!({})).await["status"], 3);
     client.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_13_who_reads_nothing_and_answers_nothing_is_put_out_as_well() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let room = site.api.room();
+    let mute = site.member(&ann, &room).await;
+    site.revoke(&ann);
+    site.until_metric(super::site::CONNECTIONS, 0).await;
+    drop(mute);
     site.stop().await;
 }

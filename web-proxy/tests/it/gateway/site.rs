@@ -12,7 +12,8 @@ use common::testing::{Running, eventually};
 use serde_json::{Value, json};
 
 use super::api::{Api, User};
-use super::client::{Client, Knock, PATIENCE};
+use super::client::{Client, PATIENCE};
+use super::knock::Knock;
 use crate::edge;
 
 /// Open sockets, and open rooms.

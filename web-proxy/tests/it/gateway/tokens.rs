@@ -5,7 +5,8 @@ use std::time::Duration;
 use common::testing::eventually;
 use futures_util::future::join_all;
 
-use super::client::{Knock, PATIENCE};
+use super::client::PATIENCE;
+use super::knock::Knock;
 use super::site::Site;
 
 const PARSE: &str = "tokens/parse";
