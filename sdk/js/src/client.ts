@@ -44,6 +44,7 @@ export class SluiceClient {
   #connectWaiters: Array<Waiter<ConnectSuccess>> = [];
   #loginWaiters: Array<Waiter<void>> = [];
   #info: ConnectSuccess | undefined;
+  #turns = new Map<string, Promise<void>>();
   #stopWatching: () => void = () => {};
 
   constructor(options: Options) {
@@ -53,7 +54,7 @@ export class SluiceClient {
     if (!Socket) throw new TypeError("There is no WebSocket here: give one as option `WebSocket` (that of the package `ws`).");
     this.#rooms = new Rooms({
       chance: this.#chance,
-      ask: (request) => this.#send("JoinRoom", request, {}, this.#batch) as Promise<RoomSnapshot>,
+      ask: (request) => this.#inTurn(request.videoID, () => this.#send("JoinRoom", request, {}, this.#batch) as Promise<RoomSnapshot>),
       onEntry: (entry) => this.#tellEntry(entry),
       onCount: (count) => this.#emitter.emit("OnRoomMemberCount", count),
       onGap: (gap) => this.#emitter.emit("roomGap", gap),
@@ -158,7 +159,7 @@ export class SluiceClient {
   }
 
   async leaveRoom(videoID: string): Promise<void> {
-    if (this.#rooms.leave(videoID) && this.#loggedIn) await this.#send("LeaveRoom", { videoID });
+    if (this.#rooms.leave(videoID) && this.#loggedIn) await this.#inTurn(videoID, () => this.#send("LeaveRoom", { videoID }));
   }
 
   /** For good: nothing is tried again, every listener is forgotten. */
@@ -169,6 +170,19 @@ export class SluiceClient {
     this.#rooms.leaveAll(new GatewayError("closed", "The client was closed."));
     this.#link.close("closed");
     this.#emitter.clear();
+  }
+
+  /** Joining and leaving one room go one after the other: the gateway runs calls side by side, and the last word must be the last. */
+  #inTurn<T>(videoID: string, send: () => Promise<T>): Promise<T> {
+    const info = this.#info;
+    const turn = (this.#turns.get(videoID) ?? Promise.resolve()).then(() => {
+      if (info === this.#info) return send();
+      throw new GatewayError("disconnected", `The connection was lost before it was the turn of ${videoID}.`);
+    });
+    const over = turn.then(() => {}, () => {});
+    this.#turns.set(videoID, over);
+    void over.then(() => this.#turns.get(videoID) === over && this.#turns.delete(videoID));
+    return turn;
   }
 
   #send(name: string, data: unknown, options: CallOptions = {}, batch = false): Promise<unknown> {

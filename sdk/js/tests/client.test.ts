@@ -346,6 +346,22 @@ describe("rooms", () => {
     expect(seen.seqs).toEqual([1, 3, 2]);
   });
 
+  it("are joined and left in the order asked for, whichever call takes longer", async () => {
+    const client = site.client();
+    await client.connect();
+    await client.joinRoom("room");
+    site.gateway.faults.delay = { LeaveRoom: 60 };
+    const left = client.leaveRoom("room");
+    await client.joinRoom("room");
+    await left;
+    expect(site.gateway.count("room")).toBe(1);
+    site.gateway.faults.delay = { JoinRoom: 60 };
+    const joined = expect(client.joinRoom("other")).rejects.toMatchObject({ code: "left" });
+    await client.leaveRoom("other");
+    await joined;
+    expect(site.gateway.count("other")).toBe(0);
+  });
+
   it("that are left are silent", async () => {
     const client = site.client();
     const seen = heard(client);

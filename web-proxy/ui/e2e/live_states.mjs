@@ -68,18 +68,24 @@ export async function danmakuSwitch(world) {
 
 export async function connectionLost(world) {
   const { page, context, shot, complaints } = world;
-  await toMyVideo(world);
+  const id = await toMyVideo(world);
   const said = complaints.list.length;
   await gateway(context, "?cut", { refuse: 503 });
   await liveIs(page, "waiting");
   await until("it counts its tries", async () => Number(await by(page, "live-state").getAttribute("data-attempt")) >= 3);
   await until("it says when it tries again", async () => /retry in \d+ s/.test(await by(page, "live-state").innerText()));
   await shot("offline");
+  const text = "said while no connection can be had";
+  await context.request.post(`/api/v1/videos/${id}/comments`, { data: { text } });
+  const comment = by(page, "comment").filter({ hasText: text });
+  const look = () => page.evaluate(() => void document.dispatchEvent(new Event("visibilitychange"))); // as coming back to the tab does
+  await until("the page reads the log meanwhile", async () => (await look(), (await comment.count()) === 1));
   await gateway(context, "", { refuse: 0 });
   await by(page, "live-retry").click().catch(() => {}); // it may just be trying by itself
   await liveIs(page, "live");
   await gateway(context, "?closeAll=1012");
   await until("it comes back after a restart", async () => (await by(page, "live-state").getAttribute("data-state")) === "live");
+  check((await comment.count()) === 1 && /^1 /.test(await by(page, "comment-count").innerText()), "what was read meanwhile is not there once");
   const heard = complaints.list.splice(said);
   check(heard.every((line) => /WebSocket connection to/.test(line)), heard.join("\n"));
 }

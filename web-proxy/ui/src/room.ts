@@ -1,5 +1,6 @@
-// Following one room: over the page's connection for whoever is signed in, else by reading the room's log now and then while the page is looked
-// at. Either way every entry after `afterSeq` is handed on once and in order.
+// Following one room: over the page's connection for whoever is signed in, else (and where no connection can be had: a proxy that knows no
+// WebSockets, too many tabs) by reading the room's log now and then while the page is looked at. Either way every entry after `afterSeq` is handed
+// on once and in order.
 import type { Entry } from "@sluice/gateway";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { listEvents } from "./api";
@@ -8,6 +9,8 @@ import { asProblem } from "./problem";
 import { readLog, type Ask } from "./room_log";
 
 export const POLL_MS = 15_000;
+/** Tries in vain after which a signed-in visitor's page reads the log, too. */
+const POLL_AFTER_TRIES = 3;
 
 /** `missing`: the room can't be seen any more, and nobody said why. */
 export type Closed = "trashed" | "private" | "purged" | "missing";
@@ -29,6 +32,12 @@ interface Wanted {
   round: number;
 }
 
+/** There is no connection, and it doesn't look as if there will be one soon. */
+function inVain(): boolean {
+  const { name, attempt } = live.state.value;
+  return name !== "live" && (name === "refused" || attempt >= POLL_AFTER_TRIES);
+}
+
 export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEntry: (entry: Entry) => void): Room {
   const [count, setCount] = useState<number>();
   const [closed, setClosed] = useState<Closed>();
@@ -37,6 +46,7 @@ export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEnt
   listener.current = onEntry;
 
   const tell = (entry: Entry) => {
+    if (last.current !== undefined && entry.seq <= last.current) return; // heard the other way
     last.current = entry.seq;
     if (entry.kind === "closed") setClosed(entry.data.reason);
     listener.current(entry);
@@ -46,7 +56,7 @@ export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEnt
     if (!active || who === undefined) return;
     setClosed(undefined);
     last.current ??= afterSeq;
-    return who === null ? poll() : join();
+    return who === null ? poll(() => true) : join();
   }, [videoId, who, active, round]);
 
   function join(): () => void {
@@ -56,6 +66,7 @@ export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEnt
       live.state.watch(({ name }) => name !== "live" && setCount(undefined)), // what it was is not what it is
       live.on("roomLost", (lost) => lost.videoID === videoId && setClosed((before) => before ?? "missing")),
     ];
+    stops.push(live.on("roomReset", (reset) => reset.videoID === videoId && (last.current = reset.seq)), poll(inVain));
     live.join(videoId, last.current).then(({ seq }) => (last.current ??= seq), () => {}); // a refusal is told as roomLost
     return () => {
       for (const stop of stops) stop();
@@ -64,11 +75,11 @@ export function useRoom({ videoId, afterSeq, who, active, round }: Wanted, onEnt
     };
   }
 
-  function poll(): () => void {
+  function poll(wanted: () => boolean): () => void {
     const abort = new AbortController();
     let looking = false;
     const look = async () => {
-      if (looking || document.visibilityState !== "visible") return;
+      if (looking || !wanted() || document.visibilityState !== "visible") return;
       looking = true;
       try {
         const ask: Ask = (after, limit) => listEvents(videoId, after, limit, abort.signal);
