@@ -7,6 +7,7 @@
 pub mod api;
 mod connection;
 mod counts;
+mod effort;
 mod ended;
 pub mod envelope;
 pub mod frame;
@@ -44,6 +45,7 @@ use tokio::task::LocalSet;
 
 use api::Api;
 use counts::Counts;
+use effort::Efforts;
 use ended::Ended;
 use envelope::DataForm;
 use functions::Functions;
@@ -67,12 +69,15 @@ pub struct Shared {
     bus: Bus,
     clients: Clients,
     drain: Drain,
+    /// Begins when the last thread has ended.
+    over: Drain,
     api: Api,
     functions: Functions,
     tokens: Tokens,
     ended: Arc<Ended>,
     places: Arc<Places>,
     counts: Counts,
+    efforts: Efforts,
     metrics: GatewayMetrics,
     rules: Rules,
     trusted: TrustedProxies,
@@ -91,6 +96,7 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
         bus: platform.bus.clone(),
         clients: platform.clients.clone(),
         drain: platform.drain.clone(),
+        over: Drain::new(),
         api: Api::new(&config.proxy.api, config.proxy.connect_timeout.0)?,
         functions: Functions::new(settings.call_timeout.0),
         tokens: Tokens::new(platform.clients.api.clone(), ended.clone()),
@@ -101,6 +107,7 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
         )),
         ended,
         counts: Counts::default(),
+        efforts: Efforts::new(settings.max_connections_per_platform),
         metrics: GatewayMetrics::new(&platform.metrics),
         rules: Rules {
             public_url: config.server.public_url.clone(),
@@ -136,6 +143,7 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
             // An error is a thread that has ended, too.
             drop(end.await);
         }
+        draining.over.begin();
     });
     Ok(Arc::new(move |request| shared.clone().decide(request).boxed_local()))
 }

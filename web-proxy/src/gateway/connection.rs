@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use common::ids::VideoId;
 use tokio::net::TcpStream;
 
 use super::envelope::DataForm;
@@ -28,6 +29,9 @@ use closing::Closing;
 
 /// Largest message, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// Bytes read at once; one buffer for all connections of a thread.
+pub const SCRATCH: usize = MAX_MESSAGE + 16;
 
 /// Reads of one socket before the others of its thread have their turn.
 const READS_PER_TURN: usize = 4;
@@ -52,9 +56,11 @@ struct Inner {
     decoder: Decoder,
     session: Session,
     outbound: Outbound,
-    /// Bytes that came while as many calls ran as may.
+    /// Bytes that came while no further call was taken in.
     held: Vec<u8>,
     rooms: Vec<Membership>,
+    /// Joins under way; they count while the flag stands.
+    joining: Vec<(VideoId, Rc<Cell<bool>>)>,
     /// Whether the user's events come here.
     listens: bool,
     closing: Option<Closing>,
@@ -72,6 +78,7 @@ impl Connection {
                 outbound: Outbound::new(now),
                 held: Vec::new(),
                 rooms: Vec::new(),
+                joining: Vec::new(),
                 listens: false,
                 closing: None,
             }),
@@ -190,6 +197,9 @@ impl Connection {
             }
         }
         self.write(cx)?;
+        if self.inner.borrow().can_resume() {
+            cx.waker().wake_by_ref();
+        }
         Ok(if self.inner.borrow_mut().is_over(&self.socket) {
             Poll::Ready(())
         } else {
@@ -205,6 +215,8 @@ impl Connection {
     /// Reads once; `true` at the end of the stream.
     fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> io::Result<bool> {
         let mut buffer = shard.scratch.take();
+        // A panic while it was in use has taken it away.
+        buffer.resize(SCRATCH, 0);
         let result = match self.socket.try_read(&mut buffer) {
             Ok(0) => Ok(true),
             Ok(count) => {
@@ -228,11 +240,11 @@ impl Connection {
         result
     }
 
-    /// Goes on with what was held back while too many calls ran.
+    /// Goes on with what was held back while too many calls ran or too much waited.
     fn resume(self: &Rc<Self>, shard: &Rc<Shard>) {
         let mut held = {
             let mut inner = self.inner.borrow_mut();
-            if inner.held.is_empty() || inner.session.is_full() {
+            if inner.held.is_empty() || inner.is_busy() {
                 return;
             }
             std::mem::take(&mut inner.held)
@@ -249,7 +261,7 @@ impl Connection {
             }
             let closing = inner.closing.is_some();
             // Who is closed runs nothing more: its goodbye need not wait for the calls that run.
-            if inner.session.is_full() && !closing {
+            if inner.is_busy() && !closing {
                 inner.held = bytes.to_vec();
                 return;
             }
@@ -315,6 +327,17 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl Inner {
+    /// No further call is to be taken in: enough run, or the client does not read what it asked for.
+    fn is_busy(&self) -> bool {
+        self.session.is_full() || self.outbound.is_full()
+    }
+
+    fn can_resume(&self) -> bool {
+        !self.held.is_empty() && !self.is_busy() && !self.is_dead()
     }
 }
 

@@ -21,7 +21,11 @@ pub const SHED_BYTES: usize = 256 * 1024;
 /// nothing waits: whoever makes it bounds it.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
-/// Control frames may go over [`MAX_BYTES`] by so much: there is always room for the close frame.
+/// Answers to calls count by themselves: who asks for a large list is not too slow for what is said meanwhile. A client that
+/// lets answers wait is not listened to ([`Outbound::is_full`]), so that only those of running calls can come together.
+pub const MAX_REPLY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Pongs and pings may go over [`MAX_BYTES`] by so much.
 const CONTROL_SPARE: usize = 4 * 1024;
 
 /// A connection that takes no byte for so long while some wait is closed with 4408.
@@ -75,6 +79,16 @@ struct Chunk {
     class: Class,
 }
 
+impl Chunk {
+    fn reply_bytes(&self) -> usize {
+        if self.class == Class::Reply {
+            self.bytes.len()
+        } else {
+            0
+        }
+    }
+}
+
 /// The queue of one connection.
 #[derive(Debug)]
 pub struct Outbound {
@@ -84,6 +98,8 @@ pub struct Outbound {
     written: usize,
     /// Bytes of all chunks that are not sent.
     waiting: usize,
+    /// Of these, bytes of chunks that are replies; one that is partly written counts whole.
+    replies: usize,
     /// When bytes were last sent, or began to wait.
     progress: Instant,
 }
@@ -96,6 +112,7 @@ impl Outbound {
             rest: VecDeque::new(),
             written: 0,
             waiting: 0,
+            replies: 0,
             progress: now,
         }
     }
@@ -119,15 +136,19 @@ impl Outbound {
         if self.is_empty() {
             // Always taken: the caller may have written a part of it already.
             self.waiting = bytes.len();
+            self.replies = if class == Class::Reply { bytes.len() } else { 0 };
             self.front = Some(Chunk { bytes, class });
             self.progress = now;
             return Ok(());
         }
         let waiting = self.waiting + bytes.len();
+        let told = waiting.saturating_sub(self.replies);
         match class {
             Class::Merged(_) if waiting > SHED_BYTES => return Ok(()),
-            Class::Control if waiting > MAX_BYTES + CONTROL_SPARE => return Err(Overflow),
-            Class::Reply | Class::Event if waiting > MAX_BYTES => return Err(Overflow),
+            Class::Control if told > MAX_BYTES + CONTROL_SPARE => return Err(Overflow),
+            Class::Event if told > MAX_BYTES => return Err(Overflow),
+            Class::Reply if self.replies + bytes.len() > MAX_REPLY_BYTES => return Err(Overflow),
+            Class::Reply => self.replies += bytes.len(),
             _ => {}
         }
         self.waiting = waiting;
@@ -136,6 +157,27 @@ impl Outbound {
             self.drop_waiting(|waiting| matches!(waiting, Class::Merged(_)));
         }
         Ok(())
+    }
+
+    /// Appends the close frame, which always finds room.
+    pub fn push_last(&mut self, bytes: Frames, now: Instant) {
+        let chunk = Chunk {
+            bytes,
+            class: Class::Control,
+        };
+        self.waiting += chunk.bytes.len();
+        if self.is_empty() {
+            self.front = Some(chunk);
+            self.progress = now;
+        } else {
+            self.rest.push_back(chunk);
+        }
+    }
+
+    /// So much waits that nothing more is to be asked for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting > SHED_BYTES
     }
 
     /// What to write next: at most `max` slices, and at most [`MAX_SLICES`].
@@ -165,6 +207,7 @@ impl Outbound {
         self.written += count;
         while let Some(front) = self.front.take_if(|front| front.bytes.len() <= self.written) {
             self.written -= front.bytes.len();
+            self.forget(&front);
             self.next_front();
         }
         if self.front.is_none() {
@@ -184,19 +227,27 @@ impl Outbound {
     }
 
     fn drop_waiting(&mut self, unwanted: impl Fn(Class) -> bool) {
-        let waiting = &mut self.waiting;
+        let (waiting, replies) = (&mut self.waiting, &mut self.replies);
         self.rest.retain(|chunk| {
             let keep = !unwanted(chunk.class);
-            *waiting -= if keep { 0 } else { chunk.bytes.len() };
+            if !keep {
+                *waiting -= chunk.bytes.len();
+                *replies -= chunk.reply_bytes();
+            }
             keep
         });
         let dropped = self.front.take_if(|front| self.written == 0 && unwanted(front.class));
         if let Some(front) = dropped {
             self.waiting -= front.bytes.len();
+            self.forget(&front);
             self.next_front();
         } else {
             self.release();
         }
+    }
+
+    fn forget(&mut self, chunk: &Chunk) {
+        self.replies -= chunk.reply_bytes();
     }
 
     fn next_front(&mut self) {

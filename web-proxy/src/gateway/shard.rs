@@ -18,7 +18,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Shared;
 use super::api::Api;
-use super::connection::{self, Connection, MAX_MESSAGE};
+use super::connection::{self, Connection, MAX_MESSAGE, SCRATCH};
 use super::envelope::DataForm;
 use super::frame::{self, CloseCode};
 use super::functions::Caller;
@@ -40,9 +40,6 @@ const HEADS_PAGE: usize = 1_000;
 
 /// Connections closed a second when the process stops, at the least: who comes back comes to the others.
 const CLOSES_PER_SECOND: usize = 500;
-
-/// Bytes read at once; one buffer for all connections of the thread.
-const SCRATCH: usize = MAX_MESSAGE + 16;
 
 /// An accepted connection on its way to its thread.
 pub struct Arrival {
@@ -252,16 +249,17 @@ impl Shard {
                 connection.close(CloseCode::Restart, "the server restarts");
             }
             closed += 1;
-            tokio::time::sleep_until(began + pause * closed).await;
+            let next = began + pause * closed;
+            while let Ok(Some(command)) = tokio::time::timeout_at(next, commands.recv()).await {
+                self.obey_late(command);
+            }
         }
         // Their ends, and those that were on their way here.
         let mut clock = tokio::time::interval(Duration::from_millis(20));
         while tokio::time::Instant::now() < until {
             clock.tick().await;
             while let Ok(command) = commands.try_recv() {
-                if let Command::Adopt(arrival) = command {
-                    self.adopt(*arrival);
-                }
+                self.obey_late(command);
             }
             self.tick();
             let open: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
@@ -272,6 +270,15 @@ impl Shard {
             open.iter()
                 .filter(|connection| late || !connection.is_busy())
                 .for_each(|connection| connection.close(CloseCode::Restart, "the server restarts"));
+        }
+    }
+
+    /// What comes while the drain is under way: those who were on their way here have their turn too.
+    fn obey_late(self: &Rc<Self>, command: Command) {
+        match command {
+            Command::Adopt(arrival) => self.adopt(*arrival),
+            Command::Kick(ids, end) => self.kick(&ids, end),
+            Command::Drain(_) => {}
         }
     }
 }

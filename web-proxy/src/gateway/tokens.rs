@@ -29,6 +29,9 @@ const MAX_IN_FLIGHT: usize = 64;
 /// Answers kept; each is about 300 bytes.
 const MAX_KNOWN: usize = 20_000;
 
+/// Between two looks for answers that are not fresh any more, when the table is full.
+const SWEEP: Duration = Duration::from_millis(500);
+
 /// SHA-256 of a token.
 type Key = [u8; 32];
 
@@ -53,6 +56,7 @@ pub struct Tokens {
 struct State {
     known: HashMap<Key, (Verdict, Instant)>,
     asking: HashMap<Key, watch::Receiver<Option<Verdict>>>,
+    swept: Option<Instant>,
 }
 
 impl Tokens {
@@ -141,10 +145,17 @@ impl Tokens {
     /// Keeps an answer, by the time at which it was asked for.
     fn keep(&self, key: Key, verdict: Verdict, at: Instant) {
         let mut state = self.lock();
-        if state.known.len() >= MAX_KNOWN {
+        let full = match verdict {
+            // A flood of tokens that are none leaves the others their places.
+            Verdict::Bad => MAX_KNOWN / 2,
+            Verdict::Good(_) | Verdict::Away(_) => MAX_KNOWN,
+        };
+        // A look through the whole table is taken once in a while only.
+        if state.known.len() >= full && state.swept.is_none_or(|swept| swept.elapsed() > SWEEP) {
+            state.swept = Some(Instant::now());
             state.known.retain(|_, (_, at)| at.elapsed() < FRESH);
         }
-        if state.known.len() < MAX_KNOWN {
+        if state.known.len() < full {
             state.known.insert(key, (verdict, at));
         }
     }

@@ -1,15 +1,55 @@
 //! What a connection belongs to: its login, its rooms, its user's events. Each change is one step that waits for nothing.
 
-use std::rc::Rc;
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
 
 use common::ids::VideoId;
 
 use super::Connection;
 use super::closing::Closing;
-use crate::gateway::envelope::DataForm;
+use crate::gateway::envelope::{DataForm, Refusal, err_code};
 use crate::gateway::rooms::{Membership, Room};
 use crate::gateway::session::Call;
 use crate::gateway::shard::Shard;
+
+/// The right to join a room, until the room is left: a LeaveRoom that overtakes a JoinRoom is the later word.
+pub(super) struct Ticket {
+    connection: Weak<Connection>,
+    video: VideoId,
+    valid: Rc<Cell<bool>>,
+}
+
+impl Ticket {
+    pub(super) fn new(connection: &Weak<Connection>, video: &VideoId) -> Ticket {
+        let valid = Rc::new(Cell::new(true));
+        if let Some(connection) = connection.upgrade() {
+            let joining = &mut connection.inner.borrow_mut().joining;
+            joining.push((video.clone(), valid.clone()));
+        }
+        Ticket {
+            connection: connection.clone(),
+            video: video.clone(),
+            valid,
+        }
+    }
+
+    pub(super) fn use_up(self) -> Result<(), Refusal> {
+        if self.valid.get() {
+            return Ok(());
+        }
+        let message = format!("Room {} was left while it was being joined.", self.video);
+        Err(Refusal::new(err_code::NOT_READY, message))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.upgrade() {
+            let joining = &mut connection.inner.borrow_mut().joining;
+            joining.retain(|(_, valid)| !Rc::ptr_eq(valid, &self.valid));
+        }
+    }
+}
 
 impl Connection {
     /// The form of events for this client, and whether entries come to it as arrays.
@@ -45,6 +85,8 @@ impl Connection {
     pub(super) fn leave(&self, id: &VideoId) {
         let membership = {
             let mut inner = self.inner.borrow_mut();
+            let joining = inner.joining.iter().filter(|(video, _)| video == id);
+            joining.for_each(|(_, valid)| valid.set(false));
             let position = inner.rooms.iter().position(|membership| membership.is_in(id));
             position.map(|position| inner.rooms.swap_remove(position))
         };

@@ -31,6 +31,10 @@ impl Drop for InFlight {
 /// Runs `call` on a task of its own and answers it.
 pub(super) fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, call: Call) {
     shard.shared.metrics.calls.inc();
+    // At once, so that a login behind it is another one.
+    if local::is_plain_logout(&call) {
+        connection.log_out(shard);
+    }
     let weak = Rc::downgrade(connection);
     let in_flight = InFlight(weak.clone());
     let shard = shard.clone();
@@ -85,6 +89,8 @@ async fn perform(shard: &Rc<Shard>, connection: &Weak<Connection>, call: &Call) 
                 return Err(gone());
             };
             let Call { request, .. } = call;
+            let questions = function.questions(&request.data);
+            shard.shared.efforts.spend(&caller.owner.user, questions)?;
             let deadline = call.function.deadline;
             function
                 .run(&shard.api, &caller, &request.data, &request.operation, deadline)

@@ -8,7 +8,6 @@ use tokio::net::TcpStream;
 
 use super::Inner;
 use crate::gateway::frame::{self, CloseCode};
-use crate::gateway::outbound::Class;
 
 /// From our close frame to the end of the connection, at the longest.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -82,11 +81,10 @@ impl Inner {
 
     fn say(&mut self, code: CloseCode, reason: &str, stage: Stage) {
         let now = Instant::now();
-        let last = frame::close(code, reason).into();
-        let said = self.outbound.push(last, Class::Control, now).is_ok();
+        self.outbound.push_last(frame::close(code, reason).into(), now);
         self.held = Vec::new();
         self.closing = Some(Closing {
-            stage: if said { stage } else { Stage::Dead },
+            stage,
             until: now
                 + match code {
                     CloseCode::SignedOut => SIGNED_OUT_PATIENCE,

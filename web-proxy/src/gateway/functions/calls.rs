@@ -42,6 +42,14 @@ pub enum ApiCall {
 }
 
 impl ApiCall {
+    /// How many requests it makes.
+    pub fn questions(self, data: &str) -> usize {
+        match self {
+            ApiCall::One(_) => 1,
+            ApiCall::Users => users::names(data),
+        }
+    }
+
     /// The JSON of the reply, empty for none. Ends a little before `deadline`: its own words reach the client before
     /// those of whoever enforces the deadline.
     pub async fn run(

@@ -38,7 +38,7 @@ fn text(queue: &Outbound) -> String {
 
 #[test]
 fn an_idle_queue_is_small_and_has_nothing_on_the_heap() {
-    assert!(size_of::<Outbound>() <= 96, "{}", size_of::<Outbound>());
+    assert!(size_of::<Outbound>() <= 104, "{}", size_of::<Outbound>());
     let now = Instant::now();
     let mut queue = Outbound::new(now);
     for round in 0..3 {
@@ -139,29 +139,51 @@ fn merged_chunks_go_first() {
 #[test]
 fn too_much_is_an_overflow_and_changes_nothing() {
     let now = Instant::now();
-    for class in [Reply, Event] {
-        let mut queue = Outbound::new(now);
-        queue.push(bytes(MAX_BYTES - 1, b'-'), Event, now).unwrap();
-        assert_eq!(queue.push(bytes(2, b'x'), class, now), Err(Overflow));
-        queue.push(bytes(1, b'x'), class, now).unwrap();
-        assert_eq!(queue.push(bytes(1, b'x'), class, now), Err(Overflow));
-        assert_eq!(queue.waiting, MAX_BYTES);
-        assert_eq!(content(&queue).len(), MAX_BYTES);
-        queue.push(bytes(1, b'X'), Merged(1), now).unwrap();
-        assert_eq!(queue.waiting, MAX_BYTES, "what may be dropped never overflows");
-        // The close frame finds room, a flood of pongs does not.
-        queue.push(bytes(CONTROL_SPARE, b'c'), Control, now).unwrap();
-        assert_eq!(queue.push(bytes(1, b'c'), Control, now), Err(Overflow));
-        queue.advance(CONTROL_SPARE + 1, now);
-        queue.push(bytes(1, b'x'), class, now).unwrap();
+    let mut queue = Outbound::new(now);
+    queue.push(bytes(MAX_BYTES - 1, b'-'), Event, now).unwrap();
+    assert_eq!(queue.push(bytes(2, b'x'), Event, now), Err(Overflow));
+    queue.push(bytes(1, b'x'), Event, now).unwrap();
+    assert_eq!(queue.push(bytes(1, b'x'), Event, now), Err(Overflow));
+    assert_eq!(queue.waiting, MAX_BYTES);
+    assert_eq!(content(&queue).len(), MAX_BYTES);
+    queue.push(bytes(1, b'X'), Merged(1), now).unwrap();
+    assert_eq!(queue.waiting, MAX_BYTES, "what may be dropped never overflows");
+    // A few pongs find room, a flood of them does not, and the close frame always.
+    queue.push(bytes(CONTROL_SPARE, b'c'), Control, now).unwrap();
+    assert_eq!(queue.push(bytes(1, b'c'), Control, now), Err(Overflow));
+    queue.push_last(bytes(4, b'!'), now);
+    assert!(text(&queue).ends_with("!!!!"));
+    queue.advance(CONTROL_SPARE + 5, now);
+    queue.push(bytes(1, b'x'), Event, now).unwrap();
+}
+
+#[test]
+fn answers_count_by_themselves_and_have_a_bound_too() {
+    let now = Instant::now();
+    let mut queue = Outbound::new(now);
+    for _ in 0..MAX_REPLY_BYTES / MAX_BYTES {
+        assert_eq!(queue.is_full(), !queue.is_empty());
+        queue.push(bytes(MAX_BYTES, b'r'), Reply, now).unwrap();
     }
+    assert_eq!(queue.push(bytes(1, b'r'), Reply, now), Err(Overflow));
+    // What is said meanwhile still finds its own place, and a goodbye.
+    queue.push(bytes(MAX_BYTES, b'e'), Event, now).unwrap();
+    assert_eq!(queue.push(bytes(1, b'e'), Event, now), Err(Overflow));
+    queue.push(bytes(1, b'c'), Control, now).unwrap();
+    queue.advance(MAX_REPLY_BYTES, now);
+    assert_eq!(queue.replies, 0);
+    queue.advance(MAX_BYTES + 1 - SHED_BYTES, now);
+    assert!(!queue.is_full());
+    queue.push(bytes(MAX_BYTES, b'r'), Reply, now).unwrap();
+    queue.clear();
+    assert_eq!(queue.replies, 0);
 }
 
 #[test]
 fn one_chunk_that_is_too_large_is_taken_alone() {
     let now = Instant::now();
     let mut queue = Outbound::new(now);
-    queue.push(bytes(2 * MAX_BYTES, b'-'), Reply, now).unwrap();
+    queue.push(bytes(2 * MAX_BYTES, b'-'), Event, now).unwrap();
     assert_eq!(queue.push(bytes(1, b'x'), Event, now), Err(Overflow));
     assert_eq!(queue.push(bytes(1, b'x'), Control, now), Err(Overflow));
     queue.advance(MAX_BYTES + 1, now);
@@ -210,7 +232,8 @@ fn a_stall_is_ten_seconds_without_a_byte_while_some_wait() {
 /// The same queue, as simple as can be: a list of chunks, counted anew each time.
 #[derive(Default)]
 struct Model {
-    chunks: Vec<(Vec<u8>, Class, bool)>,
+    /// What waits of it, its whole size, its class, whether some of it was sent.
+    chunks: Vec<(Vec<u8>, usize, Class, bool)>,
 }
 
 impl Model {
@@ -218,31 +241,39 @@ impl Model {
         self.chunks.iter().map(|(bytes, ..)| bytes.len()).sum()
     }
 
+    /// A reply counts whole while any of it waits.
+    fn replies(&self) -> usize {
+        let replies = self.chunks.iter().filter(|(.., class, _)| *class == Reply);
+        replies.map(|(_, size, ..)| size).sum()
+    }
+
     fn push(&mut self, bytes: &[u8], class: Class) -> Result<(), Overflow> {
         let is_merged = matches!(class, Merged(_));
         if is_merged {
-            self.chunks.retain(|(_, other, begun)| *begun || *other != class);
+            self.chunks.retain(|(.., other, begun)| *begun || *other != class);
         }
         if self.chunks.is_empty() {
-            self.chunks.push((bytes.to_vec(), class, false));
+            self.chunks.push((bytes.to_vec(), bytes.len(), class, false));
             return Ok(());
         }
         let after = self.waiting() + bytes.len();
         if is_merged && after > SHED_BYTES {
             return Ok(());
         }
-        let limit = if class == Control {
-            MAX_BYTES + CONTROL_SPARE
-        } else {
-            MAX_BYTES
+        let replies: usize = self.replies();
+        let over = match class {
+            Control => after.saturating_sub(replies) > MAX_BYTES + CONTROL_SPARE,
+            Event => after.saturating_sub(replies) > MAX_BYTES,
+            Reply => replies + bytes.len() > MAX_REPLY_BYTES,
+            Merged(_) => false,
         };
-        if after > limit {
+        if over {
             return Err(Overflow);
         }
-        self.chunks.push((bytes.to_vec(), class, false));
+        self.chunks.push((bytes.to_vec(), bytes.len(), class, false));
         if self.waiting() > SHED_BYTES {
             self.chunks
-                .retain(|(_, other, begun)| *begun || !matches!(other, Merged(_)));
+                .retain(|(.., other, begun)| *begun || !matches!(other, Merged(_)));
         }
         Ok(())
     }
@@ -250,7 +281,7 @@ impl Model {
     fn write(&mut self, mut count: usize) -> Vec<u8> {
         let mut written = Vec::new();
         while count > 0 {
-            let (bytes, _, begun) = &mut self.chunks[0];
+            let (bytes, .., begun) = &mut self.chunks[0];
             let taken = count.min(bytes.len());
             written.extend(bytes.drain(..taken));
             *begun = true;

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use common::error::Code;
 use common::ids::Id;
 use tokio::sync::Mutex;
 
@@ -47,6 +48,21 @@ impl Access {
     }
 }
 
+/// For a video that is not there, was purged, or is not for this caller: nobody learns which.
+pub fn no_such_video() -> Refusal {
+    Refusal::of(Code::NotFound, "There is no such video.")
+}
+
+/// `refusal`, unless it tells that there is no such video: that is said in one way.
+pub fn unseen(refusal: Refusal) -> Refusal {
+    let tells = [Code::NotFound, Code::Gone].map(|code| code.entry().number);
+    if tells.contains(&refusal.code) {
+        no_such_video()
+    } else {
+        refusal
+    }
+}
+
 impl Room {
     /// Whether `caller` may be in here; the refusal is api-service's own.
     pub(super) async fn admit(self: &Rc<Self>, shard: &Shard, caller: &Caller) -> Result<(), Refusal> {
@@ -67,10 +83,7 @@ impl Room {
             return Ok(());
         }
         if !shard.api.may_read(&self.id, Some(caller)).await? {
-            return Err(Refusal::of(
-                common::error::Code::NotFound,
-                "There is no such video, or it is not yours to see.",
-            ));
+            return Err(no_such_video());
         }
         if self.closings() == closings {
             self.access.allow(user, asked);

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use common::error::{ApiError, Code};
+use common::error::ApiError;
 use common::ids::VideoId;
 use common::messages::RoomLog;
 use tokio::sync::Semaphore;
 
+use super::access::unseen;
 use super::{MAX_PER_CONNECTION, Member, Membership, Room, Status, task};
 use crate::gateway::connection::Connection;
 use crate::gateway::envelope::{Refusal, err_code};
@@ -88,7 +89,7 @@ pub async fn prepare(
         later: false,
         closings: 0,
     };
-    room.open().await?;
+    room.open().await.map_err(unseen)?;
     for _ in 0..ATTEMPTS {
         joining.closings = room.closings();
         room.admit(shard, caller).await?;
@@ -155,8 +156,8 @@ impl Joining {
         }
         let known = connection.membership(&room.id);
         if known.is_none() && connection.rooms() >= MAX_PER_CONNECTION {
-            return Err(Refusal::of(
-                Code::TooManyRequests,
+            return Err(Refusal::new(
+                err_code::NOT_READY,
                 format!("A connection is in at most {MAX_PER_CONNECTION} rooms; leave one first."),
             ));
         }

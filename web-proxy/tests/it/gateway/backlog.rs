@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::api::User;
-use super::client::{Came, Client, PATIENCE};
+use super::client::{Came, Client, PATIENCE, seqs};
 use super::rooms::expect_entries;
 use super::site::Site;
 
@@ -168,4 +168,32 @@ async fn read_to_the_end(client: &mut Client, room: &VideoId) -> (Vec<i64>, Came
             end => return (numbers, end),
         }
     }
+}
+
+#[actix_web::test]
+async fn many_large_answers_asked_for_at_once_all_come_to_who_reads_late() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let room = site.api.room();
+    for _ in 0..100 {
+        site.unpublished(&room, &"w".repeat(1_900));
+    }
+    let mut client = site.member(&ann, &room).await;
+    let mut asked = Vec::new();
+    for _ in 0..24 {
+        asked.push(client.begin("JoinRoom", json!({"videoID": room, "afterSeq": 0})).await);
+    }
+    // They are asked for while nobody reads: about five megabytes, of which a fourth may wait here.
+    let neighbour = site.member(&site.api.user("bob"), &room).await;
+    for operation in asked {
+        let answer = client.answer(&operation).await;
+        assert_eq!(answer["errCode"], 0);
+        assert_eq!(
+            seqs(answer["data"]["events"].as_array().unwrap()),
+            (1..=100).collect::<Vec<_>>()
+        );
+    }
+    client.leave().await;
+    neighbour.leave().await;
+    site.stop().await;
 }

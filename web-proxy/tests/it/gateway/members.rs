@@ -55,7 +55,7 @@ async fn a_connection_is_in_at_most_100_rooms() {
             .all(|room| room["errCode"] == 0),
         "{login}"
     );
-    assert_eq!(client.refused("JoinRoom", all[100].clone()).await, 2019);
+    assert_eq!(client.refused("JoinRoom", all[100].clone()).await, 1004);
     // One it is in already is none more.
     client.call("JoinRoom", all[99].clone()).await;
     client.call("LeaveRoom", all[0].clone()).await;

@@ -291,3 +291,54 @@ async fn a_goodbye_behind_calls_that_wait_is_read() {
     assert_eq!(client.came().await, Came::End);
     site.stop().await;
 }
+
+#[actix_web::test]
+async fn a_leave_that_overtakes_a_join_is_the_last_word() {
+    let site = Site::new().await;
+    let (ann, bob) = (site.api.user("ann"), site.api.user("bob"));
+    for round in 0..10 {
+        let room = site.api.room();
+        let mut client = site.logged_in(&ann).await;
+        let join = client.begin("JoinRoom", json!({"videoID": room})).await;
+        let leave = client.begin("LeaveRoom", json!({"videoID": room})).await;
+        assert_eq!(client.answer(&leave).await["errCode"], 0, "{round}");
+        let joined = client.answer(&join).await["errCode"].as_u64().unwrap();
+        assert!([0, 1004].contains(&joined), "{round}: {joined}");
+        let mut observer = site.logged_in(&bob).await;
+        assert_eq!(observer.join(&room).await["memberCount"], 1, "{round}");
+        // What was left behind is nothing: joining again is as good as ever.
+        assert_eq!(client.join(&room).await["memberCount"], 2, "{round}");
+        observer.leave().await;
+        client.leave().await;
+    }
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn what_one_user_costs_is_bounded_over_all_connections() {
+    let site = Site::new().await;
+    let ann = site.api.user("ann");
+    let rooms: Vec<_> = (0..100)
+        .map(|_| json!({"videoID": common::ids::VideoId::random()}))
+        .collect();
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(site.logged_in(&ann).await);
+    }
+    let mut refused = 0;
+    for client in &mut clients {
+        for _ in 0..2 {
+            let answer = client.ask("Login", json!({"rooms": rooms})).await;
+            refused += usize::from(answer["errCode"] == 2019);
+        }
+    }
+    assert!(refused > 0, "two thousand rooms at once");
+    // Somebody else has a share of their own.
+    let mut neighbour = site.logged_in(&site.api.user("bob")).await;
+    neighbour.join(&site.api.room()).await;
+    neighbour.leave().await;
+    for client in clients {
+        client.leave().await;
+    }
+    site.stop().await;
+}

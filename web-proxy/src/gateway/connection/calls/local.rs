@@ -2,17 +2,20 @@
 //! for comes first; then everything happens in one step, or nothing does.
 
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use common::ids::VideoId;
 use common::time::Timestamp;
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use super::gone;
 use crate::gateway::connection::Connection;
+use crate::gateway::connection::belonging::Ticket;
 use crate::gateway::envelope::{DataForm, Refusal, err_code};
 use crate::gateway::functions::request::{LoginData, LogoutData, NoData, OneVideo, RoomPosition};
-use crate::gateway::functions::{self, Caller, Local};
+use crate::gateway::functions::{self, Caller, Kind, Local};
 use crate::gateway::rooms::{self, Budget, Joining, MAX_PER_CONNECTION};
 use crate::gateway::session::Call;
 use crate::gateway::shard::Shard;
@@ -52,6 +55,15 @@ pub(super) async fn perform(
     }
 }
 
+/// Rooms of one login that are made ready at the same time, and how long all of them may take: those that are not ready by
+/// then are joined later, the others are not held up.
+const ROOMS_AT_ONCE: usize = 4;
+const ROOMS_DEADLINE: Duration = Duration::from_secs(4);
+
+fn late() -> Refusal {
+    Refusal::new(err_code::NOT_READY, "The room was not ready in time; join it again.")
+}
+
 async fn login(
     shard: &Rc<Shard>,
     connection: &Weak<Connection>,
@@ -84,13 +96,17 @@ async fn login(
         .check(caller.token.expose())
         .await
         .map_err(|error| Refusal::of(error.code(), error.detail()))?;
-    let budget = Budget::default();
-    let ready = join_all(
-        asked
-            .iter()
-            .map(|room| rooms::prepare(shard, caller, &room.video, room.after_seq, &budget)),
-    )
-    .await;
+    shard.shared.efforts.spend(&own.user, asked.len() + 1)?;
+    let (budget, until) = (Budget::default(), Instant::now() + ROOMS_DEADLINE);
+    let tickets: Vec<Ticket> = asked.iter().map(|room| Ticket::new(connection, &room.video)).collect();
+    let ready: Vec<_> = stream::iter(asked)
+        .map(|room| async {
+            let ready = rooms::prepare(shard, caller, &room.video, room.after_seq, &budget);
+            timeout_at(until, ready).await.unwrap_or_else(|_| Err(late()))
+        })
+        .buffered(ROOMS_AT_ONCE)
+        .collect()
+        .await;
 
     let connection = connection.upgrade().ok_or_else(gone)?;
     if !connection.log_in(shard, call) {
@@ -102,10 +118,10 @@ async fn login(
     if request.rooms.is_none() {
         return Ok(r#""ok""#.to_owned());
     }
-    let joined = asked
-        .iter()
-        .zip(ready)
-        .map(|(room, ready)| enter(shard, &connection, &room.video, ready));
+    let joined = asked.iter().zip(ready).zip(tickets).map(|((room, ready), ticket)| {
+        let ready = ready.and_then(|ready| ticket.use_up().map(|()| ready));
+        enter(shard, &connection, &room.video, ready)
+    });
     Ok(format!(r#"{{"rooms":[{}]}}"#, joined.collect::<Vec<_>>().join(",")))
 }
 
@@ -118,6 +134,12 @@ fn enter(shard: &Rc<Shard>, connection: &Rc<Connection>, id: &VideoId, ready: Re
     }
 }
 
+/// Whether `call` is a logout that has nobody to ask: it happens when it is read, so that a login behind it is another one.
+pub(super) fn is_plain_logout(call: &Call) -> bool {
+    let is_logout = matches!(call.function.kind, Kind::Local(Local::Logout));
+    is_logout && functions::read::<LogoutData>(&call.request.data).is_ok_and(|request| !request.session)
+}
+
 async fn logout(
     shard: &Rc<Shard>,
     connection: &Weak<Connection>,
@@ -126,10 +148,10 @@ async fn logout(
 ) -> Result<String, Refusal> {
     let request: LogoutData = functions::read(&call.request.data)?;
     if request.session {
+        shard.shared.efforts.spend(&caller.owner.user, 1)?;
         shard.api.end_session(caller).await?;
+        connection.upgrade().ok_or_else(gone)?.log_out(shard);
     }
-    let connection = connection.upgrade().ok_or_else(gone)?;
-    connection.log_out(shard);
     Ok(String::new())
 }
 
@@ -140,7 +162,10 @@ async fn join(
     call: &Call,
 ) -> Result<String, Refusal> {
     let RoomPosition { video, after_seq } = functions::read(&call.request.data)?;
+    let ticket = Ticket::new(connection, &video);
+    shard.shared.efforts.spend(&caller.owner.user, 1)?;
     let ready = rooms::prepare(shard, caller, &video, after_seq, &Budget::default()).await?;
+    ticket.use_up()?;
     let connection = connection.upgrade().ok_or_else(gone)?;
     if !connection.is_logged_in(call.epoch) {
         return Err(Refusal::new(
@@ -163,6 +188,7 @@ fn leave(connection: &Weak<Connection>, call: &Call) -> Result<String, Refusal> 
 /// Also for who is not in the room, if it may be.
 async fn count(shard: &Rc<Shard>, caller: &Caller, call: &Call) -> Result<String, Refusal> {
     let OneVideo { video } = functions::read(&call.request.data)?;
+    shard.shared.efforts.spend(&caller.owner.user, 1)?;
     let ready = rooms::prepare(shard, caller, &video, None, &Budget::default()).await?;
     Ok(json!({ "videoID": video, "count": ready.members() }).to_string())
 }

@@ -30,6 +30,11 @@ pub fn change_me(data: &str) -> Result<HttpCall, Refusal> {
     Ok(HttpCall::new(Method::PATCH, ME.into()).body(&change))
 }
 
+/// How many are named, at least one.
+pub fn names(data: &str) -> usize {
+    profile_calls(data).map_or(1, |calls| calls.len().max(1))
+}
+
 /// The profiles of the people named in `data`, in that order; who does not exist is left out.
 pub async fn profiles(api: &Api, trip: &Trip<'_>, data: &str) -> Result<String, Refusal> {
     let calls = profile_calls(data)?;
