@@ -7,13 +7,16 @@ mod belonging;
 mod calls;
 mod closing;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use common::ids::VideoId;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use tokio::net::TcpStream;
 
 use super::envelope::DataForm;
@@ -39,8 +42,11 @@ const READS_PER_TURN: usize = 4;
 /// Pieces of one vectored write.
 const SLICES: usize = 16;
 
-/// A socket and its state. It lives on one thread.
+/// A socket and its state. It lives on one thread. What a delivery looks at comes first: with thousands of members each cache
+/// line counts.
+#[repr(C)]
 pub struct Connection {
+    hot: Cell<Hot>,
     socket: TcpStream,
     place: Place,
     pub caller: Rc<Caller>,
@@ -50,6 +56,15 @@ pub struct Connection {
     heard: Cell<Instant>,
     /// When the next ping is due.
     ping_at: Cell<Instant>,
+}
+
+/// Of [`Inner`] what a delivery needs to know, kept up by [`Touched`].
+#[derive(Clone, Copy)]
+struct Hot {
+    /// Nothing waits and nothing ends: what is sent may go straight to the socket.
+    direct: bool,
+    form: DataForm,
+    batch: bool,
 }
 
 struct Inner {
@@ -70,6 +85,11 @@ impl Connection {
     pub fn new(socket: TcpStream, place: Place, caller: Rc<Caller>, form: DataForm, ping_at: Instant) -> Self {
         let now = Instant::now();
         Connection {
+            hot: Cell::new(Hot {
+                direct: true,
+                form,
+                batch: false,
+            }),
             socket,
             place,
             inner: RefCell::new(Inner {
@@ -89,6 +109,14 @@ impl Connection {
         }
     }
 
+    /// The state, to be changed.
+    fn touch(&self) -> Touched<'_> {
+        Touched {
+            inner: self.inner.borrow_mut(),
+            hot: &self.hot,
+        }
+    }
+
     pub fn id(&self) -> u64 {
         self.place.id()
     }
@@ -99,18 +127,19 @@ impl Connection {
 
     /// Sends `chunk` (whole frames), or keeps it for when the socket takes more. A client that is too slow is closed.
     pub fn send(&self, chunk: &Frames, class: Class) {
-        let mut inner = self.inner.borrow_mut();
-        if inner.closing.is_some() {
-            return;
-        }
         let mut written = 0;
-        if inner.outbound.is_empty() {
-            match self.socket.try_write(chunk) {
+        if self.hot.get().direct {
+            // Not tokio's own write: its note of what the socket would take is only needed when it takes no more.
+            match send(&self.socket, chunk, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
                 Ok(count) if count == chunk.len() => return,
                 Ok(count) => written = count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return self.break_off(&mut inner),
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(_) => return self.break_off(&mut self.touch()),
             }
+        }
+        let mut inner = self.touch();
+        if inner.closing.is_some() {
+            return;
         }
         let now = Instant::now();
         let kept = inner.outbound.push(chunk.clone(), class, now);
@@ -130,7 +159,7 @@ impl Connection {
 
     /// Says `code` and ends, once what waits is sent.
     pub fn close(&self, code: CloseCode, reason: &str) {
-        self.inner.borrow_mut().begin_closing(code, reason);
+        self.touch().begin_closing(code, reason);
         self.wake();
     }
 
@@ -149,7 +178,7 @@ impl Connection {
     /// What the clock asks for: a ping, the end of a dead, a stalled or a closing one.
     pub fn tick(&self, now: Instant, ping: &Frames, next_ping: impl FnOnce() -> Duration, dead_after: Duration) {
         {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             if inner.is_overdue(now) || now.duration_since(self.heard.get()) > dead_after {
                 return self.break_off(&mut inner);
             }
@@ -167,7 +196,7 @@ impl Connection {
 
     /// Keeps what came right behind the handshake for the task to take in.
     pub fn begin(&self, received: Vec<u8>) {
-        self.inner.borrow_mut().held = received;
+        self.touch().held = received;
     }
 
     /// The task of the connection: runs until it is over.
@@ -200,7 +229,7 @@ impl Connection {
         if self.inner.borrow().can_resume() {
             cx.waker().wake_by_ref();
         }
-        Ok(if self.inner.borrow_mut().is_over(&self.socket) {
+        Ok(if self.touch().is_over(&self.socket) {
             Poll::Ready(())
         } else {
             Poll::Pending
@@ -223,11 +252,11 @@ impl Connection {
                 let now = Instant::now();
                 self.heard.set(now);
                 let (goes_on, allowed) = {
-                    let mut inner = self.inner.borrow_mut();
+                    let mut inner = self.touch();
                     (inner.may_linger(count), inner.session.on_bytes(count, now))
                 };
                 match allowed {
-                    _ if !goes_on => self.break_off(&mut self.inner.borrow_mut()),
+                    _ if !goes_on => self.break_off(&mut self.touch()),
                     Ok(()) => self.take_in(shard, &mut buffer[..count]),
                     Err(step) => self.act(shard, step),
                 }
@@ -243,7 +272,7 @@ impl Connection {
     /// Goes on with what was held back while too many calls ran or too much waited.
     fn resume(self: &Rc<Self>, shard: &Rc<Shard>) {
         let mut held = {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             if inner.held.is_empty() || inner.is_busy() {
                 return;
             }
@@ -255,7 +284,7 @@ impl Connection {
     /// Takes in bytes that were read.
     fn take_in(self: &Rc<Self>, shard: &Rc<Shard>, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             if inner.closing.is_some() && !inner.awaits_close() {
                 return;
             }
@@ -313,7 +342,7 @@ impl Connection {
     /// Sends what waits, as far as the socket takes it.
     fn write(&self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             if inner.outbound.is_empty() || inner.is_dead() || self.socket.poll_write_ready(cx)?.is_pending() {
                 return Ok(());
             }
@@ -327,6 +356,36 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// A change of the state; when it is done, the connection's hot part says the same.
+struct Touched<'a> {
+    inner: RefMut<'a, Inner>,
+    hot: &'a Cell<Hot>,
+}
+
+impl Deref for Touched<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Touched<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
+impl Drop for Touched<'_> {
+    fn drop(&mut self) {
+        self.hot.set(Hot {
+            direct: self.inner.outbound.is_empty() && self.inner.closing.is_none(),
+            form: self.inner.session.form(),
+            batch: self.inner.session.batch(),
+        });
     }
 }
 

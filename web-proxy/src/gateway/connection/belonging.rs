@@ -23,7 +23,7 @@ impl Ticket {
     pub(super) fn new(connection: &Weak<Connection>, video: &VideoId) -> Ticket {
         let valid = Rc::new(Cell::new(true));
         if let Some(connection) = connection.upgrade() {
-            let joining = &mut connection.inner.borrow_mut().joining;
+            let joining = &mut connection.touch().joining;
             joining.push((video.clone(), valid.clone()));
         }
         Ticket {
@@ -45,7 +45,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.upgrade() {
-            let joining = &mut connection.inner.borrow_mut().joining;
+            let joining = &mut connection.touch().joining;
             joining.retain(|(_, valid)| !Rc::ptr_eq(valid, &self.valid));
         }
     }
@@ -54,14 +54,14 @@ impl Drop for Ticket {
 impl Connection {
     /// The form of events for this client, and whether entries come to it as arrays.
     pub fn taste(&self) -> (DataForm, bool) {
-        let inner = self.inner.borrow();
-        (inner.session.form(), inner.session.batch())
+        let hot = self.hot.get();
+        (hot.form, hot.batch)
     }
 
     /// Ends the login that `call` began: the user's events come here from now on. `false` when a logout came first.
     pub(super) fn log_in(self: &Rc<Self>, shard: &Rc<Shard>, call: &Call) -> bool {
         let begin_listening = {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             if inner.closing.is_some() || !inner.session.log_in(call.epoch, call.request.batch) {
                 return false;
             }
@@ -79,12 +79,12 @@ impl Connection {
     }
 
     pub(super) fn set_batch(&self, batch: bool) {
-        self.inner.borrow_mut().session.set_batch(batch);
+        self.touch().session.set_batch(batch);
     }
 
     pub(super) fn leave(&self, id: &VideoId) {
         let membership = {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             let joining = inner.joining.iter().filter(|(video, _)| video == id);
             joining.for_each(|(_, valid)| valid.set(false));
             let position = inner.rooms.iter().position(|membership| membership.is_in(id));
@@ -98,7 +98,7 @@ impl Connection {
     /// Ends login, memberships and the user's events.
     pub fn log_out(self: &Rc<Self>, shard: &Shard) {
         let (rooms, listened) = {
-            let mut inner = self.inner.borrow_mut();
+            let mut inner = self.touch();
             inner.session.log_out();
             (std::mem::take(&mut inner.rooms), std::mem::take(&mut inner.listens))
         };
@@ -123,19 +123,19 @@ impl Connection {
     }
 
     pub fn joined(&self, membership: Membership) {
-        self.inner.borrow_mut().rooms.push(membership);
+        self.touch().rooms.push(membership);
     }
 
     /// Forgets a room that has put everybody out.
     pub fn put_out(&self, room: &Rc<Room>) {
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.touch();
         inner.rooms.retain(|membership| !membership.is_of(room));
     }
 
     /// Leaves everything; the last thing that happens to a connection.
     pub fn detach(self: &Rc<Self>, shard: &Shard) {
         self.log_out(shard);
-        let mut inner = self.inner.borrow_mut();
+        let mut inner = self.touch();
         inner.held = Vec::new();
         let closing = inner.closing.get_or_insert_with(Closing::dead);
         closing.give_up();

@@ -22,7 +22,7 @@ struct InFlight(Weak<Connection>);
 impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(connection) = self.0.upgrade() {
-            connection.inner.borrow_mut().session.finished();
+            connection.touch().session.finished();
             connection.wake();
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn start(shard: &Rc<Shard>, connection: &Rc<Connection>, call: Call) 
         let outcome = run(&shard, &weak, &call).await;
         if let Some(connection) = weak.upgrade() {
             if outcome.is_err() && is_login(&call) {
-                connection.inner.borrow_mut().session.login_failed(call.epoch);
+                connection.touch().session.login_failed(call.epoch);
             }
             connection.reply(&call.reply(&outcome));
         }
