@@ -35,8 +35,9 @@ export class MockGateway {
   };
   connections: Set<{ ws: { send(text: string): void; close(code?: number): void; terminate(): void }; rooms: Set<string>; loggedIn: boolean }>;
   requests: Array<{ reqFuncName: string; operationID: string; data: Record<string, unknown>; batchMsg?: number }>;
+  refusals: number;
   pageSize: number;
-  limits: { maxCallsInFlight: number; maxRooms: number };
+  limits: { maxFrameBytes: number; callsPerSecond: number; callBurst: number; maxCallsInFlight: number; maxRooms: number };
   pingIntervalMs: number;
   batchMs: number;
   anyOrigin?: boolean;

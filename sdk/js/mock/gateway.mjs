@@ -5,6 +5,8 @@
 const PLATFORMS = 9;
 const MOST_CONNECTIONS = 10;
 const LIMITS = { maxFrameBytes: 65536, callsPerSecond: 20, callBurst: 40, maxCallsInFlight: 8, maxRooms: 100 };
+/** Calls refused as too many after which whoever goes on is closed. */
+const MOST_IGNORED = 40;
 const EVENT_OF_KIND = { danmaku: "OnRecvDanmaku", comment: "OnRecvComment", revoked: "OnMessageRevoked", info: "OnRoomInfoChanged", closed: "OnRoomClosed" };
 const FREE = new Set(["Login", "Logout", "GetLoginStatus", "GetLoginUser", "ListFunctions", "Ping"]);
 
@@ -53,6 +55,8 @@ export class MockGateway {
   /** Filled by tests: `refuse` (HTTP status for handshakes), `mute` (names that get no answer), `drop` (entry → true: not pushed), `twice` (pushed twice), `delay` (ms per name). */
   faults = { refuse: 0, mute: new Set(), drop: () => false, twice: () => false, delay: {}, errors: {}, silentOpen: false };
   connections = new Set();
+  /** Calls that were refused as too many. */
+  refusals = 0;
   /** Every request frame that came, for tests to look at. */
   requests = [];
   pageSize = 1000;
@@ -142,7 +146,7 @@ export class MockGateway {
   }
 
   #open(ws, user, token, platformID, stringForm) {
-    const connection = { ws, user, token, platformID, stringForm, loggedIn: false, rooms: new Set(), batch: false, waiting: [], timer: undefined };
+    const connection = { ws, user, token, platformID, stringForm, loggedIn: false, rooms: new Set(), batch: false, waiting: [], timer: undefined, fullAt: 0, ignored: 0 };
     this.connections.add(connection);
     ws.on("error", () => {});
     ws.on("close", () => {
@@ -171,6 +175,22 @@ export class MockGateway {
     }, this.batchMs);
   }
 
+  /** The rule of the real gateway (session.rs): a token bucket, and a count of refusals that calls in measure bring down again. */
+  #tooFast(connection) {
+    const cost = 1000 / this.limits.callsPerSecond;
+    const now = performance.now();
+    const over = Math.max(connection.fullAt, now) + cost - now - cost * this.limits.callBurst;
+    if (over <= 0) {
+      connection.fullAt = Math.max(connection.fullAt, now) + cost;
+      connection.ignored = Math.max(connection.ignored - 1, 0);
+      return 0;
+    }
+    this.refusals += 1;
+    connection.ignored += 1;
+    if (connection.ignored > MOST_IGNORED) connection.ws.close(4429, "too many calls");
+    return Math.max(Math.floor(over), 1);
+  }
+
   #onMessage(connection, data, isBinary) {
     let frame;
     try {
@@ -184,6 +204,8 @@ export class MockGateway {
     }
     this.requests.push(frame);
     const { reqFuncName: name, operationID } = frame;
+    const wait = this.#tooFast(connection);
+    if (wait > 0) return this.#send(connection, name, "", operationID, 2019, `At most ${this.limits.callsPerSecond} calls a second; try again in ${wait} ms.`);
     if (this.faults.mute.has(name) || this.faults.mute.has("*")) return;
     const answer = () => {
       this.#answer(connection, frame).then(
@@ -206,6 +228,7 @@ export class MockGateway {
       case "Ping":
         return {};
       case "Login":
+        if (data.rooms?.length > this.limits.maxRooms) throw new CallError(1001, `rooms: at most ${this.limits.maxRooms}.`);
         connection.loggedIn = true;
         if (!data.rooms) return "ok";
         return { rooms: data.rooms.map((room) => this.#answered(connection, room)) };
@@ -238,7 +261,7 @@ export class MockGateway {
 
   #join(connection, { videoID, afterSeq }) {
     const log = this.world.log(videoID, connection.user);
-    if (!connection.rooms.has(videoID) && connection.rooms.size >= this.limits.maxRooms) throw new CallError(2019, "Too many rooms");
+    if (!connection.rooms.has(videoID) && connection.rooms.size >= this.limits.maxRooms) throw new CallError(1004, "Too many rooms");
     if (!connection.rooms.has(videoID)) this.#countLater(videoID);
     connection.rooms.add(videoID);
     const missing = afterSeq === undefined ? [] : log.filter((entry) => entry.seq > afterSeq);

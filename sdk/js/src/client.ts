@@ -1,16 +1,20 @@
 // The client an application holds: one connection, kept; calls by name; rooms that miss nothing and repeat nothing; events.
-import { backoffMs, type Chance } from "./backoff.js";
 import { addressOf, watchBrowser } from "./browser.js";
 import { Emitter, type Listener } from "./emitter.js";
-import { ERR, GatewayError, type GatewayErrorCode } from "./errors.js";
+import { GatewayError, type GatewayErrorCode } from "./errors.js";
 import { FUNCTIONS, type FunctionName, type Functions } from "./functions.js";
 import { FINAL, Link, type ClientState, type SocketConstructor } from "./link.js";
+import { Login, type LoginState } from "./login.js";
+import type { CallOptions as Sending } from "./calls.js";
 import type { CallOptions, Events, Options } from "./options.js";
-import { Rooms, passing, type Joined } from "./rooms.js";
+import { Rooms, type Joined, type RoomRequest } from "./rooms.js";
 import { entriesOf, EVENT_OF_KIND, type ConnectSuccess, type Entry, type Frame, type RoomCount, type RoomSnapshot } from "./wire.js";
 
 /** What a call may take beyond the function's own deadline: the way there and back, and the wait for a turn. */
 const GRACE_MS = 5_000;
+
+/** A Login may count for one call for so many rooms that it names. */
+const ROOMS_PER_CALL = 5;
 
 /** The data may be left out where the function needs none. */
 type CallArguments<N extends FunctionName> = {} extends Functions[N]["request"]
@@ -33,43 +37,49 @@ export class SluiceClient {
   #link: Link;
   #rooms: Rooms;
   #emitter = new Emitter<Events>();
-  #chance: Chance;
+  #login: Login;
   #batch: boolean;
-  #wantLogin = false;
-  #loggedIn = false;
-  #loginRunning = false;
-  #everLoggedIn = false;
-  #loginTries = 0;
-  #loginTimer: ReturnType<typeof setTimeout> | undefined;
   #connectWaiters: Array<Waiter<ConnectSuccess>> = [];
-  #loginWaiters: Array<Waiter<void>> = [];
   #info: ConnectSuccess | undefined;
   #turns = new Map<string, Promise<void>>();
+  /** LeaveRooms under way, by room. */
+  #leaving = new Map<string, number>();
   #stopWatching: () => void = () => {};
 
   constructor(options: Options) {
-    this.#chance = options.random ?? Math.random;
+    const chance = options.random ?? Math.random;
     this.#batch = options.batch ?? false;
     const Socket = (options.WebSocket ?? (globalThis as { WebSocket?: unknown }).WebSocket) as SocketConstructor | undefined;
     if (!Socket) throw new TypeError("There is no WebSocket here: give one as option `WebSocket` (that of the package `ws`).");
     this.#rooms = new Rooms({
-      chance: this.#chance,
-      ask: (request) => this.#inTurn(request.videoID, () => this.#send("JoinRoom", request, {}, this.#batch) as Promise<RoomSnapshot>),
+      chance,
+      ask: (request) => this.#inTurn(request.videoID, () => this.#send("JoinRoom", request, {}, { patient: true, batch: this.#batch }) as Promise<RoomSnapshot>),
       onEntry: (entry) => this.#tellEntry(entry),
       onCount: (count) => this.#emitter.emit("OnRoomMemberCount", count),
       onGap: (gap) => this.#emitter.emit("roomGap", gap),
       onReset: (reset) => this.#emitter.emit("roomReset", reset),
       onLost: (lost) => this.#emitter.emit("roomLost", lost),
-      onNotLoggedIn: () => {
-        this.#loggedIn = false;
-        this.#enter();
+      onEnded: (ended) => this.#emitter.emit("roomEnded", ended),
+      onStray: (videoID) => void (this.loggedIn && !this.#leaving.has(videoID) && this.#leave(videoID).catch(() => {})),
+      onNotLoggedIn: () => this.#login.onForgotten(),
+    });
+    this.#login = new Login({
+      chance,
+      up: () => this.#link.up,
+      rooms: () => this.#rooms.wanted(),
+      send: (rooms, signal) => this.#sendLogin(rooms, signal),
+      onIn: (again, rooms, answers) => {
+        this.#emitter.emit("loggedIn", { again });
+        if (this.loggedIn) this.#rooms.onLogin(rooms, answers);
       },
+      onFailed: (failed) => this.#onLoginFailed(failed),
     });
     this.#link = new Link({
       url: addressOf(options),
       protocols: options.token === undefined ? [] : ["sluice.v1", `bearer.${options.token}`],
       Socket,
-      chance: this.#chance,
+      chance,
+      beforeReconnect: options.beforeReconnect,
       onState: (state) => this.#onState(state),
       onUp: (info) => this.#onUp(info),
       onDown: () => this.#onDown(),
@@ -87,7 +97,11 @@ export class SluiceClient {
   }
 
   get loggedIn(): boolean {
-    return this.#loggedIn;
+    return this.#login.state === "in";
+  }
+
+  get loginState(): LoginState {
+    return this.#login.state;
   }
 
   get rooms(): string[] {
@@ -119,23 +133,22 @@ export class SluiceClient {
   }
 
   /** Opens the user's event stream on this connection, and on every later one, and joins these rooms in the same call. */
-  login(data: { rooms?: ReadonlyArray<{ videoID: string; afterSeq?: number }> } = {}): Promise<void> {
-    this.#wantLogin = true;
-    const done = this.#loggedIn ? Promise.resolve() : new Promise<void>((resolve, reject) => this.#loginWaiters.push({ resolve, reject }));
+  login(data: { rooms?: readonly RoomRequest[] } = {}): Promise<void> {
     for (const { videoID, afterSeq } of data.rooms ?? []) this.#rooms.join(videoID, afterSeq).catch(() => {}); // told as roomLost
-    this.#enter();
+    const done = this.#login.done();
+    this.#login.want();
     return done;
   }
 
   /** Ends the event stream and the room memberships; with `session` the session itself, everywhere. */
   async logout(data: { session?: boolean } = {}): Promise<void> {
-    this.#wantLogin = false;
-    this.#loggedIn = false;
-    clearTimeout(this.#loginTimer);
-    this.#rooms.leaveAll(new GatewayError("left", "Logged out."));
+    const left = new GatewayError("left", "Logged out.");
+    this.#rooms.leaveAll(left);
     this.#rooms.onDown();
-    this.#rejectLogin(new GatewayError("left", "Logged out."));
-    await this.#send("Logout", data).catch((error: unknown) => {
+    this.#login.give(left);
+    const answered = this.#send("Logout", data, {}, { rank: "first", patient: true });
+    this.#login.leave(answered);
+    await answered.catch((error: unknown) => {
       // The end of the session may overtake the answer that says so.
       if (!(data.session && error instanceof GatewayError && error.code === "signed_out")) throw error;
     });
@@ -152,32 +165,43 @@ export class SluiceClient {
    * caught up; entries come as events. It needs a login and brings one about; while there is no connection it waits for one.
    */
   joinRoom(videoID: string, options: { afterSeq?: number } = {}): Promise<Joined> {
-    this.#wantLogin = true;
     const joined = this.#rooms.join(videoID, options.afterSeq);
-    this.#enter();
+    this.#login.want();
     return joined;
   }
 
   async leaveRoom(videoID: string): Promise<void> {
-    if (this.#rooms.leave(videoID) && this.#loggedIn) await this.#inTurn(videoID, () => this.#send("LeaveRoom", { videoID }));
+    // While a Login is under way its answer will show that this connection is in the room, see onStray.
+    if (this.#rooms.leave(videoID) && this.loggedIn) await this.#leave(videoID);
   }
 
   /** For good: nothing is tried again, every listener is forgotten. */
   close(): void {
-    clearTimeout(this.#loginTimer);
+    const closed = new GatewayError("closed", "The client was closed.");
     this.#stopWatching();
-    this.#wantLogin = false;
-    this.#rooms.leaveAll(new GatewayError("closed", "The client was closed."));
+    this.#rooms.leaveAll(closed);
+    this.#login.give(closed);
     this.#link.close("closed");
     this.#emitter.clear();
   }
 
+  async #leave(videoID: string): Promise<void> {
+    this.#leaving.set(videoID, (this.#leaving.get(videoID) ?? 0) + 1);
+    try {
+      await this.#inTurn(videoID, () => this.#send("LeaveRoom", { videoID }, {}, { patient: true }));
+    } finally {
+      const others = (this.#leaving.get(videoID) ?? 1) - 1;
+      if (others > 0) this.#leaving.set(videoID, others);
+      else this.#leaving.delete(videoID);
+    }
+  }
+
   /** Joining and leaving one room go one after the other: the gateway runs calls side by side, and the last word must be the last. */
   #inTurn<T>(videoID: string, send: () => Promise<T>): Promise<T> {
-    const info = this.#info;
+    const { number } = this.#login;
     const turn = (this.#turns.get(videoID) ?? Promise.resolve()).then(() => {
-      if (info === this.#info) return send();
-      throw new GatewayError("disconnected", `The connection was lost before it was the turn of ${videoID}.`);
+      if (number === this.#login.number) return send();
+      throw new GatewayError("disconnected", `The login was over before it was the turn of ${videoID}.`);
     });
     const over = turn.then(() => {}, () => {});
     this.#turns.set(videoID, over);
@@ -185,24 +209,33 @@ export class SluiceClient {
     return turn;
   }
 
-  #send(name: string, data: unknown, options: CallOptions = {}, batch = false): Promise<unknown> {
+  #send(name: string, data: unknown, options: CallOptions = {}, sending: Sending = {}): Promise<unknown> {
     if (!this.#link.up) return Promise.reject(new GatewayError("not_connected", `${name}: there is no connection (${this.#link.state.name}).`));
     const deadline = (FUNCTIONS as Record<string, { deadlineMs: number }>)[name]?.deadlineMs ?? 5_000;
-    return this.#link.calls.call(name, data, options.timeoutMs ?? deadline + GRACE_MS, { signal: options.signal, batch, urgent: name === "Login" });
+    return this.#link.calls.call(name, data, options.timeoutMs ?? deadline + GRACE_MS, { signal: options.signal, ...sending });
+  }
+
+  #sendLogin(rooms: readonly RoomRequest[], signal: AbortSignal): Promise<unknown> {
+    const weight = 1 + Math.ceil(rooms.length / ROOMS_PER_CALL);
+    return this.#send("Login", rooms.length > 0 ? { rooms } : {}, { signal }, { rank: "first", patient: true, weight, batch: this.#batch });
+  }
+
+  #onLoginFailed(failed: Events["loginFailed"]): void {
+    this.#rooms.onLoginFailed();
+    if (failed.retryAt === undefined) this.#rooms.loseAll(failed.error);
+    this.#emitter.emit("loginFailed", failed);
   }
 
   #onUp(info: ConnectSuccess): void {
     this.#info = info;
+    this.#rooms.setMax(info.limits?.maxRooms);
     for (const { resolve } of this.#connectWaiters.splice(0)) resolve(info);
     this.#emitter.emit("OnConnectSuccess", info);
-    this.#loginTries = 0;
-    this.#enter();
+    this.#login.onUp();
   }
 
   #onDown(): void {
-    this.#loggedIn = false;
-    this.#loginRunning = false;
-    clearTimeout(this.#loginTimer);
+    this.#login.onDown();
     this.#rooms.onDown();
   }
 
@@ -211,7 +244,7 @@ export class SluiceClient {
       const code: GatewayErrorCode = state.name === "refused" ? "protocol" : state.name === "signed_out" ? "signed_out" : "closed";
       const error = new GatewayError(code, `There will be no connection: ${state.name}.`);
       for (const { reject } of this.#connectWaiters.splice(0)) reject(error);
-      this.#rejectLogin(error);
+      this.#login.reject(error);
       this.#rooms.leaveAll(error);
       this.#stopWatching();
     }
@@ -229,52 +262,5 @@ export class SluiceClient {
   #tellEntry(entry: Entry): void {
     this.#emitter.emit("entry", entry);
     this.#emitter.emit(EVENT_OF_KIND[entry.kind], entry as never);
-  }
-
-  /** Logs in on this connection when that is wanted and not so yet, with all rooms in one call. */
-  #enter(): void {
-    if (!this.#wantLogin || this.#loggedIn || this.#loginRunning || !this.#link.up) return;
-    this.#loginRunning = true;
-    const rooms = this.#rooms.wanted();
-    const info = this.#info;
-    this.#send("Login", rooms.length > 0 ? { rooms } : {}, {}, this.#batch).then(
-      (reply) => {
-        if (info !== this.#info || !this.#loginRunning) return;
-        this.#loginRunning = false;
-        this.#onLogin(rooms, reply);
-      },
-      (error: unknown) => {
-        if (info !== this.#info || !this.#loginRunning) return;
-        this.#loginRunning = false;
-        this.#loginFailed(error);
-      },
-    );
-  }
-
-  #onLogin(rooms: ReadonlyArray<{ videoID: string; afterSeq?: number }>, reply: unknown): void {
-    if (!this.#wantLogin) return;
-    this.#loggedIn = true;
-    this.#loginTries = 0;
-    const again = this.#everLoggedIn;
-    this.#everLoggedIn = true;
-    for (const { resolve } of this.#loginWaiters.splice(0)) resolve();
-    this.#emitter.emit("loggedIn", { again });
-    const answers = typeof reply === "object" && reply !== null && "rooms" in reply && Array.isArray(reply.rooms) ? reply.rooms : [];
-    this.#rooms.onLogin(rooms, answers);
-  }
-
-  #loginFailed(error: unknown): void {
-    if (error instanceof GatewayError && error.code === "disconnected") return; // the next connection logs in
-    if (passing(error) || (error instanceof GatewayError && error.errCode === ERR.notLoggedIn)) {
-      this.#loginTries += 1;
-      this.#loginTimer = setTimeout(() => this.#enter(), backoffMs(this.#loginTries + 1, this.#chance));
-      return;
-    }
-    this.#wantLogin = false;
-    this.#rejectLogin(error);
-  }
-
-  #rejectLogin(error: unknown): void {
-    for (const { reject } of this.#loginWaiters.splice(0)) reject(error);
   }
 }

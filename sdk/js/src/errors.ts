@@ -17,11 +17,13 @@ export type GatewayErrorCode =
   | "protocol"
   /** The client was closed by the application. */
   | "closed"
+  /** A connection is in no more rooms than the gateway allows (`info.limits.maxRooms`): leave one first. */
+  | "too_many_rooms"
   /** The room was left, or has closed, before it was joined. */
   | "left";
 
-/** The gateway's own numbers (gateway.md). Others are numbers of the catalogue of problems. */
-export const ERR = { frame: 100, badParameter: 1001, loginPending: 1002, notLoggedIn: 1003, notReady: 1004, notSupported: 1005 } as const;
+/** The gateway's own numbers (gateway.md), and that of too many requests. Others are numbers of the catalogue of problems. */
+export const ERR = { frame: 100, badParameter: 1001, loginPending: 1002, notLoggedIn: 1003, notReady: 1004, notSupported: 1005, tooManyRequests: 2019 } as const;
 
 export class GatewayError extends Error {
   readonly code: GatewayErrorCode;

@@ -47,6 +47,8 @@ export interface LinkWorld {
   protocols: string[];
   Socket: SocketConstructor;
   chance: Chance;
+  /** Asked before a try that follows one in vain. */
+  beforeReconnect?: (() => Promise<"go" | "signed_out">) | undefined;
   onState(state: ClientState): void;
   onUp(info: ConnectSuccess): void;
   onDown(): void;
@@ -64,6 +66,8 @@ export class Link {
   #restarting = false;
   #kicked = false;
   #probing = false;
+  /** Counts what is asked before a try, so that a late answer is not taken. */
+  #question = 0;
   #pingIntervalMs = DEFAULT_PING_INTERVAL_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #openTimer: ReturnType<typeof setTimeout> | undefined;
@@ -108,7 +112,7 @@ export class Link {
     if (this.#probing || !this.#up) return;
     this.#probing = true;
     const socket = this.#socket;
-    this.calls.call("Ping", {}, timeoutMs, { urgent: true }).then(
+    this.calls.call("Ping", {}, timeoutMs, { rank: "now" }).then(
       () => (this.#probing = false),
       (thrown: unknown) => {
         if (socket !== this.#socket) return;
@@ -125,6 +129,25 @@ export class Link {
     this.#restarting = false;
     this.#kicked = false;
     this.#to({ name: "connecting", attempt: this.#attempt });
+    if (this.state.name !== "connecting") return; // closed by who was told
+    const { beforeReconnect } = this.#world;
+    if (!beforeReconnect || this.#attempt < 2) return this.#connect();
+    this.#question += 1;
+    const question = this.#question;
+    const on = (answer: "go" | "signed_out") => {
+      if (question !== this.#question) return;
+      this.#question += 1;
+      clearTimeout(this.#openTimer);
+      if (answer === "go") return this.#connect();
+      this.#end("signed_out", "The session has ended.");
+      this.#to({ name: "signed_out", attempt: 0 });
+    };
+    // Who can't be asked is no reason not to try.
+    this.#openTimer = setTimeout(() => on("go"), OPEN_MS);
+    Promise.resolve().then(beforeReconnect).then(on, () => on("go"));
+  }
+
+  #connect(): void {
     const { Socket, url, protocols } = this.#world;
     const socket = protocols.length > 0 ? new Socket(url, protocols) : new Socket(url);
     this.#socket = socket;
@@ -151,7 +174,7 @@ export class Link {
   #begin(info: ConnectSuccess): void {
     clearTimeout(this.#openTimer);
     this.#up = true;
-    this.calls.maxInFlight = info.limits?.maxCallsInFlight ?? this.calls.maxInFlight;
+    this.calls.begin(info.limits);
     this.#pingIntervalMs = info.pingIntervalMs || DEFAULT_PING_INTERVAL_MS;
     this.#stableTimer = setTimeout(() => {
       this.#attempt = 0;
@@ -188,6 +211,7 @@ export class Link {
   /** Lets go of the socket, which may never say that it has closed. */
   #end(code: GatewayErrorCode, message: string, closeCode?: number): void {
     this.#clearTimers();
+    this.#question += 1;
     const socket = this.#socket;
     const wasUp = this.#up;
     this.#socket = undefined;

@@ -3,7 +3,7 @@ import type { Chance } from "./backoff.js";
 import type { GatewayError } from "./errors.js";
 import type { User } from "./functions.js";
 import type { ClientState } from "./link.js";
-import type { ConnectSuccess, Entry, EntryOf, Frame, RoomCount, UploadProgress, VideoRef } from "./wire.js";
+import type { ClosedData, ConnectSuccess, Entry, EntryOf, Frame, RoomCount, UploadProgress, VideoRef } from "./wire.js";
 
 export interface Options {
   /** Where the gateway is: `wss://host/ws`, or a page's own `/ws`. `http` and `https` are taken for `ws` and `wss`. */
@@ -16,6 +16,11 @@ export interface Options {
   token?: string;
   /** Room entries in batches: fewer frames in a busy room. The application sees no difference. */
   batch?: boolean;
+  /**
+   * Asked before every try that follows one in vain, because a browser can't see that a handshake was refused with 401: `signed_out` ends the
+   * client as close code 4401 does. A page asks `GET /api/v1/users/me`. Throw when it can't be told: then the try is made.
+   */
+  beforeReconnect?: () => Promise<"go" | "signed_out">;
   /** Where there is no WebSocket (Node 20): that of the package `ws`. */
   WebSocket?: unknown;
   /** For tests. */
@@ -46,6 +51,10 @@ export interface Events {
   OnVideoPurged: VideoRef;
   /** Logged in (again): user events sent while there was no login are lost, so what they would have said is to be looked up. */
   loggedIn: { again: boolean };
+  /** A Login was refused. With `retryAt` (as Date.now() counts) it is tried again by itself then; without, login() is to be called. */
+  loginFailed: { error: unknown; attempt: number; retryAt?: number };
+  /** The room has closed and this client is no longer in it. A closing that is over (the room could be joined again) is only an entry. */
+  roomEnded: { videoID: string; reason: ClosedData["reason"] };
   /** A room is given up: it can't be joined (any more). */
   roomLost: { videoID: string; error: GatewayError };
   /** The log doesn't give these seqs, however often it was asked; the room goes on after them. */
