@@ -2,4 +2,5 @@
 
 pub mod internal;
 pub mod media;
+pub mod tus;
 pub mod uploads;

@@ -20,6 +20,7 @@ mod routes;
 mod schema;
 pub mod state;
 pub mod store;
+pub mod tus;
 mod upload;
 mod watch;
 

@@ -15,7 +15,16 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(handlers::uploads::put, handlers::uploads::form, handlers::media::file),
+    paths(
+        handlers::uploads::put,
+        handlers::uploads::form,
+        handlers::tus::options,
+        handlers::tus::create,
+        handlers::tus::head,
+        handlers::tus::patch,
+        handlers::tus::delete,
+        handlers::media::file,
+    ),
     components(schemas(Stored, Problem, FieldError)),
     tags((name = "uploads", description = "Sending a video"), (name = "media", description = "Playing a video")),
     modifiers(&Grants),
@@ -41,6 +50,9 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         assert!(paths["/uploads/by-video/{videoId}"]["put"].is_object());
         assert!(paths["/uploads/by-video/{videoId}"]["post"].is_object());
+        for (path, methods) in [("/uploads", ["options", "post"].as_slice()), ("/uploads/{id}", &["head", "patch", "delete"])] {
+            assert!(methods.iter().all(|method| paths[path][method].is_object()), "{path}");
+        }
         assert!(paths["/media/{grant}/{videoId}/file"]["get"].is_object());
         assert!(document["components"]["schemas"]["Stored"]["properties"]["sha256"].is_object());
     }

@@ -1,10 +1,10 @@
 //! One line per address.
 
 use crate::{
-    handlers::{internal, media, uploads},
+    handlers::{internal, media, tus, uploads},
     state::State,
 };
-use actix_web::web;
+use actix_web::{Resource, web};
 use common::{
     http::{openapi_document, resource, typed_input},
     serve::Configure,
@@ -26,7 +26,17 @@ pub fn public(state: &State) -> Configure {
                             .post(uploads::form)
                             .done(),
                     )
-                    .service(openapi_document("/openapi.json", &crate::openapi())),
+                    .service(openapi_document("/openapi.json", &crate::openapi()))
+                    // With and without the slash: clients join addresses in both ways.
+                    .service(collection(""))
+                    .service(collection("/"))
+                    .service(
+                        web::resource("/{id}")
+                            .route(web::head().to(tus::head))
+                            .route(web::patch().to(tus::patch))
+                            .route(web::delete().to(tus::delete))
+                            .default_service(web::to(tus::other)),
+                    ),
             )
             .service(
                 web::scope("/media")
@@ -35,6 +45,13 @@ pub fn public(state: &State) -> Configure {
                     .service(resource("/{grant}/{video}/file").get(media::file).done()),
             );
     })
+}
+
+/// Other methods are refused by tus itself: each of its answers says the version.
+fn collection(path: &str) -> Resource {
+    web::resource(path)
+        .route(web::post().to(tus::create))
+        .default_service(web::to(tus::options))
 }
 
 /// For the other services.

@@ -38,3 +38,19 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    tus_uploads (object_id) {
+        object_id -> Text,
+        video_id -> Text,
+        length -> Nullable<BigInt>,
+        acknowledged -> BigInt,
+        metadata -> Text,
+        concat -> Text,
+        holder -> Text,
+        expires_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(objects, tus_uploads);

@@ -32,6 +32,9 @@ pub enum StoreError {
     Missing,
     #[error("the object exists already")]
     Exists,
+    /// Another request, of this process or another, writes it.
+    #[error("the object is being written")]
+    Busy,
     #[error("the store failed: {0}")]
     Io(io::Error),
 }
@@ -78,6 +81,20 @@ impl Store {
     pub fn create(&self, key: &ObjectKey) -> Result<Incoming, StoreError> {
         match self {
             Self::Disk(disk) => disk.create(key),
+        }
+    }
+
+    /// Goes on with an object at `at` bytes; see [`DiskStore::resume`].
+    pub fn resume(&self, key: &ObjectKey, at: u64) -> Result<Incoming, StoreError> {
+        match self {
+            Self::Disk(disk) => disk.resume(key, at),
+        }
+    }
+
+    /// What was received of an object, for reading, and its size in bytes.
+    pub fn open_part(&self, key: &ObjectKey) -> Result<(File, u64), StoreError> {
+        match self {
+            Self::Disk(disk) => disk.open_part(key),
         }
     }
 

@@ -4,11 +4,11 @@
 //! loses its session or its video; from then on nobody can interrupt it and it either commits or leaves nothing. Memory is
 //! one buffer and the piece in flight, whatever the size of the file.
 
-mod finish;
-mod progress;
+pub mod finish;
+pub mod progress;
 pub mod registry;
-mod sink;
-mod source;
+pub mod sink;
+pub mod source;
 
 use crate::{
     ledger::{self, Barred, Uploader},
@@ -67,11 +67,25 @@ pub struct Stored {
 /// Runs an upload in its own task and waits for it. When the waiting ends early (the client left), an upload whose bytes
 /// are not all in ends too.
 pub async fn run(state: &State, admitted: Admitted, body: Body) -> Result<Stored, ApiError> {
+    let task_state = state.clone();
+    on_its_own(state, move |gone| async move {
+        receive(&task_state, admitted, body, gone).await
+    })
+    .await
+}
+
+/// Does the work in a task of its own and waits for it; the work is told when nobody waits any more.
+pub async fn on_its_own<T, F, Fut>(state: &State, work: F) -> Result<T, ApiError>
+where
+    T: 'static,
+    F: FnOnce(oneshot::Receiver<Infallible>) -> Fut,
+    Fut: Future<Output = Result<T, ApiError>> + 'static,
+{
     let (client, gone) = oneshot::channel::<Infallible>();
     let (answer, answered) = oneshot::channel();
-    let (task_state, id) = (state.clone(), operation::current_or_mint());
+    let (id, working) = (operation::current_or_mint(), work(gone));
     state.platform.spawn(operation::scope(id, async move {
-        let result = receive(&task_state, admitted, body, gone).await;
+        let result = working.await;
         // Nobody may be waiting any more.
         drop(answer.send(result));
     }));
@@ -168,7 +182,7 @@ async fn store(
 }
 
 /// Beats until the ledger says that the upload is no longer wanted. A database that is away is no reason to stop.
-async fn keep_alive(state: &State, key: &ObjectKey) -> ApiError {
+pub async fn keep_alive(state: &State, key: &ObjectKey) -> ApiError {
     loop {
         tokio::time::sleep(HEARTBEAT).await;
         let object = key.object.clone();
@@ -196,7 +210,7 @@ async fn abandon(state: &State, key: &ObjectKey) {
     }
 }
 
-fn barred(why: Barred) -> ApiError {
+pub fn barred(why: Barred) -> ApiError {
     match why {
         Barred::Purged => ApiError::new(Code::Gone, "This video has been deleted for good."),
         Barred::HasSource => ApiError::new(Code::Conflict, "This video has its file already."),
@@ -207,10 +221,11 @@ fn barred(why: Barred) -> ApiError {
     }
 }
 
-fn stopped(stop: Stop) -> ApiError {
+pub fn stopped(stop: Stop) -> ApiError {
     match stop {
         Stop::SessionEnded => ApiError::new(Code::Unauthenticated, "The session that began this upload has ended."),
         Stop::VideoPurged => barred(Barred::Purged),
+        Stop::TakenOver => ApiError::new(Code::Conflict, "A newer request goes on with this upload."),
     }
 }
 

@@ -10,7 +10,7 @@ use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use common::{
     error::{ApiError, Code, Problem},
-    grant::Permission,
+    grant::{Grant, Permission},
     http::bearer,
     ids::{Id, VideoId},
     messages::SessionList,
@@ -97,17 +97,14 @@ pub async fn form(
 async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u64) -> Result<Admitted, ApiError> {
     let (grant, client) = state.identify(request, bearer(request.headers()));
     refusal::take_token(state, client)?;
-    let grant = grant?;
-    let Permission::Upload { max_bytes, session } = grant.permission else {
-        return Err(ApiError::new(
-            Code::Unauthenticated,
-            "This grant does not allow an upload.",
-        ));
-    };
-    if grant.video != video {
+    let Granted {
+        video: granted,
+        by,
+        max_bytes,
+    } = Granted::new(state, grant?)?;
+    if granted != video {
         return Err(ApiError::not_found("video"));
     }
-    let max_bytes = max_bytes.min(state.max_upload);
     let declared = declared_length(request).unwrap_or(0);
     if declared > max_bytes.saturating_add(overhead) {
         return Err(too_large(max_bytes));
@@ -117,18 +114,41 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
         .uploads
         .try_acquire(client)
         .map_err(|reached| refusal::uploads(state, reached))?;
-    check_session(state, &session).await?;
+    check_session(state, &by.session).await?;
     check_room(state, declared).await?;
     Ok(Admitted {
         video,
-        by: Uploader {
-            user: grant.user,
-            session,
-        },
+        by,
         max_bytes,
         length: None,
         permit,
     })
+}
+
+/// What a grant allows, in the limits of this service.
+pub struct Granted {
+    pub video: VideoId,
+    pub by: Uploader,
+    pub max_bytes: u64,
+}
+
+impl Granted {
+    pub fn new(state: &State, grant: Grant) -> Result<Self, ApiError> {
+        let Permission::Upload { max_bytes, session } = grant.permission else {
+            return Err(ApiError::new(
+                Code::Unauthenticated,
+                "This grant does not allow an upload.",
+            ));
+        };
+        Ok(Self {
+            video: grant.video,
+            by: Uploader {
+                user: grant.user,
+                session,
+            },
+            max_bytes: max_bytes.min(state.max_upload),
+        })
+    }
 }
 
 fn declared_length(request: &HttpRequest) -> Option<u64> {
@@ -143,7 +163,7 @@ fn declared_length(request: &HttpRequest) -> Option<u64> {
 
 /// A grant outlives the sign-out of the session that got it; the upload does not. When api-service can't be asked, the answer
 /// is no (promise 13). It is asked again while the upload runs, which goes on without an answer: it was granted.
-async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
+pub async fn check_session(state: &State, session: &Id) -> Result<(), ApiError> {
     let asked = SessionList {
         sessions: vec![session.clone()],
     };

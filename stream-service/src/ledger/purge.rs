@@ -3,7 +3,7 @@
 //! repetition of any of them, ends with the same receipt.
 
 use super::DELETING;
-use crate::schema::{media, objects, tombstones};
+use crate::schema::{media, objects, tombstones, tus_uploads};
 use common::{
     db::{AnyConn, now_ms},
     ids::{Id, VideoId},
@@ -143,6 +143,7 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
             tombstones::finished_at.eq(now),
         ))
         .execute(conn)?;
+    diesel::delete(tus_uploads::table.filter(tus_uploads::video_id.eq(video.as_str()))).execute(conn)?;
     diesel::delete(doomed).execute(conn)?;
     diesel::delete(media::table.find(video.as_str())).execute(conn)?;
     outbox::forget(conn, video.as_str())?;

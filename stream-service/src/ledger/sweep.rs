@@ -1,13 +1,14 @@
 //! What sweeps ask of the ledger: uploads that nobody continues, rows for names found in the store, live rows in pages.
 
 use super::{DELETING, LIVE, LOST, WRITING};
-use crate::schema::objects;
+use crate::schema::{objects, tus_uploads};
 use crate::store::ObjectKey;
 use common::{
     db::{AnyConn, now_ms},
     ids::{Id, VideoId},
 };
 use diesel::{
+    dsl::{exists, not},
     prelude::*,
     sql_types::{BigInt, Text},
 };
@@ -18,12 +19,18 @@ pub const PAGE: i64 = 500;
 /// A process that has not said for this long that it goes on with an upload is gone: three missed heartbeats. Milliseconds.
 pub const SILENCE_MS: i64 = 3 * crate::upload::HEARTBEAT.as_millis() as i64;
 
-/// Uploads, in pages by object id, that have been silent for `silence_ms`, and where to read on.
+/// Uploads, in pages by object id, that have been silent for `silence_ms`, and where to read on. One that can be continued is
+/// silent by right until it expires.
 pub fn silent_uploads(conn: &mut AnyConn, after: &str, silence_ms: i64) -> QueryResult<(Vec<ObjectKey>, Option<Id>)> {
-    let before = now_ms(conn)? - silence_ms;
+    let now = now_ms(conn)?;
+    let before = now - silence_ms;
+    let continuable = tus_uploads::table
+        .filter(tus_uploads::object_id.eq(objects::object_id))
+        .filter(tus_uploads::expires_at.gt(now));
     let rows: Vec<(Id, VideoId)> = objects::table
         .filter(objects::state.eq(WRITING))
         .filter(objects::heartbeat_at.le(before))
+        .filter(not(exists(continuable)))
         .filter(objects::object_id.gt(after))
         .select((objects::object_id, objects::video_id))
         .order(objects::object_id)

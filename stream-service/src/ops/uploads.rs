@@ -5,6 +5,7 @@ use crate::{
     ledger::sweep::{self, SILENCE_MS},
     state::State,
     store::ObjectKey,
+    tus,
 };
 use common::{
     db::{Backend, DbError},
@@ -60,9 +61,14 @@ async fn sweep(state: &State, dry_run: bool, silence_ms: i64) -> Result<Expired,
         }
         match last {
             Some(last) => after = last.as_str().to_owned(),
-            None => return Ok(expired),
+            None => break,
         }
     }
+    if !dry_run {
+        let forgotten = state.db.write(|conn| Ok::<_, DbError>(tus::rows::forget(conn)?));
+        forgotten.await?;
+    }
+    Ok(expired)
 }
 
 /// From then on the upload can't end well, should it live after all.

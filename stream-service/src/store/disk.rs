@@ -5,6 +5,7 @@
 //! could not write; no path component is ever followed through a symbolic link.
 
 mod listing;
+mod resume;
 
 use super::{ObjectKey, StoreError};
 use common::ids::{Id, VideoId};
@@ -50,7 +51,8 @@ pub struct DiskStore {
     root: Arc<OwnedFd>,
 }
 
-/// An object that is being received. Dropping it without [`Incoming::publish`] removes what was written.
+/// An object that is being received. Dropping it without [`Incoming::publish`] removes what was written, unless it was opened
+/// by [`DiskStore::resume`].
 #[derive(Debug)]
 pub struct Incoming {
     file: File,
@@ -120,10 +122,14 @@ impl DiskStore {
     }
 
     pub fn open(&self, key: &ObjectKey) -> Result<(File, u64), StoreError> {
+        self.open_named(key, key.object.as_str())
+    }
+
+    fn open_named(&self, key: &ObjectKey, name: &str) -> Result<(File, u64), StoreError> {
         let directory = self.video_dir(&key.video)?;
         // NONBLOCK: opening a planted FIFO must not hang a thread; it means nothing for regular files.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(openat(&directory, key.object.to_string(), flags, Mode::empty())?);
+        let file = File::from(openat(&directory, name, flags, Mode::empty())?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(StoreError::Io(io::Error::other("not a regular file")));

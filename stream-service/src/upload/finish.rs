@@ -2,8 +2,8 @@
 
 use super::{
     Stored, barred, keep_alive,
-    registry::Ticket,
-    sink::{Whole, blocking, store_error},
+    registry::{Stop, Ticket},
+    sink::{Whole, blocking, hex, store_error},
     stopped,
 };
 use crate::{
@@ -13,32 +13,41 @@ use crate::{
     probe::{self, ProbeError},
     state::State,
     store::{ObjectKey, StoreError},
+    tus::rows,
 };
 use common::{
     db::DbError,
     error::{ApiError, Code},
+    ids::Id,
     messages::MediaReady,
     outbox::{self, Message},
 };
 use log::{info, warn};
-use std::pin::pin;
+use sha2::{Digest, Sha256};
+use std::{fs::File, io, os::unix::fs::FileExt, pin::pin};
+
+/// Bytes read at once for the hash of a file.
+const READ: usize = 256 << 10;
 
 /// Why a whole file is not kept.
 enum Unkept {
     NotVideo(String),
     Store(StoreError),
-    Unreadable(std::io::Error),
+    Unreadable(io::Error),
 }
 
 /// How a commit ended.
 enum Commit {
     Done,
     Refused(ApiError),
+    /// Not now: the upload can be continued, and stays.
+    Left(ApiError),
     /// Something broke in between: it may have happened.
     Unclear(DbError),
 }
 
 pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whole) -> Result<Stored, ApiError> {
+    let holder = whole.holder.clone();
     let mut publishing = pin!(blocking(move || publish(whole)));
     // A sync may take longer than another process would wait for a sign of life.
     let published = tokio::select! {
@@ -58,9 +67,10 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     };
     let announced = state.announced.expect(&key.video);
     // What was stopped while it was synced does not become live.
-    let commit = match ticket.stop() {
-        Some(stop) => Commit::Refused(stopped(stop)),
-        None => commit(state, key, &media).await,
+    let commit = match (ticket.stop(), &holder) {
+        (Some(stop @ Stop::SessionEnded), Some(_)) => Commit::Left(stopped(stop)),
+        (Some(stop @ (Stop::SessionEnded | Stop::VideoPurged)), _) => Commit::Refused(stopped(stop)),
+        (None | Some(Stop::TakenOver), _) => commit(state, key, holder, &media).await,
     };
     match commit {
         Commit::Done => {}
@@ -68,6 +78,7 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
             remove(state, key).await;
             return Err(error);
         }
+        Commit::Left(error) => return Err(error),
         Commit::Unclear(error) => settle(state, key, error).await?,
     }
     state.entries.evict(&key.video);
@@ -84,11 +95,16 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
         incoming,
         sha256,
         bytes,
+        ..
     } = whole;
     let found = probe::probe(incoming.file()).map_err(|error| match error {
         ProbeError::Rejected(text) => Unkept::NotVideo(text),
         ProbeError::Io(error) => Unkept::Unreadable(error),
     })?;
+    let sha256 = match sha256 {
+        Some(sha256) => sha256,
+        None => read_hash(incoming.file()).map_err(Unkept::Unreadable)?,
+    };
     incoming.sync().map_err(Unkept::Store)?;
     incoming.publish().map_err(Unkept::Store)?;
     Ok(MediaReady {
@@ -100,6 +116,23 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
         height: Some(found.height),
         codecs: found.codecs,
     })
+}
+
+/// The hash of a file that came in several requests, from the file itself: what is on the disk is what is vouched for. Most of it
+/// is still in memory.
+fn read_hash(file: &File) -> io::Result<String> {
+    let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; READ], 0);
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Ok(read) => {
+                hash.update(&buffer[..read]);
+                at += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn unkept(why: Unkept) -> ApiError {
@@ -114,19 +147,25 @@ fn unkept(why: Unkept) -> ApiError {
     }
 }
 
-async fn commit(state: &State, key: &ObjectKey, media: &MediaReady) -> Commit {
+async fn commit(state: &State, key: &ObjectKey, holder: Option<Id>, media: &MediaReady) -> Commit {
     let message = Message::new(MEDIA_READY, &key.video, media);
     let (key, media) = (key.clone(), media.clone());
     let committed = state.db.write(move |conn| {
+        if let Some(holder) = &holder
+            && !rows::finish(conn, &key.object, holder, media.size_bytes)?
+        {
+            return Ok(Err(None));
+        }
         let outcome = ledger::finish(conn, &key.video, &key.object, &media)?;
         if outcome.is_ok() {
             outbox::enqueue(conn, &message)?;
         }
-        Ok::<_, DbError>(outcome)
+        Ok::<_, DbError>(outcome.map_err(Some))
     });
     match committed.await {
         Ok(Ok(())) => Commit::Done,
-        Ok(Err(why)) => Commit::Refused(barred(why)),
+        Ok(Err(Some(why))) => Commit::Refused(barred(why)),
+        Ok(Err(None)) => Commit::Left(stopped(Stop::TakenOver)),
         // The unique index: another upload of the same video was faster.
         Err(DbError::Conflict { .. }) => Commit::Refused(barred(Barred::HasSource)),
         Err(error) => Commit::Unclear(error),
@@ -156,7 +195,7 @@ async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), Ap
 
 /// Removes the file of an upload that is not kept. One whose row is not `writing` any more is left alone: it is a purge's or
 /// a sweep's, which count it, or it is live.
-async fn remove(state: &State, key: &ObjectKey) {
+pub async fn remove(state: &State, key: &ObjectKey) {
     let object = key.object.clone();
     match state
         .db

@@ -15,6 +15,8 @@ use tokio::sync::{Notify, watch};
 pub enum Stop {
     SessionEnded,
     VideoPurged,
+    /// A newer request goes on with this upload. No reason against what is whole already.
+    TakenOver,
 }
 
 /// Clones share the uploads. The permits of uploads bound its size.
@@ -43,17 +45,48 @@ pub struct Ticket {
 
 impl Registry {
     pub fn register(&self, key: &ObjectKey, session: &Id) -> Ticket {
+        self.insert(&mut self.lock(), key, session)
+    }
+
+    fn insert(&self, running: &mut HashMap<Id, Running>, key: &ObjectKey, session: &Id) -> Ticket {
         let (stop, stopped) = watch::channel(None);
-        let running = Running {
+        let upload = Running {
             video: key.video.clone(),
             session: session.clone(),
             stop,
         };
-        self.lock().insert(key.object.clone(), running);
+        running.insert(key.object.clone(), upload);
         Ticket {
             object: key.object.clone(),
             stop: stopped,
             shared: Arc::clone(&self.0),
+        }
+    }
+
+    /// Registers an upload that may be running here: whoever runs it is told to stop, and gets `at_most` to save and end.
+    pub async fn take_over(&self, key: &ObjectKey, session: &Id, at_most: Duration) -> Option<Ticket> {
+        let free = async {
+            loop {
+                // Made before looking, so that an end between the look and the wait is not missed.
+                let ended = self.0.ended.notified();
+                if let Some(ticket) = self.try_register(key, session) {
+                    return ticket;
+                }
+                ended.await;
+            }
+        };
+        tokio::time::timeout(at_most, free).await.ok()
+    }
+
+    /// Looking and registering are one step, so that of many who wait one gets it.
+    fn try_register(&self, key: &ObjectKey, session: &Id) -> Option<Ticket> {
+        let mut running = self.lock();
+        match running.get(&key.object) {
+            Some(holder) => {
+                holder.stop(Stop::TakenOver);
+                None
+            }
+            None => Some(self.insert(&mut running, key, session)),
         }
     }
 
@@ -98,10 +131,7 @@ impl Registry {
 
     fn stop(&self, why: Stop, which: impl Fn(&Running) -> bool) {
         for running in self.lock().values().filter(|running| which(running)) {
-            // The first reason stays.
-            running
-                .stop
-                .send_if_modified(|stop| stop.replace(stop.unwrap_or(why)).is_none());
+            running.stop(why);
         }
     }
 
@@ -110,16 +140,31 @@ impl Registry {
     }
 }
 
+impl Running {
+    /// The first reason stays, unless it was only that somebody else goes on.
+    fn stop(&self, why: Stop) {
+        self.stop.send_if_modified(|stop| {
+            let first = matches!(stop, None | Some(Stop::TakenOver)) && *stop != Some(why);
+            if first {
+                *stop = Some(why);
+            }
+            first
+        });
+    }
+}
+
 impl Ticket {
     /// Resolves when somebody stops the upload. Cancel safe.
-    pub async fn stopped(&self) -> Stop {
+    pub fn stopped(&self) -> impl Future<Output = Stop> + use<> {
         let mut stop = self.stop.clone();
-        loop {
-            if let Some(why) = *stop.borrow_and_update() {
-                return why;
-            }
-            if stop.changed().await.is_err() {
-                std::future::pending::<()>().await;
+        async move {
+            loop {
+                if let Some(why) = *stop.borrow_and_update() {
+                    return why;
+                }
+                if stop.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
             }
         }
     }

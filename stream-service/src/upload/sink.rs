@@ -6,8 +6,12 @@ use crate::{
     metrics::StreamMetrics,
     state::State,
     store::{Incoming, ObjectKey, StoreError},
+    tus::fields::Checking,
 };
-use common::error::{ApiError, Code};
+use common::{
+    error::{ApiError, Code},
+    ids::Id,
+};
 use log::warn;
 use sha2::{Digest, Sha256};
 use std::{
@@ -29,7 +33,12 @@ const ROOM_EVERY: u64 = 2 << 20;
 /// What goes to the blocking pool and comes back.
 struct Writer {
     incoming: Incoming,
-    hash: Sha256,
+    /// Of the whole file; none when its beginning came in another request.
+    hash: Option<Sha256>,
+    /// Of what this request brings.
+    checking: Option<Checking>,
+    /// Bytes of the file so far.
+    at: u64,
     min_free: u64,
     /// Written since the last look at the room that is left.
     unchecked: u64,
@@ -49,6 +58,8 @@ pub struct Sink {
     spare: Vec<u8>,
     /// Shared with whoever reports it.
     received: Arc<AtomicU64>,
+    /// Bytes that were durable at the last [`Sink::save`].
+    saved: u64,
     max_bytes: u64,
     metrics: StreamMetrics,
 }
@@ -56,8 +67,16 @@ pub struct Sink {
 /// A file whose bytes are all written (and not yet synced).
 pub struct Whole {
     pub incoming: Incoming,
-    pub sha256: String,
+    /// Lower-case hex; none when the file has yet to be read for it.
+    pub sha256: Option<String>,
     pub bytes: u64,
+    /// The request that holds it, when the upload can be continued.
+    pub holder: Option<Id>,
+}
+
+/// Lower-case hex.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Writer {
@@ -68,7 +87,13 @@ impl Writer {
             leaves_room(self.incoming.free()?, self.min_free)?;
         }
         self.incoming.write(buffer)?;
-        self.hash.update(buffer);
+        self.at += buffer.len() as u64;
+        if let Some(hash) = &mut self.hash {
+            hash.update(buffer);
+        }
+        if let Some(checking) = &mut self.checking {
+            checking.update(buffer);
+        }
         Ok(())
     }
 }
@@ -94,19 +119,39 @@ impl Sink {
     pub async fn create(state: &State, key: &ObjectKey, max_bytes: u64) -> Result<Self, ApiError> {
         let (store, key) = (state.store.clone(), key.clone());
         let incoming = blocking(move || store.create(&key)).await?.map_err(store_error)?;
-        Ok(Self {
+        Ok(Self::new(state, incoming, 0, max_bytes, None))
+    }
+
+    /// Goes on with an upload at `at` bytes.
+    pub async fn resume(
+        state: &State,
+        key: &ObjectKey,
+        at: u64,
+        max_bytes: u64,
+        checking: Option<Checking>,
+    ) -> Result<Self, ApiError> {
+        let (store, key) = (state.store.clone(), key.clone());
+        let incoming = blocking(move || store.resume(&key, at)).await?.map_err(store_error)?;
+        Ok(Self::new(state, incoming, at, max_bytes, checking))
+    }
+
+    fn new(state: &State, incoming: Incoming, at: u64, max_bytes: u64, checking: Option<Checking>) -> Self {
+        Self {
             writer: Place::Here(Writer {
                 incoming,
-                hash: Sha256::new(),
+                hash: (at == 0).then(Sha256::new),
+                checking,
+                at,
                 min_free: state.min_free,
                 unchecked: 0,
             }),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
-            received: Arc::default(),
+            received: Arc::new(AtomicU64::new(at)),
+            saved: at,
             max_bytes,
             metrics: state.metrics.clone(),
-        })
+        }
     }
 
     /// How many bytes have come so far.
@@ -133,15 +178,45 @@ impl Sink {
         Ok(())
     }
 
+    /// Received and not yet durable.
+    pub fn unsaved(&self) -> u64 {
+        self.received.load(Ordering::Relaxed).saturating_sub(self.saved)
+    }
+
+    /// Writes and syncs what has come: the bytes of the file that are durable then. Cancel safe: a save that nobody waits for
+    /// any more goes on, and the next one waits for it.
+    pub async fn save(&mut self) -> Result<u64, ApiError> {
+        self.flush().await?;
+        let writer = self.take_writer().await?;
+        let spare = std::mem::take(&mut self.spare);
+        self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
+            writer.incoming.sync()?;
+            Ok((writer, spare))
+        }));
+        let writer = self.take_writer().await?;
+        self.saved = writer.at;
+        self.writer = Place::Here(writer);
+        Ok(self.saved)
+    }
+
+    /// Whether what came has the checksum that was announced; asked once, when all of it is here.
+    pub async fn checksum_holds(&mut self) -> Result<bool, ApiError> {
+        self.flush().await?;
+        let mut writer = self.take_writer().await?;
+        let holds = writer.checking.take().is_none_or(Checking::holds);
+        self.writer = Place::Here(writer);
+        Ok(holds)
+    }
+
     /// Writes the rest.
     pub async fn complete(mut self) -> Result<Whole, ApiError> {
         self.flush().await?;
-        let Writer { incoming, hash, .. } = self.take_writer().await?;
-        let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let Writer { incoming, hash, at, .. } = self.take_writer().await?;
         Ok(Whole {
             incoming,
-            sha256,
-            bytes: self.received.load(Ordering::Relaxed),
+            sha256: hash.map(|hash| hex(&hash.finalize())),
+            bytes: at,
+            holder: None,
         })
     }
 
@@ -201,6 +276,7 @@ pub fn store_error(error: StoreError) -> ApiError {
         }
         // Its file was removed under it: by the sweep of another process that took it for dead.
         StoreError::Missing => super::barred(Barred::Forgotten).because(error),
+        StoreError::Busy => ApiError::new(Code::Conflict, "Another request is still writing this upload; try again."),
         StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
     }
 }

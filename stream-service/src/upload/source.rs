@@ -79,7 +79,7 @@ async fn read_form(form: &mut Multipart, sink: &mut Sink, stall: Duration) -> Re
     }
 }
 
-async fn next<S: Stream + Unpin>(stream: &mut S, stall: Duration) -> Result<Option<S::Item>, ApiError> {
+pub async fn next<S: Stream + Unpin>(stream: &mut S, stall: Duration) -> Result<Option<S::Item>, ApiError> {
     tokio::time::timeout(stall, stream.next())
         .await
         .map_err(|_| ApiError::new(Code::RequestTimeout, "The body stopped arriving."))

@@ -3,6 +3,7 @@
 use crate::{
     app::{files, on_each_app_with, spawn_api, start_service, upload_grant},
     clip::{clip, sha256},
+    tus::client::Client,
 };
 use common::{
     config::{Config, Secret},
@@ -51,7 +52,7 @@ fn config(dir: &str, database: &str, key: &str) -> Config {
 }
 
 /// A stream-service in a process of its own.
-struct Process {
+pub struct Process {
     child: Child,
     public: String,
     keys: GrantKeys,
@@ -59,7 +60,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(dir: &Path, database: &str, key: &str) -> Self {
+    pub fn start(dir: &Path, database: &str, key: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--ignored",
@@ -89,9 +90,15 @@ impl Process {
         }
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// A tus client of this process, with a grant of its own.
+    pub fn tus(&self, video: &VideoId) -> Client {
+        let token = self.keys.sign(&upload_grant(video));
+        Client::at(&self.public, self.http.clone(), video.clone(), token)
     }
 
     async fn put(
@@ -116,7 +123,7 @@ impl Process {
             .await
     }
 
-    async fn get(&self, video: &VideoId) -> reqwest::Response {
+    pub async fn get(&self, video: &VideoId) -> reqwest::Response {
         let grant = Grant::new(
             Permission::Play,
             video.clone(),
@@ -148,7 +155,7 @@ fn block_on(future: impl Future<Output = ()>) {
 }
 
 /// A data folder, a database and a grant key that outlive the processes which use them.
-fn on_each_place(test: impl AsyncFn(&Path, &str, &str)) {
+pub fn on_each_place(test: impl AsyncFn(&Path, &str, &str)) {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let (database, dir) = (TestDatabase::new(backend), tempfile::tempdir().unwrap());
         let key = common::grant::GrantKey::generate("k1");

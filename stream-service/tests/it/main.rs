@@ -14,4 +14,5 @@ mod progress;
 mod purge;
 mod ranges;
 mod reconcile;
+mod tus;
 mod upload;

@@ -1,0 +1,44 @@
+//! tus 1.0.0 (<https://tus.io/protocols/resumable-upload>): uploads that survive their connections.
+//!
+//! The data's way. An upload is one ledger row (state `writing`, so that purge, sweeps and reconciler know its file as they
+//! know any other) and one row of `tus_uploads` that says its length, how many of its bytes are acknowledged, and which
+//! request may write. Its bytes lie in `<object>.part`. In this order: bytes into the file, fdatasync, `acknowledged` in the
+//! row, then an answer that names the offset. Whoever continues cuts the file to what the row says, so bytes that were never
+//! acknowledged are never trusted. The last byte's offset is told only when [`crate::upload`] has finished the video: hash,
+//! probe, name, ledger and outbox, and `finished_at` here, in one transaction.
+//!
+//! One request at a time writes: a newer one (also HEAD, which must tell an offset that stays true) stops the one before,
+//! waits until that has saved what it has, and takes its place. Between processes the column `holder` is the fence: whoever
+//! is no longer named there can't acknowledge anything, and the lock on the file keeps its last write away.
+
+mod concat;
+pub mod fields;
+mod receive;
+pub mod request;
+pub mod rows;
+pub mod plan;
+mod serve;
+
+use std::time::Duration;
+
+pub use plan::{Known, Plan, Upload, decide, plan};
+pub use request::{Place, Request, read};
+pub use serve::serve;
+
+pub const VERSION: &str = "1.0.0";
+
+/// What is built, in the words of the protocol.
+pub const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
+
+/// An unfinished upload is kept for this long after its last request: as long as a grant lives (`api.upload_grant_ttl`).
+pub const KEEP: Duration = Duration::from_secs(24 * 3600);
+
+/// What has ended is remembered for this long beyond that, so that its client hears 410 and not 404.
+pub const REMEMBER: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Unfinished uploads of one video at most: eight clients with four parts each, or a client that starts over again and again.
+pub const MAX_OPEN: i64 = 32;
+
+/// Received bytes after which they are synced and acknowledged while more come in: what a kill can cost of a long request.
+pub const SAVE_EVERY: u64 = 16 << 20;

@@ -1,0 +1,221 @@
+//! The bytes of one PATCH (or of a creation): into the file, synced, acknowledged, and at the end the video.
+//!
+//! Whatever ends the request early (the client leaves, stalls, is taken over, the service drains), what came until then is
+//! saved. Only bytes under a checksum are all or nothing.
+
+use super::{
+    SAVE_EVERY,
+    fields::Checksum,
+    plan::Upload,
+    rows,
+};
+use crate::{
+    ledger::Uploader,
+    limit::conn::Permit,
+    ops::uploads,
+    state::State,
+    store::ObjectKey,
+    upload::{
+        finish, keep_alive,
+        progress::Progress,
+        registry::{Stop, Ticket},
+        sink::Sink,
+        source::next,
+        stopped,
+    },
+};
+use actix_web::web;
+use common::{
+    db::{Backend, DbError},
+    error::{ApiError, Code},
+    http::payload_error,
+    ids::Id,
+};
+use log::{info, warn};
+use std::{convert::Infallible, time::Duration};
+use tokio::sync::oneshot;
+
+/// How often a request looks whether another process has taken its upload. With one process it hears of it at once.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// An upload that this request holds.
+pub struct Held {
+    pub key: ObjectKey,
+    pub by: Uploader,
+    /// This request, in the row.
+    pub holder: Id,
+    pub upload: Upload,
+    /// Given back last: whoever comes next finds everything saved and closed.
+    pub ticket: Ticket,
+}
+
+/// Receives, and finishes the video when that was its last byte.
+pub async fn append(
+    state: &State,
+    mut held: Held,
+    (most, checksum, permit): (u64, Option<Checksum>, Permit),
+    body: web::Payload,
+    gone: oneshot::Receiver<Infallible>,
+) -> Result<Upload, ApiError> {
+    let whole_or_nothing = checksum.is_some();
+    let at = held.upload.offset;
+    let mut sink = Sink::resume(state, &held.key, at, most, checksum.map(Checksum::begin)).await?;
+    let received = receive(state, &mut held, &mut sink, body, gone, whole_or_nothing).await;
+    match received {
+        Ok(()) if sink.checksum_holds().await? => save(state, &mut held, &mut sink).await?,
+        Ok(()) => {
+            return Err(ApiError::new(
+                Code::ChecksumMismatch,
+                "The bytes don't have the checksum that was announced; none of them is kept.",
+            ));
+        }
+        Err(error) => {
+            if !whole_or_nothing && let Err(unsaved) = save(state, &mut held, &mut sink).await {
+                warn!(video_id = held.key.video; "The last bytes of {} are not saved: {unsaved}", held.key);
+            }
+            info!(video_id = held.key.video; "Upload {} stops at {}: {error}", held.key, held.upload.offset);
+            return Err(error);
+        }
+    }
+    drop(permit);
+    complete(state, held, sink).await
+}
+
+async fn receive(
+    state: &State,
+    held: &mut Held,
+    sink: &mut Sink,
+    body: web::Payload,
+    gone: oneshot::Receiver<Infallible>,
+    whole_or_nothing: bool,
+) -> Result<(), ApiError> {
+    let received = sink.received();
+    let owner = held.by.user.clone().filter(|_| !held.upload.partial());
+    let progress = Progress::new(state, &held.key.video, owner, held.upload.length);
+    let (key, holder, stop) = (held.key.clone(), held.holder.clone(), held.ticket.stopped());
+    tokio::select! {
+        biased;
+        why = stop => Err(stopped(why)),
+        _ = gone => Err(ApiError::new(Code::BadRequest, "The client left before the end of the body.")),
+        () = state.platform.drain.begun() => Err(draining()),
+        forgotten = keep_alive(state, &key) => Err(forgotten),
+        () = replaced(state, &key, &holder) => Err(stopped(Stop::TakenOver)),
+        never = progress.report(&received) => match never {},
+        read = read(state, held, sink, body, whole_or_nothing) => read,
+    }
+}
+
+async fn read(
+    state: &State,
+    held: &mut Held,
+    sink: &mut Sink,
+    mut body: web::Payload,
+    whole_or_nothing: bool,
+) -> Result<(), ApiError> {
+    while let Some(piece) = next(&mut body, state.stall_timeout).await? {
+        let piece = piece.map_err(|error| payload_error(&error))?;
+        sink.push(&piece).await?;
+        if !whole_or_nothing && sink.unsaved() >= SAVE_EVERY {
+            save(state, held, sink).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Synced first, then told.
+pub async fn save(state: &State, held: &mut Held, sink: &mut Sink) -> Result<(), ApiError> {
+    let offset = sink.save().await?;
+    let (object, holder, length) = (held.key.object.clone(), held.holder.clone(), held.upload.length);
+    let acknowledged = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(rows::acknowledge(conn, &object, &holder, offset, length)?));
+    if !acknowledged.await? {
+        return Err(stopped(Stop::TakenOver));
+    }
+    held.upload.offset = offset;
+    Ok(())
+}
+
+/// The video, if all bytes are here and it isn't one part of it.
+pub async fn complete(state: &State, mut held: Held, sink: Sink) -> Result<Upload, ApiError> {
+    if !held.upload.whole() || held.upload.partial() {
+        return Ok(held.upload);
+    }
+    let progress = Progress::new(state, &held.key.video, held.by.user.clone(), held.upload.length);
+    progress.done(held.upload.offset);
+    let mut whole = sink.complete().await?;
+    whole.holder = Some(held.holder.clone());
+    match finish::finish(state, &held.key, &held.ticket, whole).await {
+        Ok(stored) => {
+            state.metrics.uploads_stored.inc();
+            let (key, bytes) = (&held.key, stored.size_bytes);
+            info!(video_id = key.video, bytes = bytes; "Stored {bytes} bytes of video {}", key.video);
+        }
+        Err(error) => {
+            state.metrics.uploads_failed.inc();
+            info!(video_id = held.key.video; "Upload {} ended: {error}", held.key);
+            return Err(error);
+        }
+    }
+    clear(state, &held.key).await;
+    held.upload.finished = true;
+    Ok(held.upload)
+}
+
+/// Removes the other unfinished uploads of a video that has its file now: parts of it, and what clients began and left. Those
+/// that run here end by themselves; what can't be removed expires.
+async fn clear(state: &State, key: &ObjectKey) {
+    let video = key.video.clone();
+    let open = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(rows::open_of(conn, &video)?));
+    let open = match open.await {
+        Ok(open) => open,
+        Err(error) => return warn!(video_id = key.video; "Other uploads of a stored video stay for now: {error}"),
+    };
+    let running = state.uploads.objects();
+    for object in open.into_iter().filter(|object| !running.contains(object)) {
+        let video = key.video.clone();
+        terminate(state, &ObjectKey { video, object }).await.unwrap_or_else(|error| {
+            warn!(video_id = key.video; "An upload of a stored video stays for now: {error}");
+        });
+    }
+}
+
+/// Removes an unfinished upload; the row stays to say that it is gone.
+pub async fn terminate(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+    let object = key.object.clone();
+    let condemned = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(crate::ledger::condemn(conn, &object)?));
+    if condemned.await? {
+        uploads::erase(state, key).await?;
+    }
+    Ok(())
+}
+
+/// Resolves when another process has taken the upload over.
+async fn replaced(state: &State, key: &ObjectKey, holder: &Id) {
+    if state.db.backend() == Backend::Sqlite {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let (object, holder) = (key.object.clone(), holder.clone());
+        // Without an answer it goes on: what it may acknowledge is decided when it does.
+        let holds = state
+            .db
+            .read(move |conn| Ok::<_, DbError>(rows::holds(conn, &object, &holder)?));
+        if matches!(holds.await, Ok(false)) {
+            return;
+        }
+    }
+}
+
+fn draining() -> ApiError {
+    ApiError::new(
+        Code::Overloaded,
+        "The service is stopping; what came is kept, go on at the offset that HEAD says.",
+    )
+    .retry_after(Duration::from_secs(1))
+}

@@ -1,0 +1,190 @@
+//! The rows of uploads that can be continued. All functions run inside of a caller's transaction or read.
+
+use super::{
+    KEEP, MAX_OPEN, REMEMBER,
+    fields::Concat,
+    plan::{Known, Upload},
+};
+use crate::{
+    ledger::{self, Barred, Uploader, WRITING},
+    schema::{objects, tus_uploads},
+    store::ObjectKey,
+};
+use common::{
+    db::{AnyConn, now_ms},
+    ids::{Id, VideoId},
+    time::Timestamp,
+};
+use diesel::{
+    dsl::exists,
+    prelude::*,
+    select,
+};
+
+type Row = (Option<i64>, i64, String, String, i64, Option<i64>);
+
+/// Why an upload may not be created.
+pub enum Uncreated {
+    Barred(Barred),
+    /// The video has [`MAX_OPEN`] of them.
+    TooMany,
+}
+
+/// What is known of an upload of this video.
+pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
+    let row: Option<Row> = tus_uploads::table
+        .find(key.object.as_str())
+        .filter(tus_uploads::video_id.eq(key.video.as_str()))
+        .select((
+            tus_uploads::length,
+            tus_uploads::acknowledged,
+            tus_uploads::metadata,
+            tus_uploads::concat,
+            tus_uploads::expires_at,
+            tus_uploads::finished_at,
+        ))
+        .first(conn)
+        .optional()?;
+    let Some((length, acknowledged, metadata, concat, expires_at, finished_at)) = row else {
+        // A purge removes the rows; whoever holds a grant for the video may know.
+        let purged = ledger::purge::has_begun(conn, &key.video)?;
+        return Ok(if purged { Known::Gone } else { Known::Nothing });
+    };
+    let expired = expires_at <= now_ms(conn)?;
+    let finished = finished_at.is_some();
+    let wanted = if finished { ledger::LIVE } else { WRITING };
+    if expired || ledger::state_of(conn, &key.object)?.as_deref() != Some(wanted) {
+        return Ok(Known::Gone);
+    }
+    Ok(Known::Is(Upload {
+        offset: bytes(acknowledged),
+        length: length.map(bytes),
+        metadata,
+        // What is stored has been parsed before.
+        concat: Concat::parse(&concat).ok(),
+        finished,
+        expires: Timestamp(expires_at),
+    }))
+}
+
+/// Both rows of a new upload.
+pub fn create(
+    conn: &mut AnyConn,
+    key: &ObjectKey,
+    by: &Uploader,
+    (owner, holder): (&Id, &Id),
+    upload: &Upload,
+) -> QueryResult<Result<Timestamp, Uncreated>> {
+    let open: i64 = tus_uploads::table
+        .inner_join(objects::table.on(objects::object_id.eq(tus_uploads::object_id)))
+        .filter(tus_uploads::video_id.eq(key.video.as_str()))
+        .filter(objects::state.eq(WRITING))
+        .count()
+        .get_result(conn)?;
+    if open >= MAX_OPEN {
+        return Ok(Err(Uncreated::TooMany));
+    }
+    if let Err(barred) = ledger::begin(conn, &key.video, &key.object, by, owner)? {
+        return Ok(Err(Uncreated::Barred(barred)));
+    }
+    let expires = Timestamp(now_ms(conn)?) + KEEP;
+    diesel::insert_into(tus_uploads::table)
+        .values((
+            tus_uploads::object_id.eq(key.object.as_str()),
+            tus_uploads::video_id.eq(key.video.as_str()),
+            tus_uploads::length.eq(upload.length.map(number)),
+            tus_uploads::acknowledged.eq(0),
+            tus_uploads::metadata.eq(&upload.metadata),
+            tus_uploads::concat.eq(upload.concat.as_ref().map(Concat::text).unwrap_or_default()),
+            tus_uploads::holder.eq(holder.as_str()),
+            tus_uploads::expires_at.eq(expires.millis()),
+        ))
+        .execute(conn)?;
+    Ok(Ok(expires))
+}
+
+/// Makes `holder` the one that may acknowledge, gives the upload its time anew, and says what is known then.
+pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id) -> QueryResult<Known> {
+    let known = find(conn, key)?;
+    if !matches!(&known, Known::Is(upload) if !upload.finished) {
+        return Ok(known);
+    }
+    let expires = Timestamp(now_ms(conn)?) + KEEP;
+    // Our row before the ledger's, as in `finish`: the two never wait for each other.
+    diesel::update(tus_uploads::table.find(key.object.as_str()))
+        .set((
+            tus_uploads::holder.eq(holder.as_str()),
+            tus_uploads::expires_at.eq(expires.millis()),
+        ))
+        .execute(conn)?;
+    // A sweep looks at this. When it, a purge or the end of the upload was faster, the answer below says so.
+    ledger::heartbeat(conn, &key.object)?;
+    // What the holder before acknowledged until now is seen by nobody but us from now on.
+    find(conn, key)
+}
+
+/// These bytes are durable. `false` when another request has taken the upload, which then knows nothing of them.
+pub fn acknowledge(conn: &mut AnyConn, object: &Id, holder: &Id, offset: u64, length: Option<u64>) -> QueryResult<bool> {
+    let mine = tus_uploads::table
+        .find(object.as_str())
+        .filter(tus_uploads::holder.eq(holder.as_str()))
+        .filter(tus_uploads::finished_at.is_null());
+    Ok(diesel::update(mine)
+        .set((
+            tus_uploads::acknowledged.eq(number(offset)),
+            tus_uploads::length.eq(length.map(number)),
+        ))
+        .execute(conn)?
+        == 1)
+}
+
+/// Whether this request may still write.
+pub fn holds(conn: &mut AnyConn, object: &Id, holder: &Id) -> QueryResult<bool> {
+    let mine = tus_uploads::table
+        .find(object.as_str())
+        .filter(tus_uploads::holder.eq(holder.as_str()));
+    select(exists(mine)).get_result(conn)
+}
+
+/// The video is stored; the first part of the transaction that makes it live. `false`, and nothing may be changed, when another
+/// request has taken the upload.
+pub fn finish(conn: &mut AnyConn, object: &Id, holder: &Id, bytes: u64) -> QueryResult<bool> {
+    let now = now_ms(conn)?;
+    let mine = tus_uploads::table
+        .find(object.as_str())
+        .filter(tus_uploads::holder.eq(holder.as_str()));
+    Ok(diesel::update(mine)
+        .set((
+            tus_uploads::finished_at.eq(now),
+            tus_uploads::acknowledged.eq(number(bytes)),
+        ))
+        .execute(conn)?
+        == 1)
+}
+
+/// Unfinished uploads of a video.
+pub fn open_of(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Vec<Id>> {
+    tus_uploads::table
+        .inner_join(objects::table.on(objects::object_id.eq(tus_uploads::object_id)))
+        .filter(tus_uploads::video_id.eq(video.as_str()))
+        .filter(objects::state.eq(WRITING))
+        .select(tus_uploads::object_id)
+        .load(conn)
+}
+
+/// Forgets what ended long ago.
+pub fn forget(conn: &mut AnyConn) -> QueryResult<()> {
+    let before = now_ms(conn)?.saturating_sub(i64::try_from(REMEMBER.as_millis()).unwrap_or(i64::MAX));
+    diesel::delete(tus_uploads::table.filter(tus_uploads::expires_at.lt(before)))
+        .execute(conn)
+        .map(drop)
+}
+
+/// Sizes are checked to fit where they are read.
+fn number(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+fn bytes(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,130 @@
+//! What a tus client sends, one request at a time.
+
+use crate::app::{App, upload_grant};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use common::{
+    grant::{Grant, Permission},
+    ids::{Id, VideoId},
+};
+use reqwest::{Method, RequestBuilder, Response};
+use sha1::{Digest, Sha1};
+
+pub const BYTES: &str = "application/offset+octet-stream";
+
+/// One user with a grant for one video.
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    pub video: VideoId,
+    pub token: String,
+}
+
+impl Client {
+    /// For a new video, with a grant for 64 MiB.
+    pub fn new(app: &App) -> Self {
+        let video = VideoId::random();
+        let token = app.upload_token(&video);
+        Self::with(app, video, token)
+    }
+
+    pub fn with(app: &App, video: VideoId, token: String) -> Self {
+        Self::at(&app.running.public, app.http.clone(), video, token)
+    }
+
+    pub fn at(base: &str, http: reqwest::Client, video: VideoId, token: String) -> Self {
+        Self {
+            http,
+            base: base.to_owned(),
+            video,
+            token,
+        }
+    }
+
+    /// A new video and a grant for `max_bytes`.
+    pub fn limited(app: &App, max_bytes: u64) -> Self {
+        let video = VideoId::random();
+        let permission = Permission::Upload {
+            max_bytes,
+            session: Id::now(),
+        };
+        let token = app.sign(&Grant {
+            permission,
+            ..upload_grant(&video)
+        });
+        Self::with(app, video, token)
+    }
+
+    /// With the grant and nothing of tus.
+    pub fn bare(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        self.bare(method, path).header("tus-resumable", "1.0.0")
+    }
+
+    /// The address of a new upload; `fields` say its length.
+    pub async fn create(&self, fields: &[(&str, &str)]) -> String {
+        let response = self.creation(fields, None).await;
+        assert_eq!(response.status(), 201, "{}", response.text().await.unwrap());
+        response.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    pub async fn creation(&self, fields: &[(&str, &str)], body: Option<Vec<u8>>) -> Response {
+        let mut request = self.request("POST", "/uploads");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", BYTES).body(body);
+        }
+        request.send().await.unwrap()
+    }
+
+    pub async fn patch(&self, upload: &str, offset: usize, bytes: impl Into<reqwest::Body>) -> Response {
+        self.try_patch(upload, offset, bytes).await.unwrap()
+    }
+
+    pub async fn try_patch(
+        &self,
+        upload: &str,
+        offset: usize,
+        bytes: impl Into<reqwest::Body>,
+    ) -> reqwest::Result<Response> {
+        let request = self.request("PATCH", upload).header("content-type", BYTES);
+        request.header("upload-offset", offset).body(bytes).send().await
+    }
+
+    /// Sends bytes and expects them to be taken.
+    pub async fn send(&self, upload: &str, offset: usize, bytes: &[u8]) {
+        let response = self.patch(upload, offset, bytes.to_vec()).await;
+        assert_eq!(response.status(), 204, "{}", response.text().await.unwrap());
+        assert_eq!(offset_of(&response), Some(offset + bytes.len()));
+    }
+
+    pub async fn head(&self, upload: &str) -> Response {
+        self.request("HEAD", upload).send().await.unwrap()
+    }
+
+    /// The acknowledged offset.
+    pub async fn offset(&self, upload: &str) -> usize {
+        let response = self.head(upload).await;
+        assert_eq!(response.status(), 200);
+        offset_of(&response).unwrap()
+    }
+
+    pub async fn delete(&self, upload: &str) -> Response {
+        self.request("DELETE", upload).send().await.unwrap()
+    }
+}
+
+pub fn offset_of(response: &Response) -> Option<usize> {
+    response.headers().get("upload-offset")?.to_str().ok()?.parse().ok()
+}
+
+pub fn sha1(bytes: &[u8]) -> String {
+    format!("sha1 {}", STANDARD.encode(Sha1::digest(bytes)))
+}

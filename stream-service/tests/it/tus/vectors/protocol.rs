@@ -1,0 +1,42 @@
+//! Methods, versions, and what OPTIONS says.
+
+use super::{C, On::*, T, Vector, v};
+
+#[rustfmt::skip]
+pub const VECTORS: &[Vector] = &[
+    v("options says what is built", "OPTIONS", Collection, &[T], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("options needs no version", "OPTIONS", Collection, &[], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("options ignores another version", "OPTIONS", Collection, &[("tus-resumable", "0.2.2")], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("options of an upload", "OPTIONS", Half, &[], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("options of no upload", "OPTIONS", Nothing, &[], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("options by override", "POST", Collection, &[("x-http-method-override", "OPTIONS")], 0, 204, &[("tus-version", "1.0.0"), ("tus-extension", "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation"), ("tus-checksum-algorithm", "sha1,sha256"), ("tus-max-size", "*")]),
+    v("GET of the collection", "GET", Collection, &[T], 0, 405, &[("allow", "OPTIONS, POST")]),
+    v("PUT of the collection", "PUT", Collection, &[T], 0, 405, &[("allow", "OPTIONS, POST")]),
+    v("PATCH of the collection", "PATCH", Collection, &[T], 0, 405, &[("allow", "OPTIONS, POST")]),
+    v("DELETE of the collection", "DELETE", Collection, &[T], 0, 405, &[("allow", "OPTIONS, POST")]),
+    v("HEAD of the collection", "HEAD", Collection, &[T], 0, 405, &[("allow", "OPTIONS, POST")]),
+    v("GET of an upload", "GET", Half, &[T], 0, 405, &[("allow", "OPTIONS, HEAD, PATCH, DELETE")]),
+    v("PUT of an upload", "PUT", Half, &[T], 0, 405, &[("allow", "OPTIONS, HEAD, PATCH, DELETE")]),
+    v("POST of an upload", "POST", Half, &[T], 0, 405, &[("allow", "OPTIONS, HEAD, PATCH, DELETE")]),
+    v("an override that is no method", "POST", Half, &[T, ("x-http-method-override", "FETCH")], 0, 405, &[("allow", "*")]),
+    v("an override in small letters is another method", "POST", Half, &[T, ("x-http-method-override", "patch")], 0, 405, &[("allow", "*")]),
+    v("PATCH by override", "POST", Half, &[T, C, ("upload-offset", "2000"), ("x-http-method-override", "PATCH")], 10, 204, &[("upload-offset", "2010")]),
+    v("DELETE by override", "POST", Half, &[T, ("x-http-method-override", "DELETE")], 0, 204, &[]),
+    v("HEAD by override", "POST", Half, &[T, ("x-http-method-override", "HEAD")], 0, 200, &[("upload-offset", "2000")]),
+    v("two overrides", "POST", Half, &[T, ("x-http-method-override", "HEAD"), ("x-http-method-override", "DELETE")], 0, 400, &[]),
+    v("POST with the version: none", "POST", Collection, &[("upload-length", "5000")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: none", "HEAD", Half, &[], 0, 412, &[("tus-version", "1.0.0")]),
+    v("PATCH with the version: none", "PATCH", Half, &[C, ("upload-offset", "2000")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("DELETE with the version: none", "DELETE", Half, &[], 0, 412, &[("tus-version", "1.0.0")]),
+    v("POST with the version: an older one", "POST", Collection, &[("tus-resumable", "0.2.2"), ("upload-length", "5000")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: an older one", "HEAD", Half, &[("tus-resumable", "0.2.2")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("PATCH with the version: an older one", "PATCH", Half, &[("tus-resumable", "0.2.2"), C, ("upload-offset", "2000")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("DELETE with the version: an older one", "DELETE", Half, &[("tus-resumable", "0.2.2")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: a newer one", "HEAD", Half, &[("tus-resumable", "2.0.0")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: a list", "HEAD", Half, &[("tus-resumable", "1.0.0,0.2.2")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: one with a letter", "HEAD", Half, &[("tus-resumable", "v1.0.0")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: a short one", "HEAD", Half, &[("tus-resumable", "1.0")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("HEAD with the version: an empty one", "HEAD", Half, &[("tus-resumable", "")], 0, 412, &[("tus-version", "1.0.0")]),
+    v("the version twice", "HEAD", Half, &[T, T], 0, 400, &[]),
+    v("a version with spaces around", "HEAD", Half, &[("tus-resumable", " 1.0.0 ")], 0, 200, &[("upload-offset", "2000")]),
+];
