@@ -50,7 +50,10 @@ mod tests {
         let paths = document["paths"].as_object().unwrap();
         assert!(paths["/uploads/by-video/{videoId}"]["put"].is_object());
         assert!(paths["/uploads/by-video/{videoId}"]["post"].is_object());
-        for (path, methods) in [("/uploads", ["options", "post"].as_slice()), ("/uploads/{id}", &["head", "patch", "delete"])] {
+        for (path, methods) in [
+            ("/uploads", ["options", "post"].as_slice()),
+            ("/uploads/{id}", &["head", "patch", "delete"]),
+        ] {
             assert!(methods.iter().all(|method| paths[path][method].is_object()), "{path}");
         }
         assert!(paths["/media/{grant}/{videoId}/file"]["get"].is_object());

@@ -13,10 +13,10 @@
 
 mod concat;
 pub mod fields;
+pub mod plan;
 mod receive;
 pub mod request;
 pub mod rows;
-pub mod plan;
 mod serve;
 
 use std::time::Duration;

@@ -11,7 +11,11 @@ use common::error::{ApiError, Problem};
     tag = "uploads",
     responses((status = 204, description = "`Tus-Version`, `Tus-Extension`, `Tus-Max-Size`, `Tus-Checksum-Algorithm`")),
 )]
-pub async fn options(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn options(
+    request: HttpRequest,
+    body: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     serve(&state, &request, None, body).await
 }
 
@@ -46,7 +50,11 @@ pub async fn options(request: HttpRequest, body: web::Payload, state: web::Data<
     ),
     security(("uploadGrant" = [])),
 )]
-pub async fn create(request: HttpRequest, body: web::Payload, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
+pub async fn create(
+    request: HttpRequest,
+    body: web::Payload,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
     serve(&state, &request, None, body).await
 }
 

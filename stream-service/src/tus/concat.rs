@@ -35,9 +35,17 @@ pub fn part_bytes(known: &Known) -> Result<u64, ApiError> {
     match known {
         Known::Nothing => Err(ApiError::not_found("upload among the parts")),
         Known::Gone => Err(ApiError::new(Code::Gone, "A part has ended; send it again.")),
-        Known::Is(Upload { concat: Some(Concat::Partial), offset, length, .. }) if *length == Some(*offset) => Ok(*offset),
+        Known::Is(Upload {
+            concat: Some(Concat::Partial),
+            offset,
+            length,
+            ..
+        }) if *length == Some(*offset) => Ok(*offset),
         Known::Is(upload) if upload.partial() => Err(ApiError::new(Code::Conflict, "A part is not all here yet.")),
-        Known::Is(_) => Err(ApiError::new(Code::Conflict, "An upload among the parts is not a partial one.")),
+        Known::Is(_) => Err(ApiError::new(
+            Code::Conflict,
+            "An upload among the parts is not a partial one.",
+        )),
     }
 }
 

@@ -72,7 +72,13 @@ pub enum Plan {
 }
 
 /// Both steps at once, for tests; the service looks the upload up between them.
-pub fn plan(method: &Method, place: Place, headers: &HeaderMap, known: &Known, max_bytes: u64) -> Result<Plan, ApiError> {
+pub fn plan(
+    method: &Method,
+    place: Place,
+    headers: &HeaderMap,
+    known: &Known,
+    max_bytes: u64,
+) -> Result<Plan, ApiError> {
     decide(read(method, place, headers)?, known, max_bytes)
 }
 
@@ -128,17 +134,26 @@ fn decide_create(create: Create, max_bytes: u64) -> Result<Plan, ApiError> {
 
 fn decide_append(append: Append, mut upload: Upload, max_bytes: u64) -> Result<Plan, ApiError> {
     if matches!(upload.concat, Some(Concat::Final(_))) {
-        return Err(ApiError::new(Code::Forbidden, "A final upload takes no bytes of its own."));
+        return Err(ApiError::new(
+            Code::Forbidden,
+            "A final upload takes no bytes of its own.",
+        ));
     }
     if append.offset != upload.offset {
         return Err(offset_mismatch(upload.offset));
     }
     match (append.length, upload.length) {
         (Some(now), Some(before)) if now != before => {
-            return Err(ApiError::new(Code::BadRequest, "The length of this upload is known and stays."));
+            return Err(ApiError::new(
+                Code::BadRequest,
+                "The length of this upload is known and stays.",
+            ));
         }
         (Some(now), _) if now < upload.offset => {
-            return Err(ApiError::new(Code::BadRequest, "Upload-Length is less than what is here."));
+            return Err(ApiError::new(
+                Code::BadRequest,
+                "Upload-Length is less than what is here.",
+            ));
         }
         (Some(now), _) if now > max_bytes => return Err(too_large(max_bytes)),
         (now, before) => upload.length = before.or(now),
@@ -202,7 +217,10 @@ impl Plan {
                 None => Vec::new(),
             },
             Self::Create(create) => match &create.body {
-                Some(Body { declared: Some(declared), .. }) => vec![("upload-offset", declared.to_string())],
+                Some(Body {
+                    declared: Some(declared),
+                    ..
+                }) => vec![("upload-offset", declared.to_string())],
                 _ => Vec::new(),
             },
             Self::Join { .. } | Self::Terminate => Vec::new(),

@@ -3,12 +3,7 @@
 //! Whatever ends the request early (the client leaves, stalls, is taken over, the service drains), what came until then is
 //! saved. Only bytes under a checksum are all or nothing.
 
-use super::{
-    SAVE_EVERY,
-    fields::Checksum,
-    plan::Upload,
-    rows,
-};
+use super::{SAVE_EVERY, fields::Checksum, plan::Upload, rows};
 use crate::{
     ledger::Uploader,
     limit::conn::Permit,
@@ -176,9 +171,11 @@ async fn clear(state: &State, key: &ObjectKey) {
     let running = state.uploads.objects();
     for object in open.into_iter().filter(|object| !running.contains(object)) {
         let video = key.video.clone();
-        terminate(state, &ObjectKey { video, object }).await.unwrap_or_else(|error| {
-            warn!(video_id = key.video; "An upload of a stored video stays for now: {error}");
-        });
+        terminate(state, &ObjectKey { video, object })
+            .await
+            .unwrap_or_else(|error| {
+                warn!(video_id = key.video; "An upload of a stored video stays for now: {error}");
+            });
     }
 }
 

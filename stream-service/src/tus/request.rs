@@ -1,7 +1,10 @@
 //! What a request asks for, read from its head alone: neither the row of the upload nor a byte of the body is needed to
 //! refuse what is malformed.
 
-use super::{VERSION, fields::{self, Checksum, Concat}};
+use super::{
+    VERSION,
+    fields::{self, Checksum, Concat},
+};
 use actix_web::http::{
     Method,
     header::{ALLOW, HeaderMap, HeaderName, HeaderValue},
@@ -84,7 +87,10 @@ pub fn read(method: &Method, place: Place, headers: &HeaderMap) -> Result<Reques
             Code::PreconditionFailed,
             "This address speaks tus 1.0.0; say so in the header `Tus-Resumable`.",
         );
-        return Err(refused.header(HeaderName::from_static("tus-version"), HeaderValue::from_static(VERSION)));
+        return Err(refused.header(
+            HeaderName::from_static("tus-version"),
+            HeaderValue::from_static(VERSION),
+        ));
     }
     match method {
         "POST" => create(headers).map(Request::Create),
@@ -95,8 +101,14 @@ pub fn read(method: &Method, place: Place, headers: &HeaderMap) -> Result<Reques
 }
 
 fn create(headers: &HeaderMap) -> Result<Create, ApiError> {
-    let concat = one(headers, "upload-concat")?.map(Concat::parse).transpose().map_err(bad)?;
-    let metadata = one(headers, "upload-metadata")?.map(fields::metadata).transpose().map_err(bad)?;
+    let concat = one(headers, "upload-concat")?
+        .map(Concat::parse)
+        .transpose()
+        .map_err(bad)?;
+    let metadata = one(headers, "upload-metadata")?
+        .map(fields::metadata)
+        .transpose()
+        .map_err(bad)?;
     let length = length(headers)?;
     let deferred = match one(headers, "upload-defer-length")? {
         None => false,
@@ -106,7 +118,9 @@ fn create(headers: &HeaderMap) -> Result<Create, ApiError> {
     let body = created_with(headers)?;
     if matches!(concat, Some(Concat::Final(_))) {
         if length.is_some() || deferred || body.is_some() {
-            return Err(bad("A final upload has the length and the bytes of its parts, and none of its own."));
+            return Err(bad(
+                "A final upload has the length and the bytes of its parts, and none of its own.",
+            ));
         }
     } else if length.is_some() && deferred {
         return Err(bad("Upload-Length and Upload-Defer-Length exclude each other."));
@@ -151,7 +165,9 @@ fn append(headers: &HeaderMap) -> Result<Append, ApiError> {
 
 fn length(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let text = one(headers, "upload-length")?;
-    text.map(|text| fields::size("Upload-Length", text)).transpose().map_err(bad)
+    text.map(|text| fields::size("Upload-Length", text))
+        .transpose()
+        .map_err(bad)
 }
 
 fn body(headers: &HeaderMap) -> Result<Body, ApiError> {
@@ -160,7 +176,10 @@ fn body(headers: &HeaderMap) -> Result<Body, ApiError> {
         .map(|text| fields::size("Content-Length", text))
         .transpose()
         .map_err(bad)?;
-    let checksum = one(headers, "upload-checksum")?.map(Checksum::parse).transpose().map_err(bad)?;
+    let checksum = one(headers, "upload-checksum")?
+        .map(Checksum::parse)
+        .transpose()
+        .map_err(bad)?;
     Ok(Body {
         declared: if chunked { None } else { Some(declared.unwrap_or(0)) },
         checksum,
@@ -174,7 +193,9 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiErr
     if values.next().is_some() {
         return Err(bad(format!("The header {name} stands there more than once.")));
     }
-    let text = value.to_str().map_err(|_| bad(format!("The header {name} is not ASCII.")))?;
+    let text = value
+        .to_str()
+        .map_err(|_| bad(format!("The header {name} is not ASCII.")))?;
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
@@ -183,5 +204,8 @@ fn bad(text: impl Into<String>) -> ApiError {
 }
 
 fn wrong_type() -> ApiError {
-    ApiError::new(Code::UnsupportedMedia, format!("The bytes of an upload come as `{BYTES}`."))
+    ApiError::new(
+        Code::UnsupportedMedia,
+        format!("The bytes of an upload come as `{BYTES}`."),
+    )
 }

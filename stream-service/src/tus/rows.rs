@@ -15,11 +15,7 @@ use common::{
     ids::{Id, VideoId},
     time::Timestamp,
 };
-use diesel::{
-    dsl::exists,
-    prelude::*,
-    select,
-};
+use diesel::{dsl::exists, prelude::*, select};
 
 type Row = (Option<i64>, i64, String, String, i64, Option<i64>);
 
@@ -124,7 +120,13 @@ pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id) -> QueryResult<Kno
 }
 
 /// These bytes are durable. `false` when another request has taken the upload, which then knows nothing of them.
-pub fn acknowledge(conn: &mut AnyConn, object: &Id, holder: &Id, offset: u64, length: Option<u64>) -> QueryResult<bool> {
+pub fn acknowledge(
+    conn: &mut AnyConn,
+    object: &Id,
+    holder: &Id,
+    offset: u64,
+    length: Option<u64>,
+) -> QueryResult<bool> {
     let mine = tus_uploads::table
         .find(object.as_str())
         .filter(tus_uploads::holder.eq(holder.as_str()))

@@ -1,7 +1,8 @@
 //! From a request to its answer: who asks and may they, what is known, the plan, its execution.
 
 use super::{
-    VERSION, concat::{self, Part},
+    VERSION,
+    concat::{self, Part},
     fields::Concat,
     plan::{Fields, Known, Plan, Upload, after, decide},
     receive::{self, Held},
@@ -128,7 +129,11 @@ async fn go_on(
         ticket,
     };
     match plan {
-        Plan::Append { upload, body: announced, most } if !upload.finished => {
+        Plan::Append {
+            upload,
+            body: announced,
+            most,
+        } if !upload.finished => {
             still_open(state, &key).await?;
             let permit = permit(state, asker.client)?;
             check_room(state, announced.declared.unwrap_or(0)).await?;
@@ -148,7 +153,11 @@ async fn go_on(
         Plan::Terminate => {
             // Not cut short by a client that leaves: half of a removal would wait for the next sweep.
             let (task, held) = (state.clone(), held(UNNEEDED));
-            on_its_own(state, move |_| async move { receive::terminate(&task, &held.key).await }).await?;
+            on_its_own(
+                state,
+                move |_| async move { receive::terminate(&task, &held.key).await },
+            )
+            .await?;
             Ok(respond(status, Vec::new()))
         }
         plan => Ok(respond(status, plan.fields(state.max_upload))),
@@ -213,7 +222,10 @@ async fn create(
     let announced = match (create.body, create.length) {
         (Some(announced), _) => Some(announced),
         // Without bytes to wait for it is whole at once.
-        (None, Some(0)) => Some(Body { declared: Some(0), checksum: None }),
+        (None, Some(0)) => Some(Body {
+            declared: Some(0),
+            checksum: None,
+        }),
         (None, _) => None,
     };
     let permit = announced.is_some().then(|| permit(state, asker.client)).transpose()?;
@@ -229,12 +241,7 @@ async fn create(
     Ok((key, upload))
 }
 
-async fn join(
-    state: &State,
-    asker: Asker,
-    parts: Vec<Id>,
-    create: Create,
-) -> Result<(ObjectKey, Upload), ApiError> {
+async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Upload), ApiError> {
     let permit = permit(state, asker.client)?;
     let (mut held_parts, mut length) = (Vec::new(), 0u64);
     for object in parts {
@@ -257,7 +264,9 @@ async fn join(
     let upload = new_upload(Some(length), create.metadata, create.concat);
     let held = insert(state, &asker, upload).await?;
     let (key, task) = (held.key.clone(), state.clone());
-    let joined = on_its_own(state, move |_| async move { concat::join(&task, held, held_parts, permit).await });
+    let joined = on_its_own(state, move |_| async move {
+        concat::join(&task, held, held_parts, permit).await
+    });
     Ok((key, joined.await?))
 }
 
@@ -284,9 +293,9 @@ async fn insert(state: &State, asker: &Asker, mut upload: Upload) -> Result<Held
     let (row_key, row_by, owner, row) = (key.clone(), by.clone(), state.instance.clone(), upload.clone());
     let holder = Id::now();
     let row_holder = holder.clone();
-    let created = state.db.write(move |conn| {
-        Ok::<_, DbError>(rows::create(conn, &row_key, &row_by, (&owner, &row_holder), &row)?)
-    });
+    let created = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(rows::create(conn, &row_key, &row_by, (&owner, &row_holder), &row)?));
     upload.expires = created.await?.map_err(|why| match why {
         Uncreated::Barred(why) => barred(why),
         Uncreated::TooMany => ApiError::new(

@@ -276,7 +276,10 @@ pub fn store_error(error: StoreError) -> ApiError {
         }
         // Its file was removed under it: by the sweep of another process that took it for dead.
         StoreError::Missing => super::barred(Barred::Forgotten).because(error),
-        StoreError::Busy => ApiError::new(Code::Conflict, "Another request is still writing this upload; try again."),
+        StoreError::Busy => ApiError::new(
+            Code::Conflict,
+            "Another request is still writing this upload; try again.",
+        ),
         StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
     }
 }

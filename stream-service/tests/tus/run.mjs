@@ -1,6 +1,7 @@
 // tus-js-client against a stream-service: node run.mjs <mode> <endpoint> <file>, the grant in $GRANT.
 // Ends with 0 when the upload went as the mode expects, and says why not otherwise.
 import { createReadStream, readFileSync, statSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
 import * as tus from 'tus-js-client'
 
 const [mode, endpoint, file] = process.argv.slice(2)
@@ -40,7 +41,8 @@ const modes = {
   plain: () => upload(bytes, {}),
   chunks: () => upload(bytes, { chunkSize: 700_000 }),
   creation: () => upload(bytes, { chunkSize: 700_000, uploadDataDuringCreation: true }),
-  deferred: () => upload(createReadStream(file), { chunkSize: 700_000, uploadLengthDeferred: true }),
+  // A stream whose end nobody knows (a file's own stream is taken for a file by the client).
+  deferred: () => upload(createReadStream(file).pipe(new PassThrough()), { chunkSize: 700_000, uploadLengthDeferred: true }),
   parallel: () => upload(bytes, { parallelUploads: 3 }),
   async resume() {
     const first = await broken(bytes, false)

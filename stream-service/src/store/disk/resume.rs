@@ -76,7 +76,13 @@ fn open_for_writing(directory: &OwnedFd, name: &str, make: bool) -> Result<File,
 
 /// Gives a file that has its last name already its name as a part back. The caller has the lock and the fence.
 fn name_part(directory: &OwnedFd, name: &str) -> Result<(), StoreError> {
-    match renameat_with(directory, name, directory, format!("{name}{PART}"), RenameFlags::NOREPLACE) {
+    match renameat_with(
+        directory,
+        name,
+        directory,
+        format!("{name}{PART}"),
+        RenameFlags::NOREPLACE,
+    ) {
         Ok(()) => Ok(fsync(directory)?),
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),

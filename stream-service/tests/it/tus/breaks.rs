@@ -21,7 +21,9 @@ struct Random(u64);
 impl Random {
     fn new() -> Self {
         let seed = env("SLUICE_TEST_SEED").unwrap_or_else(|| {
-            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            let now = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap();
             now.as_nanos() as u64
         });
         println!("SLUICE_TEST_SEED={seed}");
@@ -91,7 +93,10 @@ async fn broken_upload(app: &App, random: &mut Random, seed: u8) -> usize {
     if at < bytes.len() {
         client.send(&upload, at, &bytes[at..]).await;
     }
-    assert!(app.get(&client.video).await.bytes().await.unwrap() == bytes, "the bytes of {upload} differ");
+    assert!(
+        app.get(&client.video).await.bytes().await.unwrap() == bytes,
+        "the bytes of {upload} differ"
+    );
     app.client().delete_media(&client.video).await.unwrap();
     breaks
 }
@@ -150,7 +155,9 @@ async fn send_pieces(client: &Client, upload: &str, bytes: &[u8], piece: usize, 
 fn promise_2_a_kill_between_the_last_byte_and_the_video_is_mended_by_head() {
     on_each_app(|app| async move {
         let (client, bytes) = (Client::new(&app), clip(300_000, 3));
-        let upload = client.create(&[("upload-length", "300000"), ("upload-concat", "partial")]).await;
+        let upload = client
+            .create(&[("upload-length", "300000"), ("upload-concat", "partial")])
+            .await;
         client.send(&upload, 0, &bytes).await;
         // What such a crash leaves: all bytes acknowledged and no video. Once before the naming of the file, once after it.
         app.sql("UPDATE tus_uploads SET concat = ''").await;

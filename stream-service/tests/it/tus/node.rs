@@ -1,7 +1,10 @@
 //! tus-js-client against the real service: `tests/tus/run.mjs` with the packages of its lock file.
 
 use super::client::Client;
-use crate::{app::on_each_app, clip::{clip, sha256}};
+use crate::{
+    app::on_each_app,
+    clip::{clip, sha256},
+};
 use std::{path::Path, process::Command};
 
 #[test]
@@ -22,7 +25,10 @@ fn tus_js_client_sends_breaks_off_resumes_and_sends_in_parallel() {
                 .args(["run.mjs", mode, &format!("{}/uploads/", app.running.public)])
                 .arg(&file)
                 .env("GRANT", &client.token);
-            let output = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
+            let output = tokio::task::spawn_blocking(move || node.output())
+                .await
+                .unwrap()
+                .unwrap();
             let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
             assert!(output.status.success(), "{mode}: {said}");
             std::fs::remove_file(&file).unwrap();
@@ -31,7 +37,11 @@ fn tus_js_client_sends_breaks_off_resumes_and_sends_in_parallel() {
                 continue;
             }
             let response = app.get(&client.video).await;
-            assert_eq!(response.headers()["etag"], format!("\"{}\"", sha256(&bytes)), "{mode}: {said}");
+            assert_eq!(
+                response.headers()["etag"],
+                format!("\"{}\"", sha256(&bytes)),
+                "{mode}: {said}"
+            );
         }
     });
 }

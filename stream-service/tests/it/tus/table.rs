@@ -35,7 +35,11 @@ fn known(on: On) -> Known {
         Known::Is(Upload {
             offset,
             length,
-            metadata: if on == On::Fresh { "filename ZmlsZQ==".into() } else { String::new() },
+            metadata: if on == On::Fresh {
+                "filename ZmlsZQ==".into()
+            } else {
+                String::new()
+            },
             concat,
             finished,
             expires: Timestamp::now() + Duration::from_secs(60),
@@ -62,7 +66,10 @@ fn headers(vector: &Vector) -> HeaderMap {
         headers.append(HeaderName::from_static(name), value);
     }
     if vector.body > 0 {
-        headers.insert(HeaderName::from_static("content-length"), HeaderValue::from(vector.body));
+        headers.insert(
+            HeaderName::from_static("content-length"),
+            HeaderValue::from(vector.body),
+        );
     }
     headers
 }
@@ -91,7 +98,11 @@ fn check(vector: &Vector, status: u16, told: impl Fn(&str) -> Option<String>, sk
 fn every_vector_holds_without_a_socket() {
     let mut wrong = Vec::new();
     for vector in all() {
-        let place = if vector.on == On::Collection { Place::Collection } else { Place::Upload };
+        let place = if vector.on == On::Collection {
+            Place::Collection
+        } else {
+            Place::Upload
+        };
         let method = Method::from_bytes(vector.method.as_bytes()).unwrap();
         match plan(&method, place, &headers(vector), &known(vector.on), MAX) {
             Ok(plan) => {
@@ -101,7 +112,11 @@ fn every_vector_holds_without_a_socket() {
                     found.map(|(_, value)| value.clone())
                 };
                 // Known when the row is written.
-                let later = if vector.status == 201 { ["location", "upload-expires"].as_slice() } else { &[] };
+                let later = if vector.status == 201 {
+                    ["location", "upload-expires"].as_slice()
+                } else {
+                    &[]
+                };
                 wrong.extend(check(vector, plan.status(), told, later));
             }
             Err(error) => {
@@ -128,7 +143,10 @@ fn every_vector_holds_on_a_socket() {
             };
             let mut request = client.bare(vector.method, &path);
             for (name, value) in vector.head {
-                request = request.header(*name, reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                request = request.header(
+                    *name,
+                    reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                );
             }
             if vector.body > 0 {
                 let content = clip(LENGTH, 1).into_iter().chain(std::iter::repeat(7));

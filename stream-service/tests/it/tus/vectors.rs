@@ -68,5 +68,7 @@ const fn v(
 }
 
 pub fn all() -> impl Iterator<Item = &'static Vector> {
-    [protocol::VECTORS, creation::VECTORS, existing::VECTORS].into_iter().flatten()
+    [protocol::VECTORS, creation::VECTORS, existing::VECTORS]
+        .into_iter()
+        .flatten()
 }
