@@ -7,6 +7,7 @@ export PATH := $(HOME)/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/
 CARGO := cargo
 UI := web-proxy/ui
 SDK := sdk/js
+TUS := stream-service/tests/tus
 # `make run LISTEN=0.0.0.0:8080 DATA=/srv/sluice`
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
@@ -44,6 +45,11 @@ $(SDK)/node_modules/.stamp: $(SDK)/package.json $(SDK)/package-lock.json
 	cd $(SDK) && npm ci --no-audit --no-fund
 	@touch $@
 
+$(TUS)/node_modules/.stamp: $(TUS)/package.json $(TUS)/package-lock.json
+	@echo "== npm packages of the upload tests, as the lock file says"
+	cd $(TUS) && npm ci --no-audit --no-fund
+	@touch $@
+
 $(SDK)/dist/index.js: $(SDK)/node_modules/.stamp $(shell find $(SDK)/src $(SDK)/tsconfig.json $(SDK)/tsconfig.build.json -type f 2>/dev/null)
 	@echo "== the gateway's client"
 	cd $(SDK) && npm run --silent build
@@ -71,11 +77,11 @@ test-sdk: setup-test $(SDK)/node_modules/.stamp ## The gateway's JavaScript clie
 test-ui: ui ## The page's own tests
 	cd $(UI) && npm test --silent
 
-test-rust: ui sdk ## Unit, integration and end-to-end tests of the services
+test-rust: ui sdk $(TUS)/node_modules/.stamp ## Unit, integration and end-to-end tests of the services
 	$(CARGO) test --workspace --locked
 
 bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
 
 clean: ## Remove what was built (never data)
-	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules
+	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules $(TUS)/node_modules

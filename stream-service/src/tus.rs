@@ -11,6 +11,7 @@
 //! waits until that has saved what it has, and takes its place. Between processes the column `holder` is the fence: whoever
 //! is no longer named there can't acknowledge anything, and the lock on the file keeps its last write away.
 
+mod begin;
 mod concat;
 pub mod fields;
 pub mod plan;

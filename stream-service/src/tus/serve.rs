@@ -2,12 +2,11 @@
 
 use super::{
     VERSION,
-    concat::{self, Part},
-    fields::Concat,
+    begin::begin,
     plan::{Fields, Known, Plan, Upload, after, decide},
     receive::{self, Held},
-    request::{Body, Create, Place, Request, read},
-    rows::{self, Uncreated},
+    request::{Body, Place, Request, read},
+    rows,
 };
 use crate::{
     handlers::uploads::{Granted, check_session},
@@ -16,7 +15,7 @@ use crate::{
     refusal,
     state::State,
     store::ObjectKey,
-    upload::{barred, check_room, on_its_own, registry::Ticket, sink::Sink, too_large},
+    upload::{barred, check_room, on_its_own, registry::Ticket, sink::Sink},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -42,9 +41,9 @@ const RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 const TAKE_OVER: Duration = Duration::from_secs(30);
 
 /// One granted request.
-struct Asker {
-    granted: Granted,
-    client: ClientKey,
+pub struct Asker {
+    pub granted: Granted,
+    pub client: ClientKey,
 }
 
 /// Answers a request to `/uploads` (without an id) or `/uploads/{id}`.
@@ -88,7 +87,7 @@ async fn answer(
     }
 }
 
-fn respond(status: u16, fields: Fields) -> HttpResponse {
+pub fn respond(status: u16, fields: Fields) -> HttpResponse {
     let status = StatusCode::from_u16(status).expect("a plan has a good status");
     let mut response = HttpResponse::build(status);
     response.insert_header((RESUMABLE, VERSION));
@@ -98,7 +97,7 @@ fn respond(status: u16, fields: Fields) -> HttpResponse {
     response.finish()
 }
 
-fn permit(state: &State, client: ClientKey) -> Result<Permit, ApiError> {
+pub fn permit(state: &State, client: ClientKey) -> Result<Permit, ApiError> {
     let permit = state.limits.uploads.try_acquire(client);
     permit.map_err(|reached| refusal::uploads(state, reached))
 }
@@ -174,7 +173,7 @@ const UNNEEDED: Upload = Upload {
     expires: Timestamp(0),
 };
 
-async fn append(
+pub async fn append(
     state: &State,
     held: Held,
     (announced, most, permit): (Body, u64, Permit),
@@ -187,140 +186,14 @@ async fn append(
     .await
 }
 
-async fn begin(state: &State, asker: Asker, asked: Request, body: web::Payload) -> Result<HttpResponse, ApiError> {
-    let most = asker.granted.max_bytes;
-    let plan = decide(asked, &Known::Nothing, most)?;
-    let status = plan.status();
-    let (key, upload, bytes_came) = match plan {
-        Plan::Create(create) => {
-            let bytes_come = create.body.is_some();
-            let (key, upload) = self::create(state, asker, create, body).await?;
-            (key, upload, bytes_come)
-        }
-        Plan::Join { parts, create } => {
-            let (key, upload) = join(state, asker, parts, create).await?;
-            (key, upload, false)
-        }
-        plan => return Ok(respond(status, plan.fields(state.max_upload))),
-    };
-    let mut fields = after(&upload, upload.offset);
-    if !bytes_came {
-        // The offset of a creation says that it took bytes.
-        fields.retain(|(name, _)| *name != "upload-offset");
-    }
-    fields.push(("location", format!("/uploads/{}", key.object)));
-    Ok(respond(status, fields))
-}
-
-async fn create(
-    state: &State,
-    asker: Asker,
-    create: Create,
-    body: web::Payload,
-) -> Result<(ObjectKey, Upload), ApiError> {
-    let most = create.length.unwrap_or(asker.granted.max_bytes);
-    let announced = match (create.body, create.length) {
-        (Some(announced), _) => Some(announced),
-        // Without bytes to wait for it is whole at once.
-        (None, Some(0)) => Some(Body {
-            declared: Some(0),
-            checksum: None,
-        }),
-        (None, _) => None,
-    };
-    let permit = announced.is_some().then(|| permit(state, asker.client)).transpose()?;
-    let expected = create.length.or(announced.as_ref().and_then(|body| body.declared));
-    check_room(state, expected.unwrap_or(0)).await?;
-    let upload = new_upload(create.length, create.metadata, create.concat);
-    let held = insert(state, &asker, upload).await?;
-    let key = held.key.clone();
-    let upload = match (announced, permit) {
-        (Some(announced), Some(permit)) => append(state, held, (announced, most, permit), body).await?,
-        _ => held.upload,
-    };
-    Ok((key, upload))
-}
-
-async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Upload), ApiError> {
-    let permit = permit(state, asker.client)?;
-    let (mut held_parts, mut length) = (Vec::new(), 0u64);
-    for object in parts {
-        let key = ObjectKey {
-            video: asker.granted.video.clone(),
-            object,
-        };
-        // Before anybody is told to stop: another video's upload is none of this grant's business.
-        concat::part_bytes(&find(state, &key).await?)?;
-        let ticket = take_over(state, &key, &asker.granted.by.session).await?;
-        let (_, known) = take(state, &key).await?;
-        let bytes = concat::part_bytes(&known)?;
-        length = length.saturating_add(bytes);
-        held_parts.push(Part { key, bytes, ticket });
-    }
-    if length > asker.granted.max_bytes {
-        return Err(too_large(asker.granted.max_bytes));
-    }
-    check_room(state, length).await?;
-    let upload = new_upload(Some(length), create.metadata, create.concat);
-    let held = insert(state, &asker, upload).await?;
-    let (key, task) = (held.key.clone(), state.clone());
-    let joined = on_its_own(state, move |_| async move {
-        concat::join(&task, held, held_parts, permit).await
-    });
-    Ok((key, joined.await?))
-}
-
-fn new_upload(length: Option<u64>, metadata: String, concat: Option<Concat>) -> Upload {
-    Upload {
-        offset: 0,
-        length,
-        metadata,
-        concat,
-        finished: false,
-        expires: Timestamp(0),
-    }
-}
-
-/// The rows of a new upload, held by this request. Its file is made by its first byte.
-async fn insert(state: &State, asker: &Asker, mut upload: Upload) -> Result<Held, ApiError> {
-    let key = ObjectKey {
-        video: asker.granted.video.clone(),
-        object: Id::now(),
-    };
-    let by = asker.granted.by.clone();
-    // Registered before the row is written: a row whose upload isn't registered may be dead to the sweeps.
-    let ticket = state.uploads.register(&key, &by.session);
-    let (row_key, row_by, owner, row) = (key.clone(), by.clone(), state.instance.clone(), upload.clone());
-    let holder = Id::now();
-    let row_holder = holder.clone();
-    let created = state
-        .db
-        .write(move |conn| Ok::<_, DbError>(rows::create(conn, &row_key, &row_by, (&owner, &row_holder), &row)?));
-    upload.expires = created.await?.map_err(|why| match why {
-        Uncreated::Barred(why) => barred(why),
-        Uncreated::TooMany => ApiError::new(
-            Code::TooManyUploads,
-            "This video has too many unfinished uploads; end one of them, or let them expire.",
-        )
-        .retry_after(super::KEEP),
-    })?;
-    Ok(Held {
-        key,
-        by,
-        holder,
-        upload,
-        ticket,
-    })
-}
-
-async fn find(state: &State, key: &ObjectKey) -> Result<Known, ApiError> {
+pub async fn find(state: &State, key: &ObjectKey) -> Result<Known, ApiError> {
     let key = key.clone();
     let known = state.db.read(move |conn| Ok::<_, DbError>(rows::find(conn, &key)?));
     Ok(known.await?)
 }
 
 /// Whoever runs this upload in this process is stopped, saves what it has, and is waited for.
-async fn take_over(state: &State, key: &ObjectKey, session: &Id) -> Result<Ticket, ApiError> {
+pub async fn take_over(state: &State, key: &ObjectKey, session: &Id) -> Result<Ticket, ApiError> {
     let ticket = state.uploads.take_over(key, session, TAKE_OVER).await;
     ticket.ok_or_else(|| {
         ApiError::new(Code::Overloaded, "The request before this one is still being finished.")
@@ -329,7 +202,7 @@ async fn take_over(state: &State, key: &ObjectKey, session: &Id) -> Result<Ticke
 }
 
 /// The row names this request from now on, and what it says stays true until the next one.
-async fn take(state: &State, key: &ObjectKey) -> Result<(Id, Known), ApiError> {
+pub async fn take(state: &State, key: &ObjectKey) -> Result<(Id, Known), ApiError> {
     let (holder, row_key) = (Id::now(), key.clone());
     let row_holder = holder.clone();
     let known = state

@@ -44,10 +44,13 @@ struct Writer {
     unchecked: u64,
 }
 
+/// What comes back from the pool: the writer, and an empty buffer.
+type Returned = (Box<Writer>, Vec<u8>);
+
 enum Place {
-    Here(Writer),
+    Here(Box<Writer>),
     /// With the buffer that it writes, which comes back empty.
-    OnThePool(JoinHandle<Result<(Writer, Vec<u8>), StoreError>>),
+    OnThePool(JoinHandle<Result<Returned, StoreError>>),
     /// Writing failed; what was written is gone.
     Gone,
 }
@@ -137,14 +140,14 @@ impl Sink {
 
     fn new(state: &State, incoming: Incoming, at: u64, max_bytes: u64, checking: Option<Checking>) -> Self {
         Self {
-            writer: Place::Here(Writer {
+            writer: Place::Here(Box::new(Writer {
                 incoming,
                 hash: (at == 0).then(Sha256::new),
                 checking,
                 at,
                 min_free: state.min_free,
                 unchecked: 0,
-            }),
+            })),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
             received: Arc::new(AtomicU64::new(at)),
@@ -211,7 +214,7 @@ impl Sink {
     /// Writes the rest.
     pub async fn complete(mut self) -> Result<Whole, ApiError> {
         self.flush().await?;
-        let Writer { incoming, hash, at, .. } = self.take_writer().await?;
+        let Writer { incoming, hash, at, .. } = *self.take_writer().await?;
         Ok(Whole {
             incoming,
             sha256: hash.map(|hash| hex(&hash.finalize())),
@@ -242,7 +245,7 @@ impl Sink {
     }
 
     /// Waits for the pool if it has the writer. Cancel safe: until it is here, it stays where it is.
-    async fn take_writer(&mut self) -> Result<Writer, ApiError> {
+    async fn take_writer(&mut self) -> Result<Box<Writer>, ApiError> {
         if let Place::OnThePool(work) = &mut self.writer {
             let done = work.await;
             self.writer = Place::Gone;

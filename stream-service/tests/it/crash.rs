@@ -309,10 +309,10 @@ fn promise_5_uploads_leave_the_room_that_a_deletion_needs() {
     drop(mount);
 }
 
-struct Tmpfs(std::path::PathBuf);
+pub struct Tmpfs(std::path::PathBuf);
 
 impl Tmpfs {
-    fn mount(at: &Path, size: &str) -> Option<Self> {
+    pub fn mount(at: &Path, size: &str) -> Option<Self> {
         let options = format!("size={size}");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &options, "sluice-test"])

@@ -2,7 +2,10 @@
 
 mod breaks;
 pub mod client;
+mod ends;
 mod node;
+mod parts;
+mod pieces;
 mod table;
-mod uploads;
+mod takeover;
 mod vectors;

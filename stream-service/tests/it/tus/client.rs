@@ -1,10 +1,14 @@
 //! What a tus client sends, one request at a time.
 
-use crate::app::{App, upload_grant};
+use crate::{
+    app::{App, SOON, upload_grant},
+    clip::sha256,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
     grant::{Grant, Permission},
     ids::{Id, VideoId},
+    testing::{eventually, raw::Raw},
 };
 use reqwest::{Method, RequestBuilder, Response};
 use sha1::{Digest, Sha1};
@@ -127,4 +131,41 @@ pub fn offset_of(response: &Response) -> Option<usize> {
 
 pub fn sha1(bytes: &[u8]) -> String {
     format!("sha1 {}", STANDARD.encode(Sha1::digest(bytes)))
+}
+
+fn length(bytes: &[u8]) -> String {
+    bytes.len().to_string()
+}
+
+pub async fn create(client: &Client, bytes: &[u8]) -> String {
+    client.create(&[("upload-length", &length(bytes))]).await
+}
+
+pub async fn plays(app: &App, client: &Client, bytes: &[u8]) {
+    let response = app.get(&client.video).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["etag"], format!("\"{}\"", sha256(bytes)));
+    assert!(response.bytes().await.unwrap() == *bytes);
+}
+
+pub fn patch_head(app: &App, client: &Client, upload: &str, at: usize, length: usize, more: &str) -> String {
+    let host = app.running.public.strip_prefix("http://").unwrap();
+    format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nTus-Resumable: 1.0.0\r\nContent-Type: {BYTES}\r\n\
+         Upload-Offset: {at}\r\nContent-Length: {length}\r\n{more}\r\n",
+        client.token
+    )
+}
+
+/// A request that has sent `sent` bytes from the start of the upload and sends no more.
+pub async fn stalled(app: &App, client: &Client, upload: &str, bytes: &[u8], sent: usize) -> Raw {
+    let before = app.bytes_on_disk();
+    let mut raw = Raw::connect(&app.running.public).await;
+    raw.send(&patch_head(app, client, upload, 0, bytes.len(), "")).await;
+    raw.send_bytes(&bytes[..sent]).await;
+    eventually("it is being received", SOON, || async {
+        (app.bytes_on_disk() > before).then_some(())
+    })
+    .await;
+    raw
 }
