@@ -17,7 +17,7 @@ use common::{
 };
 use diesel::{dsl::exists, prelude::*, select};
 
-type Row = (Option<i64>, i64, String, String, i64, Option<i64>);
+type Row = (Option<i64>, i64, String, String, i64, Option<i64>, Option<String>);
 
 /// Why an upload may not be created.
 pub enum Uncreated {
@@ -28,8 +28,10 @@ pub enum Uncreated {
 
 /// What is known of an upload of this video.
 pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
+    // Both rows in one statement: between two the upload could become a video, and would look like neither.
     let row: Option<Row> = tus_uploads::table
-        .find(key.object.as_str())
+        .left_join(objects::table.on(objects::object_id.eq(tus_uploads::object_id)))
+        .filter(tus_uploads::object_id.eq(key.object.as_str()))
         .filter(tus_uploads::video_id.eq(key.video.as_str()))
         .select((
             tus_uploads::length,
@@ -38,10 +40,11 @@ pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
             tus_uploads::concat,
             tus_uploads::expires_at,
             tus_uploads::finished_at,
+            objects::state.nullable(),
         ))
         .first(conn)
         .optional()?;
-    let Some((length, acknowledged, metadata, concat, expires_at, finished_at)) = row else {
+    let Some((length, acknowledged, metadata, concat, expires_at, finished_at, state)) = row else {
         // A purge removes the rows; whoever holds a grant for the video may know.
         let purged = ledger::purge::has_begun(conn, &key.video)?;
         return Ok(if purged { Known::Gone } else { Known::Nothing });
@@ -49,7 +52,7 @@ pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
     let expired = expires_at <= now_ms(conn)?;
     let finished = finished_at.is_some();
     let wanted = if finished { ledger::LIVE } else { WRITING };
-    if expired || ledger::state_of(conn, &key.object)?.as_deref() != Some(wanted) {
+    if expired || state.as_deref() != Some(wanted) {
         return Ok(Known::Gone);
     }
     Ok(Known::Is(Upload {

@@ -78,10 +78,10 @@ fn of_many_requests_at_once_the_bytes_come_out_whole() {
             let answers = join_all((0..4).map(|_| client.patch(&upload, 0, bytes.clone()))).await;
             let taken = answers.iter().filter(|answer| answer.status() == 204).count();
             assert!(taken <= 1, "the same bytes were taken {taken} times");
+            let statuses: Vec<u16> = answers.iter().map(|answer| answer.status().as_u16()).collect();
             assert!(
-                answers
-                    .iter()
-                    .all(|answer| [204, 409].contains(&answer.status().as_u16()))
+                statuses.iter().all(|status| [204, 409].contains(status)),
+                "{statuses:?}"
             );
             let at = client.offset(&upload).await;
             if at < bytes.len() {
