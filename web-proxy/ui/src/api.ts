@@ -15,7 +15,8 @@ export function whenSessionEnds(listener: () => void): void {
   onSessionEnd = listener;
 }
 
-async function call(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+/** `quiet`: that nobody is signed in is what was asked, and no news. */
+async function call(method: string, path: string, body?: unknown, signal?: AbortSignal, quiet = false): Promise<Response> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const init: RequestInit = {
     method,
@@ -35,12 +36,12 @@ async function call(method: string, path: string, body?: unknown, signal?: Abort
   if (answer.ok) return answer;
   const text = await answer.text().catch(() => "");
   const problem = problemOf(answer.status, text, (name) => answer.headers.get(name));
-  if (problem.code === "unauthenticated" && path.startsWith("/api/")) onSessionEnd();
+  if (!quiet && problem.code === "unauthenticated" && path.startsWith("/api/")) onSessionEnd();
   throw problem;
 }
 
-async function json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const answer = await call(method, path, body, signal);
+async function json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal, quiet = false): Promise<T> {
+  const answer = await call(method, path, body, signal, quiet);
   try {
     return (await answer.json()) as T;
   } catch (thrown) {
@@ -81,7 +82,7 @@ export const endSession = (id: string) => done("DELETE", v1("sessions", id));
 /** The signed-in person, or null when nobody is. */
 export async function whoAmI(): Promise<User | null> {
   try {
-    return await json<User>("GET", v1("users", "me"));
+    return await json<User>("GET", v1("users", "me"), undefined, undefined, true);
   } catch (thrown) {
     if (thrown instanceof Problem && thrown.status === 401) return null;
     throw thrown;

@@ -18,12 +18,12 @@ const OFF: LiveState = { name: "off", attempt: 0 };
 /** What the page hears; the client has more. */
 export type LiveEvents = Pick<
   Events,
-  "entry" | "roomLost" | "roomReset" | "loggedIn" | "OnRoomMemberCount" | "OnUploadProgress" | "OnVideoReady" | "OnVideoFailed" | "OnVideoTrashed" | "OnVideoRestored" | "OnVideoPurged" | "OnSelfInfoUpdated"
+  "entry" | "roomLost" | "roomEnded" | "roomReset" | "loggedIn" | "loginFailed" | "OnRoomMemberCount" | "OnUploadProgress" | "OnVideoReady" | "OnVideoFailed" | "OnVideoTrashed" | "OnVideoRestored" | "OnVideoPurged" | "OnSelfInfoUpdated"
 >;
 type Name = keyof LiveEvents;
 
 const NAMES: readonly Name[] = [
-  "entry", "roomLost", "roomReset", "loggedIn", "OnRoomMemberCount", "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged", "OnSelfInfoUpdated",
+  "entry", "roomLost", "roomEnded", "roomReset", "loggedIn", "loginFailed", "OnRoomMemberCount", "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged", "OnSelfInfoUpdated",
 ];
 
 /** As much of SluiceClient as is used here; tests bring their own. */
@@ -33,6 +33,9 @@ export class Live {
   readonly state = new Store<LiveState>(OFF);
   #listeners = new Map<Name, Set<(value: never) => void>>();
   #client: Client | undefined;
+  #connection: ClientState = { name: "idle", attempt: 0 };
+  /** The connection is there, and the login on it was refused. */
+  #refused: LiveEvents["loginFailed"] | undefined;
   #make: (username: string) => Client;
   #onSignedOut: () => void;
 
@@ -46,8 +49,22 @@ export class Live {
     const client = this.#make(username);
     this.#client = client;
     const mine = () => this.#client === client;
-    client.on("state", (state) => mine() && this.#show(state));
-    for (const name of NAMES) client.on(name, (value) => mine() && this.#tell(name, value as never));
+    client.on("state", (state) => {
+      if (!mine()) return;
+      if (state.name !== "online") this.#refused = undefined;
+      this.#show(state);
+      if (state.name === "signed_out") this.#onSignedOut();
+    });
+    for (const name of NAMES) {
+      client.on(name, (value) => {
+        if (!mine()) return;
+        if (name === "loginFailed" || name === "loggedIn") {
+          this.#refused = name === "loginFailed" ? (value as LiveEvents["loginFailed"]) : undefined;
+          this.#show(this.#connection);
+        }
+        this.#tell(name, value as never);
+      });
+    }
     const quiet = () => {}; // the state tells
     client.connect().catch(quiet);
     client.login().catch(quiet);
@@ -56,12 +73,15 @@ export class Live {
   stop(): void {
     this.#client?.close();
     this.#client = undefined;
+    this.#refused = undefined;
     this.state.set(OFF);
   }
 
   /** Ends a wait. */
   retry(): void {
-    if (this.state.value.name === "waiting") this.#client?.connect().catch(() => {});
+    if (this.state.value.name !== "waiting") return;
+    this.#client?.connect().catch(() => {});
+    if (this.#refused) this.#client?.login().catch(() => {});
   }
 
   on<E extends Name>(event: E, listener: (value: LiveEvents[E]) => void): () => void {
@@ -85,9 +105,12 @@ export class Live {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) (listener as (value: LiveEvents[E]) => void)(value);
   }
 
+  /** Without a login a connection tells nothing: then it is not live. */
   #show(state: ClientState): void {
-    this.state.set(shown(state));
-    if (state.name === "signed_out") this.#onSignedOut();
+    this.#connection = state;
+    const { attempt, retryAt } = this.#refused ?? {};
+    if (state.name !== "online" || attempt === undefined) this.state.set(shown(state));
+    else this.state.set(retryAt === undefined ? { name: "waiting", attempt } : { name: "waiting", attempt, retryAt });
   }
 }
 

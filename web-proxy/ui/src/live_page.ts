@@ -1,13 +1,14 @@
 // The connection of this page, wired to who is signed in.
 import { SluiceClient } from "@sluice/gateway";
 import { Live } from "./live";
-import { person, signedOutElsewhere } from "./person";
+import { mayReconnect, person, signedOutElsewhere } from "./person";
 
 /** 5 is Web. */
 const PLATFORM_WEB = 5;
 
 export const live = new Live(
-  (username) => new SluiceClient({ url: new URL("/ws", location.href), sendID: username, platformID: PLATFORM_WEB, batch: true }),
+  (username) =>
+    new SluiceClient({ url: new URL("/ws", location.href), sendID: username, platformID: PLATFORM_WEB, batch: true, beforeReconnect: () => mayReconnect(username) }),
   signedOutElsewhere,
 );
 

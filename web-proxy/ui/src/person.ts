@@ -38,6 +38,18 @@ export async function whileLeaving(act: () => Promise<void>): Promise<void> {
   }
 }
 
+/**
+ * Whether the connection of `username` that was refused is worth another try: a browser can't see that it was refused because the session is over.
+ * Throws a Problem when it can't be told.
+ */
+export async function mayReconnect(username: string): Promise<"go" | "signed_out"> {
+  const user = await whoAmI();
+  if (user === null) return "signed_out";
+  // Another tab has signed in as somebody else: the page, and with it the connection, becomes theirs.
+  if (user.username !== username && person.value?.username === username) person.set(user);
+  return "go";
+}
+
 /** The server has closed the connection because the session is over. */
 export function signedOutElsewhere(): void {
   if (!person.value || leaving) return;

@@ -82,6 +82,9 @@ describe("sessions", () => {
     whenSessionEnds(told);
     answerWith(refusal(401, "unauthenticated"));
     expect(await whoAmI()).toBeNull();
+    expect(told).not.toHaveBeenCalled(); // that is what was asked
+    answerWith(refusal(401, "unauthenticated"));
+    await expect(createVideo({ title: "A" }, undefined)).rejects.toMatchObject({ status: 401 });
     expect(told).toHaveBeenCalledOnce();
   });
 

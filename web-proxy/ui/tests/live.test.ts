@@ -81,6 +81,24 @@ describe("the page's connection", () => {
   });
 });
 
+it("a connection whose login is refused is not live, and says when it tries again", () => {
+  const { live, clients } = setUp();
+  live.start("mira");
+  const [first] = clients;
+  first?.say("state", { name: "online", attempt: 1 });
+  first?.say("loginFailed", { error: new Error("refused"), attempt: 2, retryAt: 77 });
+  first?.say("state", { name: "online", attempt: 0 });
+  expect(live.state.value).toEqual({ name: "waiting", attempt: 2, retryAt: 77 });
+  live.retry();
+  expect(first?.client["login"]).toHaveBeenCalledTimes(2);
+  first?.say("loggedIn", { again: true });
+  expect(live.state.value).toEqual({ name: "live", attempt: 0 });
+  first?.say("loginFailed", { error: new Error("refused"), attempt: 1, retryAt: 78 });
+  first?.say("state", { name: "waiting", attempt: 1, retryAt: 5 });
+  first?.say("state", { name: "online", attempt: 1 });
+  expect(live.state.value).toEqual({ name: "live", attempt: 1 });
+});
+
 it.each<[ClientState, object]>([
   [{ name: "idle", attempt: 0 }, { name: "off", attempt: 0 }],
   [{ name: "connecting", attempt: 2 }, { name: "connecting", attempt: 2 }],

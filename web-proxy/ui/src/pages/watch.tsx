@@ -21,7 +21,8 @@ import { ProblemBox } from "../parts/problem_box";
 import { PurgeDialog } from "../parts/purge_dialog";
 import { VideoFacts } from "../parts/video_facts";
 import { danmakuShown } from "../preference";
-import { useRoom, type Closed } from "../room";
+import { useRoom } from "../room";
+import type { Closed } from "../room_watch";
 import { useStore } from "../store";
 import { changes, restore, trash } from "../trash";
 import type { Video } from "../types";
@@ -115,13 +116,15 @@ function useTalk(video: Video, own: boolean, loaded: Loaded<Video>, danmaku: Dan
     if (entry.kind === "danmaku" && entry.data) danmaku.take(entry.data, true);
     if (entry.kind === "revoked" && entry.data.kind === "danmaku") danmaku.drop(entry.data.id);
     if (entry.kind === "info") loaded.put({ ...video, ...entry.data });
-    if (entry.kind === "closed" && own) {
-      loaded.reload();
-      setRound((before) => before + 1); // a private video is still its owner's
-    }
     for (const listener of [...listeners.current]) listener(entry);
   };
-  const room = useRoom({ videoId: video.id, afterSeq: start.value, who: who === undefined ? undefined : (who?.username ?? null), active: ready && begun, round }, onEntry);
+  const username = who === undefined ? undefined : (who?.username ?? null);
+  const room = useRoom({ videoId: video.id, afterSeq: start.value, who: username, active: ready && begun, round, onEntry, onReopened: loaded.reload });
+  useEffect(() => {
+    if (!own || !room.closed) return;
+    loaded.reload();
+    if (room.closed === "private") setRound((before) => before + 1); // it is still its owner's
+  }, [own, room.closed]);
 
   useEffect(() => (own ? videoNews.watch((news) => news?.videoID === video.id && loaded.reload()) : undefined), [own, video.id]);
   return { room, begun, listen };
