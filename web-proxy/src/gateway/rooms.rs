@@ -31,6 +31,10 @@ const LINGER: Duration = Duration::from_secs(30);
 /// Rooms of one shard. A room is at most 256 KiB of log, and far less as a rule.
 const MAX_ROOMS: usize = 20_000;
 
+/// Members that are looked at before the first of them is sent to. Each lies elsewhere in memory; this way the processor
+/// fetches eight at a time instead of waiting for each (4 % of a delivery, see docs/performance.md).
+const TOGETHER: usize = 8;
+
 /// Rooms of one connection.
 pub const MAX_PER_CONNECTION: usize = 100;
 
@@ -167,9 +171,16 @@ impl Room {
     fn deliver(self: &Rc<Self>, shard: &Shard, flush: &Flush) {
         {
             let state = self.state.borrow();
-            for (_, member) in &state.members {
-                let (data, batch) = member.connection.taste();
-                member.connection.send(flush.frames(Form { data, batch }), Class::Event);
+            let mut members = state.members.iter().map(|(_, member)| &member.connection);
+            loop {
+                let group: [_; TOGETHER] =
+                    std::array::from_fn(|_| members.next().map(|connection| (connection, connection.taste())));
+                for (connection, (data, batch)) in group.into_iter().flatten() {
+                    connection.send(flush.frames(Form { data, batch }), Class::Event);
+                }
+                if group[TOGETHER - 1].is_none() {
+                    break;
+                }
             }
             let deliveries = flush.entries().len() * state.members.len();
             shard.shared.metrics.deliveries.inc_by(deliveries as u64);
