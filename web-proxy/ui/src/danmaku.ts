@@ -33,6 +33,8 @@ export function useDanmaku(video: Video, media: HTMLVideoElement | null, shown: 
     const added = track.current.add(fresh);
     if (added.length === 0) return;
     for (const danmaku of added) stage.current?.add(danmaku, live);
+    const trimmed = track.current.trim((media?.currentTime ?? 0) * 1000);
+    if (trimmed || stage.current?.isFull) stage.current?.restart(track.current.list());
     listSoon();
   };
   const listSoon = () => {

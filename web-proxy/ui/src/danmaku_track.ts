@@ -1,5 +1,6 @@
 // Which danmaku of a video are known and which stretches of it have been asked for. Pure: the player asks what to load for a moment, answers and
 // live ones go in, each danmaku comes out once.
+import { Recent } from "./recent";
 import type { Danmaku } from "./types";
 
 /** One request's stretch of the video. */
@@ -10,6 +11,9 @@ export const AHEAD_MS = 15_000;
 export const LATE_MS = 5_000;
 /** And one from somebody who is this little ahead needs no waiting for. */
 export const EARLY_MS = 1_500;
+/** No more are kept; then those farthest from the moment are let go, down to `KEPT`. A page may be open for days. */
+export const MOST = 4_000;
+export const KEPT = 3_000;
 
 export interface Window {
   fromMs: number;
@@ -18,7 +22,7 @@ export interface Window {
 
 export class DanmakuTrack {
   #known = new Map<string, Danmaku>();
-  #removed = new Set<string>();
+  #removed = new Recent(MOST);
   #asked = new Set<number>();
 
   get size(): number {
@@ -29,7 +33,7 @@ export class DanmakuTrack {
   wanted(atMs: number, durationMs: number | null): Window[] {
     const windows: Window[] = [];
     for (const moment of [atMs, atMs + AHEAD_MS]) {
-      const index = Math.floor(Math.max(moment, 0) / WINDOW_MS);
+      const index = indexOf(moment);
       if (this.#asked.has(index) || (durationMs !== null && index * WINDOW_MS > durationMs)) continue;
       this.#asked.add(index);
       windows.push({ fromMs: index * WINDOW_MS, toMs: (index + 1) * WINDOW_MS });
@@ -39,7 +43,7 @@ export class DanmakuTrack {
 
   /** The stretch couldn't be loaded: it is wanted again. */
   giveBack({ fromMs }: Window): void {
-    this.#asked.delete(Math.floor(fromMs / WINDOW_MS));
+    this.#asked.delete(indexOf(fromMs));
   }
 
   /** The ones that weren't known yet, in the order given. */
@@ -55,11 +59,25 @@ export class DanmakuTrack {
     this.#removed.add(id);
   }
 
+  /** Lets go of what is far from `atMs` when there are too many: it is loaded again when its stretch is. Whether there were. */
+  trim(atMs: number): boolean {
+    if (this.#known.size <= MOST) return false;
+    const farthest = [...this.#known.values()].sort((a, b) => Math.abs(b.atMs - atMs) - Math.abs(a.atMs - atMs));
+    const near = [indexOf(atMs), indexOf(atMs + AHEAD_MS)];
+    for (const { id, atMs: its } of farthest.slice(0, farthest.length - KEPT)) {
+      this.#known.delete(id);
+      if (!near.includes(indexOf(its))) this.#asked.delete(indexOf(its));
+    }
+    return true;
+  }
+
   /** All that are known, in the order of the video. */
   list(): Danmaku[] {
     return [...this.#known.values()].sort((a, b) => a.atMs - b.atMs || (a.id < b.id ? -1 : 1));
   }
 }
+
+const indexOf = (atMs: number): number => Math.floor(Math.max(atMs, 0) / WINDOW_MS);
 
 /** Whether a danmaku that has just come is to be shown at once, to somebody who is at `nowMs` of the video. */
 export const isNow = (danmaku: Danmaku, nowMs: number): boolean => nowMs - danmaku.atMs <= LATE_MS && danmaku.atMs - nowMs <= EARLY_MS;

@@ -1,8 +1,9 @@
 // What is said under and over a video: comments with the news in them, danmaku by stretches, the log read without a connection, uploads elsewhere.
 import type { Entry } from "@sluice/gateway";
 import { describe, expect, it } from "vitest";
-import { AHEAD_MS, around, DanmakuTrack, EARLY_MS, isNow, LATE_MS, WINDOW_MS } from "../src/danmaku_track";
-import { LiveComments } from "../src/live_comments";
+import { AHEAD_MS, around, DanmakuTrack, EARLY_MS, isNow, KEPT, LATE_MS, MOST, WINDOW_MS } from "../src/danmaku_track";
+import { LiveComments, UNHEARD_MS } from "../src/live_comments";
+import { Recent } from "../src/recent";
 import { shareOfUpload, withProgress, without, type Uploads } from "../src/remote_progress";
 import { readLog } from "../src/room_log";
 import type { Comment, Danmaku } from "../src/types";
@@ -42,11 +43,42 @@ describe("live comments", () => {
   it("count from where the server last counted", () => {
     const live = new LiveComments();
     live.add(comment("a"));
-    live.recounted();
+    live.recounted(1);
     expect(live.delta).toBe(0);
     live.remove("a");
     expect(live.delta).toBe(-1);
     expect(ids(live.merged([]))).toBe("");
+  });
+
+  it("that the server had counted before they were heard of are not counted twice", () => {
+    const live = new LiveComments();
+    live.add(comment("a"), 0);
+    live.recounted(2, 0); // "a" and another
+    live.add(comment("b"), 10);
+    expect(live.delta).toBe(0);
+    live.add(comment("c"), 20);
+    expect(live.delta).toBe(1);
+    live.recounted(0, 30); // "c" is counted, something is gone
+    live.remove("a", 40);
+    expect(live.delta).toBe(0);
+    live.remove("b", 50);
+    expect(live.delta).toBe(-1);
+    live.recounted(0, 100); // what was to come doesn't: it is forgotten
+    live.add(comment("d"), 100 + UNHEARD_MS);
+    expect(live.delta).toBe(1);
+    expect(ids(live.merged([]))).toBe("dc");
+  });
+
+  it("are read out, unless they were taken back", () => {
+    const live = new LiveComments();
+    live.hear(comment("a"));
+    expect(live.heard?.id).toBe("a");
+    live.remove("b");
+    expect(live.heard?.id).toBe("a");
+    live.remove("a");
+    expect(live.heard).toBeUndefined();
+    live.hear(comment("b"));
+    expect(live.heard).toBeUndefined();
   });
 
   it("are bounded", () => {
@@ -94,6 +126,22 @@ describe("the danmaku of a video", () => {
     expect(ids(track.list())).toBe("c");
   });
 
+  it("are bounded: those far from the moment are let go, and asked for again when they are near", () => {
+    const track = new DanmakuTrack();
+    for (const moment of [0, 5, 10]) expect(track.wanted(moment * WINDOW_MS, null)[0]).toEqual({ fromMs: moment * WINDOW_MS, toMs: (moment + 1) * WINDOW_MS });
+    const many = (name: string, count: number, atMs: number) => track.add(Array.from({ length: count }, (_, index) => danmaku(`${name}${index}`, atMs)));
+    many("early", 1_000, 100);
+    many("now", MOST - 1_000, 10 * WINDOW_MS);
+    expect(track.trim(10 * WINDOW_MS)).toBe(false);
+    many("new", 1, 10 * WINDOW_MS);
+    expect(track.trim(10 * WINDOW_MS)).toBe(true);
+    expect(track.size).toBe(KEPT);
+    expect(track.list().every(({ id }) => !id.startsWith("early"))).toBe(true);
+    expect(track.wanted(10 * WINDOW_MS, null)).toEqual([]);
+    expect(track.wanted(0, null)).toEqual([{ fromMs: 0, toMs: WINDOW_MS }]);
+    expect(track.wanted(5 * WINDOW_MS, null)).toEqual([]); // of that nothing was let go
+  });
+
   it.each([[10_000, 10_000, true], [10_000, 10_000 + LATE_MS, true], [10_000, 10_001 + LATE_MS, false], [10_000, 10_000 - EARLY_MS, true], [10_000, 9_999 - EARLY_MS, false]])("at %i, for somebody at %i: now is %s", (atMs, nowMs, now) =>
     expect(isNow(danmaku("a", atMs), nowMs)).toBe(now));
 
@@ -105,6 +153,12 @@ describe("the danmaku of a video", () => {
     expect(around(items, 5_000_000, 100).at(-1)?.id).toBe("999");
     expect(around(items.slice(0, 3), 0, 100).length).toBe(3);
   });
+});
+
+it("recent ids are the latest so many", () => {
+  const recent = new Recent(2);
+  for (const id of ["a", "b", "b", "c"]) recent.add(id);
+  expect([recent.has("a"), recent.has("b"), recent.has("c"), recent.size]).toEqual([false, true, true, 2]);
 });
 
 describe("the log, read now and then", () => {

@@ -89,30 +89,29 @@ export function Comments({ video, listen }: CommentsProps) {
 function useLiveComments(video: Video, loaded: readonly Comment[], listen: CommentsProps["listen"]) {
   const changes = useRef(new LiveComments());
   const [, setRound] = useState(0);
-  const [heard, setHeard] = useState<Comment>();
   const draw = () => setRound((before) => before + 1);
   const add = (comment: Comment) => changes.current.add(comment) && draw();
   const remove = (id: string) => changes.current.remove(id) && draw();
 
   const counted = useRef(video.commentCount);
   if (counted.current !== video.commentCount) {
+    changes.current.recounted(video.commentCount - counted.current);
     counted.current = video.commentCount;
-    changes.current.recounted();
   }
 
   useEffect(
     () =>
       listen((entry) => {
         if (entry.kind === "comment" && entry.data) {
+          if (entry.data.author.username !== person.value?.username) changes.current.hear(entry.data); // what one wrote oneself needs no reading out
           add(entry.data);
-          if (entry.data.author.username !== person.value?.username) setHeard(entry.data); // what one wrote oneself needs no reading out
         } else if (entry.kind === "revoked" && entry.data.kind === "comment") {
           remove(entry.data.id);
         }
       }),
     [listen],
   );
-  return { items: changes.current.merged(loaded), delta: changes.current.delta, heard, add, remove };
+  return { items: changes.current.merged(loaded), delta: changes.current.delta, heard: changes.current.heard, add, remove };
 }
 
 interface ThreadProps {
