@@ -2,7 +2,7 @@
 // mock only (it asks it for faults): node e2e/states.mjs --media DIR [--shots DIR]. Starts and ends its own mock.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +21,7 @@ const large = join(ordinary, "real-mix-1080p30-faststart.mp4");
 const text = join(values.media, "not-video", "text-named.mp4");
 const big = join(tmpdir(), `sluice-too-big-${process.pid}.mp4`);
 writeFileSync(big, Buffer.alloc(31_000_000));
+process.on("exit", () => rmSync(big, { force: true }));
 
 const mock = spawn(process.execPath, [
   fileURLToPath(new URL("../mock/server.mjs", import.meta.url)),
