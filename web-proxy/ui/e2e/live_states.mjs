@@ -110,6 +110,29 @@ export async function withoutAccount(world) {
   await context.close();
 }
 
+/** The session ends while there is no connection to be told on: a browser can't see the 401 of a handshake. */
+export async function endsWhileAway(world) {
+  await toMyVideo(world); // this page is cut off, too, and comes back
+  const before = world.complaints.list.length;
+  const { page, context, complaints } = await somebody(world, "away");
+  await page.goto("/account");
+  await liveIs(page, "live");
+  const sessions = await (await context.request.get("/api/v1/sessions")).json();
+  const elsewhere = await somebody(world);
+  await elsewhere.context.request.post("/api/v1/sessions", { data: { username: "away", password: OTHERS, platform: "elsewhere" } });
+  await gateway(elsewhere.context, "?cut", { refuse: 503 });
+  await liveIs(page, "waiting");
+  await elsewhere.context.request.delete(`/api/v1/sessions/${sessions.items.find((session) => session.current).id}`);
+  await gateway(elsewhere.context, "", { refuse: 0 });
+  await page.waitForURL(/\/signin\?next=/);
+  check((await page.getByTestId("live-state").count()) === 0, "it goes on trying");
+  await liveIs(world.page, "live");
+  const heard = [...complaints.list, ...world.complaints.list.splice(before)];
+  check(heard.every((line) => /WebSocket connection to/.test(line)), heard.join("\n"));
+  await elsewhere.context.close();
+  await context.close();
+}
+
 export async function roomCloses(world) {
   const id = await toMyVideo(world);
   const { page, context, complaints } = await somebody(world, "visitor");
@@ -122,8 +145,11 @@ export async function roomCloses(world) {
   check((await by(page, "room-closed").getAttribute("data-why")) === "trashed", "it isn't said why");
   await world.page.locator(`[data-testid="my-video"][data-video-id="${id}"]`).getByTestId("restore").click();
   await world.page.locator(`[data-testid="my-video"][data-video-id="${id}"][data-state="ready"]`).waitFor();
-  await page.reload();
-  await by(page, "watch").waitFor();
+  await until("it is there again when it is looked at", async () => {
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    return (await by(page, "watch").count()) === 1;
+  });
+  await by(page, "watching").waitFor();
   // Kicked: the session of this browser is ended elsewhere.
   const sessions = await (await context.request.get("/api/v1/sessions")).json();
   complaints.expected.push([401, /^\/api\//]);

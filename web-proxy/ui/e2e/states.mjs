@@ -283,7 +283,7 @@ await run("states", world, [
   ["an anonymous visitor", anonymous], ["forms", forms], ["refused uploads", refusals], ["broken connections", broken], ["cancel", cancels],
   ["an expired grant", expiredGrant],
   ["danmaku refused", live.danmakuRefused], ["danmaku on and off", live.danmakuSwitch], ["the connection is lost", live.connectionLost],
-  ["a visitor without an account", live.withoutAccount], ["the room closes, the session ends", live.roomCloses],
+  ["a visitor without an account", live.withoutAccount], ["the room closes, the session ends", live.roomCloses], ["the session ends while away", live.endsWhileAway],
   ["keyboard", keyboard], ["account", account], ["360 px, dark", smallAndDark], ["Chinese", chinese], ["deleting the account", leaves],
 ], 240_000);
 mock.kill();
