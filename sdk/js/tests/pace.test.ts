@@ -98,12 +98,12 @@ describe("a client of a gateway with the real rule", () => {
     expect(asked("JoinRoom").length).toBe(100);
   }, 60_000);
 
-  it("a Ping and a Login go before two hundred calls that wait", async () => {
+  it("a Login goes before a hundred calls that wait", async () => {
     const client = site.client();
     await client.connect();
     const calls = Promise.allSettled(upTo(100).map(() => client.call("GetLoginUser", {}, { timeoutMs: 60_000 })));
     await client.login();
-    expect(asked("GetLoginUser").length).toBeLessThan(60);
+    expect(site.gateway.requests.findIndex((request) => request.reqFuncName === "Login")).toBeLessThan(40);
     await calls;
     expect(site.gateway.refusals).toBe(0);
   }, 60_000);
