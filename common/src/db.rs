@@ -29,6 +29,7 @@ mod error;
 mod lane;
 mod migrate;
 mod pool;
+mod settle;
 mod sqlite_library;
 mod transaction;
 mod url;

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::Bus;
@@ -48,6 +49,8 @@ pub struct Platform {
     pub grants: GrantKeys,
     pub metrics: Metrics,
     pub drain: Drain,
+    /// Cancelled when the listeners have ended.
+    served: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -66,6 +69,7 @@ impl Platform {
             grants: config.grant_keys()?,
             metrics: Metrics::new(),
             drain,
+            served: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })
     }
@@ -77,6 +81,11 @@ impl Platform {
 }
 
 impl Platform {
+    /// Resolves when the last request was answered (or given up): for what a task does at the very end.
+    pub async fn served(&self) {
+        self.served.cancelled().await;
+    }
+
     /// Runs a loop that `start` begins, on this thread, until it ends after the drain has begun; one that panics or ends before is
     /// begun again. It must watch `drain`, and the process waits for it at the end.
     pub fn spawn_loop<F, Fut>(&self, name: &'static str, start: F)
@@ -192,6 +201,7 @@ pub async fn run(
     };
     let serving = serve::serve(listeners, Bounds::from(&config.server), platform.drain.clone());
     let (served, over) = futures_util::future::join(serving, over).await;
+    platform.served.cancel();
     platform.tasks.close();
     if tokio::time::timeout_at(over, platform.tasks.wait()).await.is_err() {
         log::warn!(

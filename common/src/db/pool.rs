@@ -5,13 +5,13 @@
 
 use super::connect::{Role, establish};
 use super::lane::Lane;
+use super::settle::settle;
 use super::transaction::{panicked, tell, transact};
 use super::writer::Writer;
 use super::{AnyConn, Backend, DatabaseUrl, DbError};
 use diesel::connection::SimpleConnection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-#[cfg(feature = "testing")]
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -161,6 +161,23 @@ impl Db {
                 .await
             }
         }
+    }
+
+    /// Empties SQLite's write-ahead log, if anything was written since, so that what was deleted lies nowhere any more. It waits
+    /// for reads for a moment, and says false when they were in the way. Does nothing on PostgreSQL, which does this by VACUUM.
+    pub async fn settle(&self) -> Result<bool, DbError> {
+        let Writes::Writer(writer) = &self.writes else {
+            return Ok(true);
+        };
+        let written = writer.written.clone();
+        if !written.swap(false, Ordering::AcqRel) {
+            return Ok(true);
+        }
+        let settled = self.read(settle).await;
+        if !matches!(settled, Ok(true)) {
+            written.store(true, Ordering::Release);
+        }
+        settled
     }
 
     /// Does the database answer? For /readyz. What was read a moment ago is answer enough: a process whose connections are

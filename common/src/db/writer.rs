@@ -12,7 +12,7 @@ use super::{AnyConn, DbError, DbOptions};
 use diesel::connection::TransactionManager;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,6 +26,8 @@ const MAX_DELAY: Duration = Duration::from_millis(10);
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Change>>,
     wait: Duration,
+    /// Something was committed since the write-ahead log was emptied; what a process of before left there counts, too.
+    pub(super) written: Arc<AtomicBool>,
     #[cfg(feature = "testing")]
     lane: std::sync::Weak<Lane>,
 }
@@ -119,15 +121,17 @@ impl Writer {
     pub(super) fn start(lane: Lane, options: &DbOptions) -> Result<Writer, DbError> {
         let (queue, changes) = mpsc::channel(options.max_waiting.max(1));
         let lane = Arc::new(lane);
+        let written = Arc::new(AtomicBool::new(true));
         let writer = Writer {
             queue,
             wait: options.wait,
+            written: written.clone(),
             #[cfg(feature = "testing")]
             lane: Arc::downgrade(&lane),
         };
         let thread = std::thread::Builder::new()
             .name("db-writer".into())
-            .spawn(move || work(&lane, changes));
+            .spawn(move || work(&lane, &written, changes));
         match thread {
             Ok(_) => Ok(writer),
             Err(error) => Err(DbError::Unavailable(format!("no thread for the writer: {error}"))),
@@ -172,13 +176,13 @@ impl Writer {
     }
 }
 
-fn work(lane: &Lane, mut changes: mpsc::Receiver<Box<dyn Change>>) {
+fn work(lane: &Lane, written: &AtomicBool, mut changes: mpsc::Receiver<Box<dyn Change>>) {
     while let Some(change) = changes.blocking_recv() {
         // A panic here (that of a closure is caught where it runs) fails the changes of one commit: their connection is thrown
         // away with its transaction. The thread lives as long as its queue.
         let worked = catch_unwind(AssertUnwindSafe(|| {
             if change.take() {
-                together(lane, change, &mut changes);
+                together(lane, written, change, &mut changes);
             }
         }));
         if worked.is_err() {
@@ -188,7 +192,7 @@ fn work(lane: &Lane, mut changes: mpsc::Receiver<Box<dyn Change>>) {
 }
 
 /// One transaction with the first change and those that wait by now.
-fn together(lane: &Lane, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Box<dyn Change>>) {
+fn together(lane: &Lane, written: &AtomicBool, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Box<dyn Change>>) {
     let mut slot = match lane.begin() {
         Ok(slot) => slot,
         Err(error) => return first.fail(error),
@@ -220,6 +224,7 @@ fn together(lane: &Lane, first: Box<dyn Change>, changes: &mut mpsc::Receiver<Bo
     }
     match checked(&mut slot, commit) {
         Ok(()) => {
+            written.store(true, Ordering::Release);
             // The connection is free before anybody goes on.
             drop(slot);
             group.answer();
