@@ -9,18 +9,26 @@ use serde_json::json;
 use crate::app::{App, each, each_database, members};
 use crate::rooms::kinds;
 
-/// Takes the migration back that made the log.
+/// Takes the migrations back that made the log.
 async fn to_before_the_log(db: &Db) {
     let down = match db.backend() {
-        Backend::Sqlite => include_str!("../../migrations/sqlite/2026-11-21-000001_rooms/down.sql"),
-        Backend::Postgres => include_str!("../../migrations/postgres/2026-11-21-000001_rooms/down.sql"),
+        Backend::Sqlite => [
+            include_str!("../../migrations/sqlite/2026-11-21-000002_taken_back/down.sql"),
+            include_str!("../../migrations/sqlite/2026-11-21-000001_rooms/down.sql"),
+        ],
+        Backend::Postgres => [
+            include_str!("../../migrations/postgres/2026-11-21-000002_taken_back/down.sql"),
+            include_str!("../../migrations/postgres/2026-11-21-000001_rooms/down.sql"),
+        ],
     };
     let undone = db.write(move |conn| {
-        conn.batch_execute(down)?;
-        let forget = "DELETE FROM __diesel_schema_migrations WHERE version = '20261121000001'";
+        for step in down {
+            conn.batch_execute(step)?;
+        }
+        let forget = "DELETE FROM __diesel_schema_migrations WHERE version IN ('20261121000001', '20261121000002')";
         Ok::<_, DbError>(diesel::sql_query(forget).execute(conn)?)
     });
-    assert_eq!(undone.await.unwrap(), 1);
+    assert_eq!(undone.await.unwrap(), 2);
 }
 
 #[test]
@@ -81,5 +89,27 @@ fn an_older_binary_can_purge_and_comment() {
         assert_eq!(kinds(&entries), ["revoked 1"]);
         assert_eq!(entries[0]["data"], json!({ "id": old, "kind": "comment", "seq": null }));
         assert_eq!(ann.video(&id).await.expect(200)["commentCount"], 0);
+    });
+}
+
+/// It removes the row of a post and has never heard of the log, where the text stands, too.
+#[test]
+fn what_an_older_binary_removes_is_gone_from_the_log() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let id = ann.publish("x").await;
+        ann.comment(&id, "stays").await.expect(201);
+        let comment = ann.comment(&id, "to forget").await.expect(201);
+        let danmaku = ann.danmaku(&id, "to forget", 0).await.expect(201);
+        for (table, body) in [("comments", &comment), ("danmaku", &danmaku)] {
+            let row = body["id"].as_str().unwrap();
+            app.sql(&format!("DELETE FROM {table} WHERE id = '{row}'")).await;
+        }
+        let left = "SELECT COUNT(*) AS n FROM room_log WHERE payload LIKE '%to forget%'";
+        assert_eq!(app.count(left).await, 0);
+        let entries = ann.events(&id).await;
+        assert_eq!(kinds(&entries), ["comment 1", "comment 2", "danmaku 3"]);
+        assert_eq!(entries[0]["data"]["text"], "stays");
+        assert!(entries[1]["data"].is_null() && entries[2]["data"].is_null());
     });
 }
