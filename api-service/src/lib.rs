@@ -20,6 +20,7 @@ mod rules;
 mod schema;
 mod session_cache;
 mod sessions;
+mod settle;
 mod sign_in_limit;
 mod state;
 mod windows;
@@ -67,6 +68,10 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         if let Err(error) = leaving::sweep(&sweeper).await {
             log::warn!("What closed accounts leave behind is left to the next sweep: {error}");
         }
+    });
+    let (settled, settling) = (db.clone(), platform.clone());
+    platform.spawn_loop("api-service: write-ahead log", move || {
+        settle::follow(settled.clone(), settling.clone())
     });
     state.passwords.register(&platform.metrics);
     let ready: Check = Arc::new(move || {

@@ -1,5 +1,6 @@
-//! How fast a user may write comments and danmaku, together. Counted by each process before the database is asked; what is left
-//! is told with every answer.
+//! How fast a user may write comments and danmaku and change videos, together: each is an entry of a room's log, which nothing
+//! but a purge makes shorter. Deleting is never refused. Counted by each process before the database is asked; what is left is
+//! told with every answer to a post.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -44,7 +44,7 @@ fn not_negative(after: Option<i64>) -> Result<i64, ApiError> {
 }
 
 /// What was said about a video, in order: danmaku, comments, what was taken back, changes of the room. Entries after `afterSeq`,
-/// the oldest first; their numbers have no gap.
+/// the oldest first; their numbers have no gap. An answer ends at about 384 KiB, too: `next` says where to read on.
 #[utoipa::path(get, path = "/api/v1/videos/{id}/events", tag = "rooms",
     params(("id" = String, Path), ("afterSeq" = Option<i64>, Query, minimum = 0),
         ("limit" = Option<u32>, Query, maximum = 1000)),
@@ -73,8 +73,11 @@ pub async fn log(
     let tail = query.last.is_some();
     let read = state.db.read(move |conn| {
         let head = rooms::head(conn, &id)?;
-        let after = if tail { (head - limit).max(0) } else { after };
-        rooms::page(conn, &id, head, after, limit)
+        if tail {
+            rooms::tail(conn, &id, head, limit)
+        } else {
+            rooms::page(conn, &id, head, after, limit)
+        }
     });
     read.await.map(web::Json)
 }

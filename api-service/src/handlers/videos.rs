@@ -1,5 +1,7 @@
 //! Videos: created, listed, shown, changed, played.
 
+use std::time::Instant;
+
 use actix_web::{HttpResponse, web};
 use common::error::{ApiError, Code};
 use common::http::{Body, Page};
@@ -228,6 +230,8 @@ pub async fn change(
     state: web::Data<State>,
 ) -> Result<web::Json<Video>, ApiError> {
     let change = body.into_inner().checked()?;
+    // A change is told to the room: its log grows by it, as by a post.
+    drop(state.posts.take(&me.user, Instant::now())?);
     let owner = me.user.clone();
     let found = state
         .change(move |conn, news| videos::change(conn, news, &id, &owner, change))

@@ -18,7 +18,7 @@ use super::videos::{VideoRow, not_found, visible};
 use crate::news::News;
 use crate::schema::room_log;
 
-pub use read::{head, heads, page};
+pub use read::{head, heads, page, tail};
 
 /// What of a video is counted beside its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

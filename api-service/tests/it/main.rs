@@ -22,6 +22,7 @@ mod playback;
 mod promises;
 mod refusals;
 mod rooms;
+mod rooms_bounds;
 mod sessions;
 mod sign_in;
 mod trash;

@@ -51,18 +51,69 @@ fn entries(conn: &mut AnyConn, video: &VideoId, from: i64, to: i64) -> Result<Ve
     found.into_iter().map(entry).collect()
 }
 
-/// Up to `limit` entries after `after` of a room whose newest is `head`, oldest first.
+/// Bytes of one answer, whatever the entries are: 1,000 long comments would be 8 MB. The entry that reaches it is the last, so
+/// an answer is never empty before the end.
+const MAX_BYTES: usize = 384 * 1024;
+
+/// Entries read at once, so that no more is read than is answered, nearly.
+const CHUNK: i64 = 50;
+
+/// Of an entry, beside its data.
+const ENTRY_BYTES: usize = 150;
+
+fn size(entry: &RoomEntry) -> usize {
+    ENTRY_BYTES + entry.data.to_string().len()
+}
+
+/// Up to `limit` entries after `after` of a room whose newest is `head`, oldest first, as far as they fit into one answer.
 pub fn page(conn: &mut AnyConn, video: &VideoId, head: i64, after: i64, limit: i64) -> Result<RoomLog, ApiError> {
     // Entries that came after `head` was read are left to the next question.
     let to = after.saturating_add(limit).min(head);
-    let items = if after < to {
-        entries(conn, video, after + 1, to)?
-    } else {
-        Vec::new()
-    };
+    let (mut items, mut bytes, mut last) = (Vec::new(), 0, after);
+    while last < to && bytes < MAX_BYTES {
+        let chunk = entries(conn, video, last + 1, (last + CHUNK).min(to))?;
+        if chunk.is_empty() {
+            // A purge is under way: nothing is there any more.
+            break;
+        }
+        for entry in chunk {
+            if bytes >= MAX_BYTES {
+                break;
+            }
+            bytes += size(&entry);
+            last = entry.seq;
+            items.push(entry);
+        }
+    }
     Ok(RoomLog {
+        next: (last < head && last > after).then_some(last),
         items,
-        next: (to < head && after < to).then_some(to),
+        seq: head,
+    })
+}
+
+/// Up to `count` of the newest entries of a room whose newest is `head`, oldest first, as far as they fit into one answer.
+pub fn tail(conn: &mut AnyConn, video: &VideoId, head: i64, count: i64) -> Result<RoomLog, ApiError> {
+    let from = (head - count).max(0) + 1;
+    let (mut newest_first, mut bytes, mut first) = (Vec::new(), 0, head + 1);
+    while first > from && bytes < MAX_BYTES {
+        let chunk = entries(conn, video, (first - CHUNK).max(from), first - 1)?;
+        if chunk.is_empty() {
+            break;
+        }
+        for entry in chunk.into_iter().rev() {
+            if bytes >= MAX_BYTES {
+                break;
+            }
+            bytes += size(&entry);
+            first = entry.seq;
+            newest_first.push(entry);
+        }
+    }
+    newest_first.reverse();
+    Ok(RoomLog {
+        items: newest_first,
+        next: None,
         seq: head,
     })
 }
