@@ -6,29 +6,29 @@
 mod belonging;
 mod calls;
 mod closing;
+mod reading;
+mod state;
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use common::ids::VideoId;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
 use tokio::net::TcpStream;
 
 use super::envelope::DataForm;
-use super::frame::{self, CloseCode, Decoder, Incoming};
+use super::frame::{self, CloseCode, Decoder};
 use super::functions::Caller;
 use super::outbound::{Class, Outbound};
 use super::places::Place;
 use super::room::Frames;
-use super::rooms::Membership;
-use super::session::{Session, Step};
+use super::session::Session;
 use super::shard::Shard;
 use closing::Closing;
+use state::{Hot, Inner, Touched};
 
 /// Largest message, in bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -52,33 +52,10 @@ pub struct Connection {
     pub caller: Rc<Caller>,
     inner: RefCell<Inner>,
     waker: RefCell<Option<Waker>>,
-    /// When the last byte came.
+    /// When the last byte came, or was taken of those that waited.
     heard: Cell<Instant>,
     /// When the next ping is due.
     ping_at: Cell<Instant>,
-}
-
-/// Of [`Inner`] what a delivery needs to know, kept up by [`Touched`].
-#[derive(Clone, Copy)]
-struct Hot {
-    /// Nothing waits and nothing ends: what is sent may go straight to the socket.
-    direct: bool,
-    form: DataForm,
-    batch: bool,
-}
-
-struct Inner {
-    decoder: Decoder,
-    session: Session,
-    outbound: Outbound,
-    /// Bytes that came while no further call was taken in.
-    held: Vec<u8>,
-    rooms: Vec<Membership>,
-    /// Joins under way; they count while the flag stands.
-    joining: Vec<(VideoId, Rc<Cell<bool>>)>,
-    /// Whether the user's events come here.
-    listens: bool,
-    closing: Option<Closing>,
 }
 
 impl Connection {
@@ -241,99 +218,6 @@ impl Connection {
         inner.held.is_empty() && !inner.is_dead()
     }
 
-    /// Reads once; `true` at the end of the stream.
-    fn read(self: &Rc<Self>, shard: &Rc<Shard>) -> io::Result<bool> {
-        let mut buffer = shard.scratch.take();
-        // A panic while it was in use has taken it away.
-        buffer.resize(SCRATCH, 0);
-        let result = match self.socket.try_read(&mut buffer) {
-            Ok(0) => Ok(true),
-            Ok(count) => {
-                let now = Instant::now();
-                self.heard.set(now);
-                let (goes_on, allowed) = {
-                    let mut inner = self.touch();
-                    (inner.may_linger(count), inner.session.on_bytes(count, now))
-                };
-                match allowed {
-                    _ if !goes_on => self.break_off(&mut self.touch()),
-                    Ok(()) => self.take_in(shard, &mut buffer[..count]),
-                    Err(step) => self.act(shard, step),
-                }
-                Ok(false)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
-        };
-        shard.scratch.replace(buffer);
-        result
-    }
-
-    /// Goes on with what was held back while too many calls ran or too much waited.
-    fn resume(self: &Rc<Self>, shard: &Rc<Shard>) {
-        let mut held = {
-            let mut inner = self.touch();
-            if inner.held.is_empty() || inner.is_busy() {
-                return;
-            }
-            std::mem::take(&mut inner.held)
-        };
-        self.take_in(shard, &mut held);
-    }
-
-    /// Takes in bytes that were read.
-    fn take_in(self: &Rc<Self>, shard: &Rc<Shard>, mut bytes: &mut [u8]) {
-        while !bytes.is_empty() {
-            let mut inner = self.touch();
-            if inner.closing.is_some() && !inner.awaits_close() {
-                return;
-            }
-            let closing = inner.closing.is_some();
-            // Who is closed runs nothing more: its goodbye need not wait for the calls that run.
-            if inner.is_busy() && !closing {
-                inner.held = bytes.to_vec();
-                return;
-            }
-            let incoming = match inner.decoder.next(&mut bytes) {
-                Ok(Some(incoming)) => incoming,
-                Ok(None) => return,
-                Err(violation) => {
-                    inner.begin_closing(violation.code, violation.reason);
-                    return;
-                }
-            };
-            let step = match incoming {
-                Incoming::Close(_) => {
-                    inner.answer_close();
-                    return;
-                }
-                _ if closing => continue,
-                Incoming::Ping(payload) => {
-                    let allowed = inner.session.on_ping(Instant::now());
-                    drop(inner);
-                    match allowed {
-                        Ok(()) => self.send(&frame::pong(&payload).into(), Class::Control),
-                        Err(step) => self.act(shard, step),
-                    }
-                    continue;
-                }
-                Incoming::Pong => continue,
-                Incoming::Text(text) => inner.session.on_text(&text, Instant::now(), &shard.shared.functions),
-                Incoming::Binary(_) => inner.session.on_binary(),
-            };
-            drop(inner);
-            self.act(shard, step);
-        }
-    }
-
-    fn act(self: &Rc<Self>, shard: &Rc<Shard>, step: Step) {
-        match step {
-            Step::Reply(text) => self.reply(&text),
-            Step::Run(call) => calls::start(shard, self, call),
-            Step::Close(code, reason) => self.close(code, reason),
-        }
-    }
-
     /// Sends the answer to a call.
     pub fn reply(&self, text: &str) {
         self.send(&frame::text(text).into(), Class::Reply);
@@ -351,52 +235,16 @@ impl Connection {
                 self.socket.try_write_vectored(&slices)
             };
             match written {
-                Ok(count) => inner.outbound.advance(count, Instant::now()),
+                Ok(count) => {
+                    // Taking bytes is a sign of life, too: a slow reader's pongs wait behind what it reads.
+                    let now = Instant::now();
+                    inner.outbound.advance(count, now);
+                    self.heard.set(now);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
         }
-    }
-}
-
-/// A change of the state; when it is done, the connection's hot part says the same.
-struct Touched<'a> {
-    inner: RefMut<'a, Inner>,
-    hot: &'a Cell<Hot>,
-}
-
-impl Deref for Touched<'_> {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.inner
-    }
-}
-
-impl DerefMut for Touched<'_> {
-    fn deref_mut(&mut self) -> &mut Inner {
-        &mut self.inner
-    }
-}
-
-impl Drop for Touched<'_> {
-    fn drop(&mut self) {
-        self.hot.set(Hot {
-            direct: self.inner.outbound.is_empty() && self.inner.closing.is_none(),
-            form: self.inner.session.form(),
-            batch: self.inner.session.batch(),
-        });
-    }
-}
-
-impl Inner {
-    /// No further call is to be taken in: enough run, or the client does not read what it asked for.
-    fn is_busy(&self) -> bool {
-        self.session.is_full() || self.outbound.is_full()
-    }
-
-    fn can_resume(&self) -> bool {
-        !self.held.is_empty() && !self.is_busy() && !self.is_dead()
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{Shutdown, shutdown};
 use tokio::net::TcpStream;
 
-use super::Inner;
+use super::state::Inner;
 use crate::gateway::frame::{self, CloseCode};
 
 /// From our close frame to the end of the connection, at the longest.

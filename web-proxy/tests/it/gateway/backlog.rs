@@ -3,14 +3,17 @@
 
 use std::time::Duration;
 
+use common::config::Span;
 use common::ids::VideoId;
 use common::testing::eventually;
+use common::testing::raw::Raw;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::api::User;
 use super::client::{Came, Client, PATIENCE, seqs};
+use super::knock::Knock;
 use super::rooms::expect_entries;
 use super::site::Site;
 
@@ -195,5 +198,42 @@ async fn many_large_answers_asked_for_at_once_all_come_to_who_reads_late() {
     }
     client.leave().await;
     neighbour.leave().await;
+    site.stop().await;
+}
+
+#[actix_web::test]
+async fn promise_6_who_reads_slowly_but_moves_is_not_dead_though_its_pongs_are_late() {
+    let site = Site::with(|config| {
+        config.gateway.heartbeat = Span(Duration::from_millis(400));
+        config.gateway.dead_after = Span(Duration::from_millis(1500));
+    })
+    .await;
+    let ann = site.api.user("ann");
+    let room = site.api.room();
+    for _ in 0..100 {
+        site.unpublished(&room, &"w".repeat(1_900));
+    }
+    // With a small window, so that what waits does so here and not in the kernel.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(32 << 10).unwrap();
+    let address = site.base().strip_prefix("http://").unwrap().parse().unwrap();
+    let mut raw = Raw::over(socket.connect(address).await.unwrap());
+    raw.send(&Knock::by(&ann).text()).await;
+    assert_eq!(raw.head().await.status, 101);
+    let mut client = Client::over(raw);
+    client.login().await;
+    client.join(&room).await;
+    for _ in 0..36 {
+        client.begin("JoinRoom", json!({"videoID": room, "afterSeq": 0})).await;
+    }
+    // Seven megabytes for about four seconds, in which not a word is said.
+    let (mut io, mut buffer, mut taken) = (client.raw.io, vec![0; 64 << 10], 0);
+    while taken < 36 * 200 * 1_000 {
+        let count = io.read(&mut buffer).await.unwrap_or(0);
+        assert!(count > 0, "closed after {taken} bytes");
+        taken += count;
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    drop(io);
     site.stop().await;
 }
