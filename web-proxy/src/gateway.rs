@@ -193,6 +193,13 @@ impl Shared {
         }
     }
 
+    fn refuse_in_drain(&self) -> Result<(), ApiError> {
+        if self.drain.has_begun() {
+            return Err(ApiError::new(Code::Overloaded, "The server is stopping.").retry_after(Duration::from_secs(1)));
+        }
+        Ok(())
+    }
+
     /// Decides about a handshake, in the order of gateway.md.
     async fn decide(self: Arc<Self>, request: UpgradeRequest) -> Result<Accept, ApiError> {
         if request.uri().path() != PATH {
@@ -202,10 +209,10 @@ impl Shared {
             ));
         }
         let asked = handshake::read(&request, &self.rules)?;
-        if self.drain.has_begun() {
-            return Err(ApiError::new(Code::Overloaded, "The server is stopping.").retry_after(Duration::from_secs(1)));
-        }
+        self.refuse_in_drain()?;
         let owner = self.tokens.check(&asked.token).await?;
+        // It may have begun meanwhile, and the threads that serve sockets may have ended.
+        self.refuse_in_drain()?;
         if owner.username != asked.send_id {
             return Err(ApiError::new(
                 Code::Unauthenticated,

@@ -8,9 +8,9 @@ use diesel::prelude::*;
 
 use super::limited::limited;
 use super::rooms::{self, Post};
-use super::videos::{AuthorRow, hold_account, lock, visible};
+use super::videos::{AuthorRow, hold_account, visible};
 use crate::news::News;
-use crate::schema::{comments, users, videos};
+use crate::schema::{comments, users};
 use common::views::Comment;
 
 #[derive(Debug, Queryable, Selectable)]
@@ -124,13 +124,7 @@ pub fn remove(conn: &mut AnyConn, news: &mut News, id: &Id, user: &Id) -> Result
         .get_result(conn)
         .optional()?;
     let (video, author, seq) = found.ok_or_else(not_found)?;
-    lock(conn, &video)?;
-    let owner: Option<Id> = videos::table
-        .filter(videos::id.eq(video.as_str()))
-        .select(videos::owner_id)
-        .get_result(conn)
-        .optional()?;
-    if author != *user && owner.as_ref() != Some(user) {
+    if !rooms::may_take_back(conn, &video, &author, user)? {
         return Err(not_found());
     }
     if diesel::delete(comments::table.filter(comments::id.eq(id.as_str()))).execute(conn)? == 0 {

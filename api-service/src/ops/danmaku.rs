@@ -9,9 +9,9 @@ use diesel::prelude::*;
 
 use super::limited::limited;
 use super::rooms::{self, Post};
-use super::videos::{AuthorRow, hold_account, lock, visible};
+use super::videos::{AuthorRow, hold_account, visible};
 use crate::news::News;
-use crate::schema::{danmaku, users, videos};
+use crate::schema::{danmaku, users};
 
 /// Latest moment where the length of the video is not known, in milliseconds: a day.
 const MAX_MOMENT: i64 = 86_400_000;
@@ -165,13 +165,7 @@ pub fn remove(conn: &mut AnyConn, news: &mut News, id: &Id, user: &Id) -> Result
         .get_result(conn)
         .optional()?;
     let (video, author, seq) = found.ok_or_else(not_found)?;
-    lock(conn, &video)?;
-    let owner: Option<Id> = videos::table
-        .filter(videos::id.eq(video.as_str()))
-        .select(videos::owner_id)
-        .get_result(conn)
-        .optional()?;
-    if author != *user && owner.as_ref() != Some(user) {
+    if !rooms::may_take_back(conn, &video, &author, user)? {
         return Err(not_found());
     }
     if diesel::delete(danmaku::table.filter(danmaku::id.eq(id.as_str()))).execute(conn)? == 0 {

@@ -14,9 +14,9 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use serde_json::{Value, json};
 
-use super::videos::{VideoRow, not_found, visible};
+use super::videos::{VideoRow, lock, not_found, visible};
 use crate::news::News;
-use crate::schema::room_log;
+use crate::schema::{room_log, videos};
 
 pub use read::{head, heads, page, tail};
 
@@ -185,6 +185,17 @@ pub fn posted(
 }
 
 /// Empties the entry of a post whose row was removed, and says so to the room. `seq` is the entry's number; 0 when the post is
+/// Locks the video of a post and says whether `user` may take it back: who wrote it may, and the owner of the video.
+pub fn may_take_back(conn: &mut AnyConn, video: &VideoId, author: &Id, user: &Id) -> QueryResult<bool> {
+    lock(conn, video)?;
+    let owner: Option<Id> = videos::table
+        .filter(videos::id.eq(video.as_str()))
+        .select(videos::owner_id)
+        .get_result(conn)
+        .optional()?;
+    Ok(author == user || owner.as_ref() == Some(user))
+}
+
 /// older than the log.
 pub fn revoked(
     conn: &mut AnyConn,
