@@ -85,6 +85,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         public: Some(Arc::new(move |config| routes::mount_public(config, &state))),
         internal: Some(Arc::new(move |config| routes::mount_internal(config, &internal))),
         upgrades: None,
+        direct: None,
         ready: vec![("api_database", ready)],
     })
 }

@@ -26,6 +26,7 @@ pub mod process;
 pub mod request;
 pub mod serve;
 pub mod service;
+pub mod slot;
 pub mod supervise;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -32,6 +32,8 @@ pub struct HttpMetrics {
     pub in_flight: Gauge,
     /// Seconds until the response head.
     pub duration: Histogram,
+    /// Must stay 0 (see `slot`).
+    pub slot_violations: Counter,
 }
 
 impl Default for Metrics {
@@ -43,6 +45,7 @@ impl Default for Metrics {
                 in_flight: Gauge::default(),
                 // 0.5 ms to 8 s.
                 duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
+                slot_violations: Counter::default(),
             },
         };
         metrics.register(|registry| {
@@ -56,6 +59,11 @@ impl Default for Metrics {
                 "http_duration_seconds",
                 "Seconds until the response head",
                 metrics.http.duration.clone(),
+            );
+            registry.register(
+                "http_slot_violations",
+                "Connections closed because the framework broke what the slot transport relies on",
+                metrics.http.slot_violations.clone(),
             );
         });
         metrics

@@ -7,22 +7,23 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_http::{Request, RequestHead, Response};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 
 use crate::config::Secret;
 use crate::error::{ApiError, Code, PROBLEM_JSON};
 use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
-use crate::serve::Connection;
+use crate::serve::Direct;
 pub(crate) use body::Seen;
-use body::{LoggedBody, RequestLog};
+use body::{LoggedBody, Origin, RequestLog};
 
 /// What a listener gives to its requests. Cheap to clone.
 #[derive(Clone)]
@@ -71,37 +72,81 @@ pub async fn serve_one(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let id = OperationId::from_headers(request.headers());
-    let connection = request.conn_data::<Connection>().map(Connection::begin_request);
-    let mut log = RequestLog::begin(&request, id.clone(), context.metrics.clone(), connection);
+    let origin = Origin {
+        connection: request.conn_data(),
+        slot: request.conn_data(),
+    };
+    let log = RequestLog::begin(request.head(), id.clone(), context.metrics.clone(), origin);
     body::limit_stalls(&mut request, context.body_stall);
     operation::scope(id.clone(), async move {
-        let answered = match admit(&context, &request) {
+        let answered = match admit(&context, request.head()) {
             Err(refused) => Ok(request.error_response(refused).map_into_boxed_body()),
-            Ok(()) => AssertUnwindSafe(async move { next.call(request).await })
-                .catch_unwind()
+            Ok(()) => guarded(async move { next.call(request).await })
                 .await
-                .unwrap_or_else(|panic| Err(ApiError::internal(format!("panic: {}", panic_text(&*panic))).into()))
                 .map(|response| response.map_into_boxed_body()),
         };
         match answered {
-            Ok(mut response) => {
-                log_failure(response.response().error());
-                normalise(&mut response);
-                finish_head(response.headers_mut(), &id, &context);
-                log.answered(response.status());
-                observe(&context.metrics, &log, response.status());
-                Ok(response.map_body(|_, body| BoxBody::new(LoggedBody::new(body, log))))
+            Ok(response) => {
+                let (request, response) = response.into_parts();
+                Ok(ServiceResponse::new(request, finished(response, &id, &context, log)))
             }
             Err(error) => {
                 log_failure(Some(&error));
-                let response = error.error_response();
-                log.answered(response.status());
-                observe(&context.metrics, &log, response.status());
-                Err(detached(response, &id, &context).into())
+                let mut response = error.error_response();
+                finish_head(response.headers_mut(), &id, &context);
+                observe(&context.metrics, log, response.status());
+                Err(detached(response).into())
             }
         }
     })
     .await
+}
+
+/// [`serve_one`] for a request that the App does not see.
+pub(crate) async fn serve_direct(context: Context, direct: Direct, request: Request) -> Response<BoxBody> {
+    let id = OperationId::from_headers(&request.head().headers);
+    let origin = Origin {
+        connection: request.conn_data(),
+        slot: request.conn_data(),
+    };
+    let log = RequestLog::begin(request.head(), id.clone(), context.metrics.clone(), origin);
+    operation::scope(id.clone(), async move {
+        let answered = match admit(&context, request.head()) {
+            Err(refused) => Err(refused.into()),
+            Ok(()) => guarded(direct.answer(request).map_err(Error::from)).await,
+        };
+        let response = answered.unwrap_or_else(HttpResponse::from_error);
+        finished(response, &id, &context, log).into()
+    })
+    .await
+}
+
+/// A panic is the failure of one request (promise 11).
+async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Err(ApiError::internal(format!("panic: {}", panic_text(&*panic))).into()))
+}
+
+/// What every answer gets: the form of a failure, the headers, its line in the log and its place in the metrics.
+fn finished(
+    mut response: HttpResponse<BoxBody>,
+    id: &OperationId,
+    context: &Context,
+    mut log: RequestLog,
+) -> HttpResponse<BoxBody> {
+    log_failure(response.error());
+    normalise(&mut response);
+    finish_head(response.headers_mut(), id, context);
+    log.answered(response.status());
+    count(
+        &context.metrics,
+        log.method_label(),
+        response.status().as_u16(),
+        log.started(),
+    );
+    response.map_body(|_, body| BoxBody::new(LoggedBody::new(body, log)))
 }
 
 /// Addresses of the internal listener that anybody may ask there, as they are spelled.
@@ -109,15 +154,15 @@ const OPEN: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// One Host that is one, and the internal token where it is asked for: for every address but the open ones, so that no
 /// other spelling of a protected one (`/%69nternal/…`) gets past.
-fn admit(context: &Context, request: &ServiceRequest) -> Result<(), ApiError> {
-    crate::net::host(request.head())?;
+fn admit(context: &Context, request: &RequestHead) -> Result<(), ApiError> {
+    crate::net::host(request)?;
     let Some(token) = &context.internal_token else {
         return Ok(());
     };
-    if OPEN.contains(&request.path()) {
+    if OPEN.contains(&request.uri.path()) {
         return Ok(());
     }
-    let given = crate::http::bearer(request.headers()).unwrap_or_default();
+    let given = crate::http::bearer(&request.headers).unwrap_or_default();
     if same_secret(given, token.expose()) {
         return Ok(());
     }
@@ -155,7 +200,7 @@ pub(crate) fn log_api_failure(api: &ApiError) {
 }
 
 /// Gives the framework's own failures (empty or plain text) the form of all others.
-fn normalise(response: &mut ServiceResponse<BoxBody>) {
+fn normalise(response: &mut HttpResponse<BoxBody>) {
     let status = response.status();
     let content_type = response
         .headers()
@@ -168,13 +213,12 @@ fn normalise(response: &mut ServiceResponse<BoxBody>) {
     let code = Code::from_status(status.as_u16());
     let problem = ApiError::new(code, default_detail(code)).problem();
     let body = serde_json::to_vec(&problem).expect("a problem document is plain data");
-    *response.response_mut().status_mut() =
-        StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
+    *response.status_mut() = StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    let head = std::mem::replace(response.response_mut(), HttpResponse::new(status));
-    *response.response_mut() = head.set_body(BoxBody::new(body));
+    let head = std::mem::replace(response, HttpResponse::new(status));
+    *response = head.set_body(BoxBody::new(body));
 }
 
 fn default_detail(code: Code) -> &'static str {
@@ -196,8 +240,7 @@ fn finish_head(headers: &mut header::HeaderMap, id: &OperationId, context: &Cont
 }
 
 /// `response` as an error value, for the case in which the request was lost in a panic.
-fn detached(mut response: HttpResponse, id: &OperationId, context: &Context) -> Ready {
-    finish_head(response.headers_mut(), id, context);
+fn detached(response: HttpResponse) -> Ready {
     let status = response.status();
     let headers = response
         .headers()
@@ -213,7 +256,9 @@ fn detached(mut response: HttpResponse, id: &OperationId, context: &Context) -> 
     Ready { status, headers, body }
 }
 
-fn observe(metrics: &Metrics, log: &RequestLog, status: StatusCode) {
+/// The end of a request whose body needs no watching.
+fn observe(metrics: &Metrics, mut log: RequestLog, status: StatusCode) {
+    log.answered(status);
     count(metrics, log.method_label(), status.as_u16(), log.started());
 }
 

@@ -1,11 +1,12 @@
 //! The server of a process: listeners, the actix App on each, deadlines, and the drain.
 //!
-//! `HttpServer` is not used: it fixes the stream type, and the stream is where deadlines live (and where the data plane
-//! will plug in). `HttpService` is generic over the stream; the assembly below is the documented one of
+//! `HttpServer` is not used: it fixes the stream type, and the stream is where deadlines live and where bodies move inside
+//! the kernel (`slot`). `HttpService` is generic over the stream; the assembly below is the documented one of
 //! actix-http.
 
 mod answer;
 mod bare;
+mod direct;
 mod stream;
 mod upgrade;
 
@@ -22,12 +23,15 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use tokio::net::TcpStream;
 
+use direct::Before;
+pub use direct::{Direct, DirectHandler};
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
 use crate::request::{self, Context};
+use crate::slot::SlotStream;
 
 /// Connections the kernel holds until a worker takes them.
 const BACKLOG: u32 = 1024;
@@ -35,6 +39,9 @@ const BACKLOG: u32 = 1024;
 /// How long a connection that is to be closed may take to end: the last answer is sent and what a client still sends is
 /// read and thrown away, because closing earlier would reset the connection and the refusal would be lost with it.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// The layers of a connection.
+type ClientStream = DeadlineStream<SlotStream<TcpStream>>;
 
 /// Mounts routes on an App; called once for each worker.
 pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
@@ -46,6 +53,8 @@ pub struct Listener {
     pub routes: Vec<Configure>,
     /// Who decides about requests for another protocol; without it they are refused.
     pub upgrades: Option<Upgrades>,
+    /// Asked before the App, in this order.
+    pub direct: Vec<Direct>,
     pub context: Context,
     /// Threads for this listener, at most those of [`Bounds`].
     pub workers: usize,
@@ -61,6 +70,8 @@ pub struct Bounds {
     pub keep_alive: Duration,
     pub drain: Duration,
     pub deadlines: Deadlines,
+    /// Whether bodies may go past the framework.
+    pub zero_copy: bool,
 }
 
 impl From<&ServerConfig> for Bounds {
@@ -76,6 +87,7 @@ impl From<&ServerConfig> for Bounds {
                 stall: config.stall_timeout.0,
                 idle: config.keep_alive.0 + config.head_timeout.0,
             },
+            zero_copy: config.zero_copy,
         }
     }
 }
@@ -129,6 +141,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         socket,
         routes,
         upgrades,
+        direct,
         context,
         workers,
         drain: drain_time,
@@ -142,11 +155,10 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         .disable_signals()
         .listen(name, socket, move || {
             let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
-            let headers = context.default_headers.clone();
-            let (upgrades, upgrade_context) = (upgrades.clone(), context.clone());
+            let (upgrades, upgrade_context, surround) = (upgrades.clone(), context.clone(), context.clone());
             let app = App::new()
                 .wrap(from_fn(move |request, next| {
-                    request::serve_one(context.clone(), request, next)
+                    request::serve_one(surround.clone(), request, next)
                 }))
                 .configure(move |config| routes.iter().for_each(|mount| mount(config)));
             let http = HttpService::build()
@@ -159,18 +171,30 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 .upgrade(fn_service(move |(request, framed)| {
                     upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed)
                 }))
-                .on_connect_ext(|io: &DeadlineStream<TcpStream>, data| {
+                .on_connect_ext(move |io: &ClientStream, data| {
                     data.insert(io.connection());
+                    if bounds.zero_copy {
+                        data.insert(io.get_ref().handle());
+                    }
                 })
-                .h1(map_config(app, |()| AppConfig::default()));
+                .h1(Before {
+                    app: map_config(app, |()| AppConfig::default()),
+                    direct: direct.clone(),
+                    context: context.clone(),
+                });
             fn_service(move |io: TcpStream| {
                 let peer = io.peer_addr().ok();
-                // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
-                drop(io.set_nodelay(true));
-                let stream = DeadlineStream::new(io, bounds.deadlines, headers.clone());
+                let stream = client_stream(io, bounds.deadlines, &context);
                 async move { Ok((stream, peer)) }
             })
             .and_then(http)
         })?;
     Ok(server.run())
+}
+
+fn client_stream(io: TcpStream, deadlines: Deadlines, context: &Context) -> ClientStream {
+    // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
+    drop(io.set_nodelay(true));
+    let slot = SlotStream::new(io, deadlines.stall, context.metrics.http.slot_violations.clone());
+    DeadlineStream::new(slot, deadlines, context.default_headers.clone())
 }

@@ -19,7 +19,7 @@ use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
 use crate::request::Context;
-use crate::serve::{self, Bounds, Configure, Listener, Upgrades};
+use crate::serve::{self, Bounds, Configure, Direct, Listener, Upgrades};
 use crate::supervise::supervise;
 
 /// Why a process does not start. Exit code 2 for what a person must mend in the configuration, 1 otherwise.
@@ -106,6 +106,8 @@ pub struct Service {
     pub internal: Option<Configure>,
     /// Decides about requests for another protocol on the listener for people; one service of a process does.
     pub upgrades: Option<Upgrades>,
+    /// Answers some requests of the listener for people before its routes are tried.
+    pub direct: Option<Direct>,
     pub ready: Vec<(&'static str, Check)>,
 }
 
@@ -161,7 +163,9 @@ pub async fn run(
         typed_input(routes);
     }));
     let mut upgrades = None;
+    let mut direct = Vec::new();
     for service in services {
+        direct.extend(service.direct);
         upgrades = upgrades.or(service.upgrades);
         public.extend(service.public);
         internal.extend(service.internal);
@@ -180,6 +184,7 @@ pub async fn run(
             socket: sockets.public,
             routes: public,
             upgrades,
+            direct,
             context: context(None),
             workers: usize::MAX,
             drain: deadline.saturating_sub(RESERVE),
@@ -189,6 +194,7 @@ pub async fn run(
             socket: sockets.internal,
             routes: internal,
             upgrades: None,
+            direct: Vec::new(),
             context: context(Some(token)),
             workers: INTERNAL_WORKERS,
             drain: RESERVE / 2,

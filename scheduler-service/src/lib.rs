@@ -75,6 +75,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
         public: Some(routes::public(&state)),
         internal: Some(routes::internal(&state)),
         upgrades: None,
+        direct: None,
         ready: vec![("scheduler_database", Arc::new(ready))],
     })
 }

@@ -105,6 +105,7 @@ fn service(state: &State) -> Service {
         public: Some(routes::public(state)),
         internal: Some(routes::internal(state)),
         upgrades: None,
+        direct: None,
         ready: vec![(
             "stream database",
             Arc::new(move || {

@@ -83,6 +83,7 @@ fn pages_only(config: &Config, pages: Arc<Pages>, documents: Documents) -> Servi
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
+        direct: None,
         ready: Vec::new(),
     }
 }
@@ -117,6 +118,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
+        direct: None,
         ready,
     }
 }

@@ -54,6 +54,7 @@ impl Neighbours {
                     }
                 })),
                 upgrades: None,
+                direct: None,
                 ready: Vec::new(),
             })
         });

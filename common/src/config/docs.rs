@@ -37,6 +37,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "Longest time running requests get after SIGTERM.",
     ),
     (
+        "server.zero_copy",
+        "Let the kernel send media from the file to the connection; switch it off on a file system that can't",
+    ),
+    (
         "log.level",
         "error, warn, info, debug or trace; also per module: \"info,api_service=debug\".",
     ),

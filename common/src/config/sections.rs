@@ -54,6 +54,7 @@ section! {
         keep_alive: Span = Span::seconds(75),
         stall_timeout: Span = Span::seconds(60),
         drain_timeout: Span = Span::seconds(25),
+        zero_copy: bool = true,
     }
 }
 

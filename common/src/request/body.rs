@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use actix_http::RequestHead;
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest};
@@ -19,7 +20,8 @@ use tokio::time::Sleep;
 
 use crate::metrics::Metrics;
 use crate::operation::OperationId;
-use crate::serve::Serving;
+use crate::serve::{Connection, Serving};
+use crate::slot::SlotHandle;
 
 /// Makes the body of `request` fail when no byte of it arrives for `stall`.
 pub(super) fn limit_stalls(request: &mut ServiceRequest, stall: Duration) {
@@ -117,6 +119,12 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
+/// The connection of a request; tests without a server have none.
+pub(super) struct Origin<'a> {
+    pub connection: Option<&'a Connection>,
+    pub slot: Option<&'a SlotHandle>,
+}
+
 /// What is known of a request when its last byte is sent or the client has left.
 pub(super) struct RequestLog {
     id: OperationId,
@@ -128,26 +136,30 @@ pub(super) struct RequestLog {
     bytes: u64,
     complete: bool,
     metrics: Metrics,
+    /// Counts the bytes that go past the framework.
+    slot: Option<SlotHandle>,
     _serving: Option<Serving>,
 }
 
 impl RequestLog {
-    pub(super) fn begin(request: &ServiceRequest, id: OperationId, metrics: Metrics, serving: Option<Serving>) -> Self {
+    /// From here on the connection serves this request.
+    pub(super) fn begin(head: &RequestHead, id: OperationId, metrics: Metrics, on: Origin<'_>) -> Self {
         metrics.http.in_flight.inc();
+        let slot = on.slot.cloned();
+        // What an answer before this one sent is in its own line.
+        slot.as_ref().map(SlotHandle::take_sent);
         RequestLog {
             id,
-            method: request.method().clone(),
-            path: loggable_path(request.path()),
-            client: request
-                .peer_addr()
-                .map(|peer| peer.ip().to_string())
-                .unwrap_or_default(),
+            method: head.method.clone(),
+            path: loggable_path(head.uri.path()),
+            client: head.peer_addr.map(|peer| peer.ip().to_string()).unwrap_or_default(),
             started: Instant::now(),
             status: StatusCode::INTERNAL_SERVER_ERROR,
             bytes: 0,
             complete: false,
             metrics,
-            _serving: serving,
+            slot,
+            _serving: on.connection.map(Connection::begin_request),
         }
     }
 
@@ -170,9 +182,10 @@ impl Drop for RequestLog {
         let probe = matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics");
         let level = if probe { Level::Debug } else { Level::Info };
         let (method, path, status) = (&self.method, &self.path, self.status.as_u16());
+        let bytes = self.bytes + self.slot.as_ref().map_or(0, SlotHandle::take_sent);
         log!(
             target: "access", level,
-            operation_id = self.id.as_str(), client = self.client.as_str(), status = status, bytes = self.bytes,
+            operation_id = self.id.as_str(), client = self.client.as_str(), status = status, bytes = bytes,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), complete = self.complete;
             "{method} {path} {status}"
         );

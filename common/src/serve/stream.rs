@@ -6,13 +6,13 @@
 //! timer registered here is enough to end a connection. `poll_flush` counts because a request may end without another
 //! read.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -40,6 +40,29 @@ struct Phase {
     idle_since: Cell<Instant>,
     /// Bytes of a request that has ended may still be on their way.
     answer_pending: Cell<bool>,
+    /// The request that is served is answered to the end, although the client has closed its side.
+    outlasts: Cell<bool>,
+    /// Something came or ended since: what is served now is not known before the next turn.
+    fresh: Cell<bool>,
+    /// Woken when the end of the stream, held back until now, may be told.
+    held_back: RefCell<Option<Waker>>,
+}
+
+impl Phase {
+    /// Whether the end of what the client sends is to be kept from the framework for now. The framework takes it for a
+    /// client that left and drops what it is doing, which is right but for answers that ask for less (RFC 9112 section 9.6
+    /// leaves it to the server).
+    fn holds_back_end(&self, cx: &Context<'_>) -> bool {
+        if self.outlasts.get() {
+            *self.held_back.borrow_mut() = Some(cx.waker().clone());
+            return true;
+        }
+        if self.fresh.take() {
+            cx.waker().wake_by_ref();
+            return true;
+        }
+        false
+    }
 }
 
 /// The connection as a request sees it (`HttpRequest::conn_data`).
@@ -56,6 +79,12 @@ impl Connection {
         self.0.head_began.set(None);
         Serving(self.0.clone())
     }
+
+    /// The request that is served now is answered to the end also when the client has closed its side of the connection and only
+    /// reads. A client that is gone altogether is noticed by the first byte it is sent. To be said before the first wait.
+    pub fn outlast_half_close(&self) {
+        self.0.outlasts.set(true);
+    }
 }
 
 impl Drop for Serving {
@@ -63,6 +92,11 @@ impl Drop for Serving {
         self.0.requests.set(self.0.requests.get().saturating_sub(1));
         self.0.idle_since.set(Instant::now());
         self.0.answer_pending.set(true);
+        self.0.outlasts.set(false);
+        self.0.fresh.set(true);
+        if let Some(waiting) = self.0.held_back.borrow_mut().take() {
+            waiting.wake();
+        }
     }
 }
 
@@ -86,6 +120,9 @@ impl<S> DeadlineStream<S> {
             head_began: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             answer_pending: Cell::new(false),
+            outlasts: Cell::new(false),
+            fresh: Cell::new(false),
+            held_back: RefCell::new(None),
         });
         DeadlineStream {
             io,
@@ -96,6 +133,11 @@ impl<S> DeadlineStream<S> {
             headers,
             instead: None,
         }
+    }
+
+    /// The stream below.
+    pub fn get_ref(&self) -> &S {
+        &self.io
     }
 
     /// The stream below: its deadlines are the taker's own.
@@ -186,6 +228,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
         let before = buf.filled().len();
         let result = Pin::new(&mut this.io).poll_read(cx, buf);
         let between = this.phase.requests.get() == 0;
+        if buf.filled().len() > before {
+            this.phase.fresh.set(true);
+        } else if matches!(result, Poll::Ready(Ok(()))) && this.phase.holds_back_end(cx) {
+            return Poll::Pending;
+        }
         match result {
             Poll::Ready(Ok(())) if between && buf.filled().len() > before && this.phase.head_began.get().is_none() => {
                 this.phase.head_began.set(Some(Instant::now()));

@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::answer::{self, Head};
-use super::{DeadlineStream, LINGER};
+use super::{ClientStream, LINGER};
 use crate::error::{ApiError, Code};
 use crate::operation::{self, OperationId};
 use crate::request::{self, Context, Seen};
@@ -90,11 +90,11 @@ pub(super) async fn serve_one(
     context: Context,
     upgrades: Option<Upgrades>,
     request: Request,
-    framed: Framed<DeadlineStream<TcpStream>, h1::Codec>,
+    framed: Framed<ClientStream, h1::Codec>,
 ) -> Result<(), actix_web::Error> {
     let operation = OperationId::from_headers(request.headers());
     let parts = framed.into_parts();
-    let mut socket = parts.io.into_inner();
+    let mut socket = parts.io.into_inner().into_inner();
     let peer = socket.peer_addr().ok();
     let seen = Seen::begin(&request, peer, operation.clone(), Instant::now());
     let asked = UpgradeRequest {

@@ -21,6 +21,7 @@ async fn service(max_connections: usize) -> Running {
             routes.service(resource("/internal/secret").get(secret).done());
         })),
         upgrades: None,
+        direct: None,
         ready: vec![("database", away)],
     };
     spawn(config, |_, _| async { Ok(service) }).await.unwrap()

@@ -77,6 +77,7 @@ async fn start(config: Config) -> (Running, Held) {
             public: Some(Arc::new(routes)),
             internal: None,
             upgrades: None,
+            direct: None,
             ready: Vec::new(),
         })
     });

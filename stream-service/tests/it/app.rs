@@ -294,6 +294,7 @@ pub async fn spawn_api(told: &Arc<Mutex<Told>>) -> Running {
         public: None,
         internal: Some(internal),
         upgrades: None,
+        direct: None,
         ready: Vec::new(),
     };
     spawn(test_config(), |_, _| async { Ok(service) }).await.unwrap()

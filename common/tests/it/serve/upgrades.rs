@@ -58,6 +58,7 @@ async fn start(upgrades: bool) -> Running {
             name: "test",
             public: Some(Arc::new(routes)),
             internal: None,
+            direct: None,
             upgrades: upgrades.then_some(decide),
             ready: Vec::new(),
         })

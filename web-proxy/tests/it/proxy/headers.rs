@@ -254,6 +254,7 @@ async fn the_check_against_forgery_works_behind_the_edge() {
             internal: None,
             ready: Vec::new(),
             upgrades: None,
+            direct: None,
         })
     })
     .await

@@ -1,0 +1,68 @@
+//! A TCP socket as jobs use it. Every call is made when tokio says that the socket is writable and clears that when the kernel
+//! says it is not, so that a pending call is woken.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll, ready};
+
+use rustix::fs::sendfile;
+use rustix::net::{SendFlags, send};
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::Socket;
+
+/// Bytes that a socket takes beyond what it has sent, where there are many.
+const LITTLE: u32 = 128 << 10;
+
+fn poll_write_with(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    mut write: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(socket.poll_write_ready(cx))?;
+        match socket.try_io(Interest::WRITABLE, &mut write) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+impl Socket for TcpStream {
+    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
+        let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more);
+        poll_write_with(self, cx, || Ok(send(self, bytes, flags)?))
+    }
+
+    fn poll_sendfile(
+        &self,
+        cx: &mut Context<'_>,
+        file: BorrowedFd<'_>,
+        offset: &mut u64,
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        poll_write_with(self, cx, || Ok(sendfile(self, file, Some(&mut *offset), count)?))
+    }
+
+    fn poll_splice(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        count: usize,
+        more: bool,
+    ) -> Poll<io::Result<usize>> {
+        let mut flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        flags.set(SpliceFlags::MORE, more);
+        poll_write_with(self, cx, || Ok(splice(pipe, None, self, None, count, flags)?))
+    }
+
+    fn queue_little(&self) {
+        if let Err(error) = socket2::SockRef::from(self).set_tcp_notsent_lowat(LITTLE) {
+            log::debug!("A socket keeps its long queue: {error}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The stream of a connection with a slot: what the framework writes passes through, and its flush moves the bytes of the job.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{MANY, Outlet, SENDING, Slot, SlotHandle, Socket, State};
+
+pub struct SlotStream<S> {
+    socket: S,
+    slot: Rc<Slot>,
+    /// Longest time in which the client takes no byte.
+    stall: Duration,
+    progress: Instant,
+    /// Made at the first wait for the client and moved only when it fires.
+    timer: Option<Pin<Box<Sleep>>>,
+    queues_little: bool,
+}
+
+impl<S: Socket> SlotStream<S> {
+    /// `violations` counts what must never happen (see the module).
+    pub fn new(socket: S, stall: Duration, violations: Counter) -> Self {
+        SlotStream {
+            socket,
+            slot: Rc::new(Slot::new(violations)),
+            stall,
+            progress: Instant::now(),
+            timer: None,
+            queues_little: false,
+        }
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> SlotHandle {
+        SlotHandle(self.slot.clone())
+    }
+
+    pub fn socket(&self) -> &S {
+        &self.socket
+    }
+
+    /// The socket, for a connection that leaves HTTP.
+    pub fn into_inner(self) -> S {
+        self.socket
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.slot.begin()?;
+        self.progress = Instant::now();
+        if !self.queues_little && SENDING.load(Ordering::Relaxed) > MANY {
+            self.queues_little = true;
+            self.socket.queue_little();
+        }
+        Ok(())
+    }
+
+    fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(mut job) = self.slot.job.borrow_mut().take() else {
+            return Poll::Ready(Err(self.slot.violated("the job of a body is gone")));
+        };
+        let mut outlet = Outlet::new(&self.socket);
+        let result = job.poll_send(&mut outlet, cx);
+        let Outlet { sent, blocked, .. } = outlet;
+        self.slot.sent.set(self.slot.sent.get() + sent);
+        match result {
+            Poll::Pending => {
+                *self.slot.job.borrow_mut() = Some(job);
+                if sent > 0 || !blocked {
+                    self.progress = Instant::now();
+                }
+                if blocked {
+                    self.check_stall(cx)?;
+                }
+                Poll::Pending
+            }
+            Poll::Ready(Ok(())) => {
+                drop(job);
+                self.slot.end(State::Done);
+                // The body is polled in the next turn of this task, and says that it is over.
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                drop(job);
+                self.slot.end(State::Failed);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// While the client is waited for: `Err` when that takes too long; otherwise the task is woken when it will.
+    fn check_stall(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let due = self.progress + self.stall;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if due <= Instant::now() {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client took no byte for too long",
+                ));
+            }
+            timer.as_mut().reset(due);
+        }
+        Ok(())
+    }
+
+    /// Nothing may be written into the middle of a job's bytes.
+    fn check_write(&self) -> io::Result<()> {
+        match self.slot.state.get() {
+            State::Idle | State::Queued | State::Done => Ok(()),
+            State::Sending => Err(self.slot.violated("bytes were written while a job was sending")),
+            State::Failed => Err(io::Error::other("the slot failed")),
+        }
+    }
+}
+
+impl<S: Socket> AsyncRead for SlotStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, buf)
+    }
+}
+
+impl<S: Socket> AsyncWrite for SlotStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        this.check_write()?;
+        // A head that waits for its body shares the first segment with it.
+        let written = if this.slot.state.get() == State::Queued {
+            ready!(this.socket.poll_send(cx, buf, true))?
+        } else {
+            ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?
+        };
+        this.slot.written(&buf[..written]);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.slot.state.get() == State::Queued {
+            this.begin()?;
+        }
+        match this.slot.state.get() {
+            State::Sending => this.poll_job(cx),
+            State::Failed => Poll::Ready(Err(io::Error::other("the slot failed"))),
+            State::Idle | State::Queued | State::Done => Pin::new(&mut this.socket).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
