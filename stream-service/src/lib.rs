@@ -105,7 +105,7 @@ fn service(state: &State) -> Service {
         public: Some(routes::public(state)),
         internal: Some(routes::internal(state)),
         upgrades: None,
-        direct: None,
+        direct: Some(Arc::new(handlers::media::DirectFile(state.clone()))),
         ready: vec![(
             "stream database",
             Arc::new(move || {
@@ -160,4 +160,6 @@ fn spawn_loops(state: &State) {
     platform.spawn_loop("stream-service: media, asked for", move || {
         watch::media_again(watched.clone())
     });
+    let kept = state.clone();
+    platform.spawn_loop("stream-service: files kept open", move || watch::files(kept.clone()));
 }

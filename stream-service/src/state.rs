@@ -14,7 +14,7 @@ use crate::{
     store::Store,
     upload::registry::Registry,
 };
-use actix_web::HttpRequest;
+use actix_web::dev::RequestHead;
 use common::{
     config::{ConfigError, StreamConfig},
     db::Db,
@@ -90,15 +90,15 @@ impl Limits {
 
 impl State {
     /// The client's address, through trusted proxies only.
-    pub fn address(&self, request: &HttpRequest) -> IpAddr {
+    pub fn address(&self, request: &RequestHead) -> IpAddr {
         let peer = request
-            .peer_addr()
+            .peer_addr
             .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        self.proxies.client(peer, request.headers())
+        self.proxies.client(peer, &request.headers)
     }
 
     /// Verifies a grant, and says whom the limits count: its user, else the address.
-    pub fn identify(&self, request: &HttpRequest, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
+    pub fn identify(&self, request: &RequestHead, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
         let grant = match grant {
             Some(text) => self
                 .platform

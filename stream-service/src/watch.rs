@@ -10,10 +10,13 @@ use common::{
     messages::{MediaChanged, SessionList, SessionsRevoked},
 };
 use log::{debug, warn};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Promise 13: effective within a second, the call included.
 const RECHECK: Duration = Duration::from_millis(800);
+
+/// How often files that nobody asks for are closed.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Sessions asked for at once (`POST /internal/sessions/check`), and videos asked for at once.
 const BATCH: usize = 1000;
@@ -88,6 +91,13 @@ async fn recheck(state: &State) {
             }
             Err(error) => debug!("Sessions of running uploads could not be checked: {error}"),
         }
+    }
+}
+
+/// Closes files that were played a moment ago and are no longer asked for.
+pub async fn files(state: State) {
+    while state.platform.drain.sleep(SWEEP).await {
+        state.entries.sweep(Instant::now());
     }
 }
 

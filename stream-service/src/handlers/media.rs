@@ -8,13 +8,28 @@ use crate::{
     refusal,
     state::State,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_http::Request;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    dev::RequestHead,
+    http::{Method, Uri},
+    web,
+};
 use common::{
     error::{ApiError, Code, Problem},
     grant::Permission,
     ids::VideoId,
+    serve::{Connection, DirectHandler},
+    slot::SlotHandle,
 };
+use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
+
+/// The connection that a request came by; tests without a server have none.
+struct Via<'a> {
+    connection: Option<&'a Connection>,
+    slot: Option<&'a SlotHandle>,
+}
 
 #[derive(Deserialize)]
 pub struct FileQuery {
@@ -52,8 +67,84 @@ pub async fn file(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (grant, video) = path.into_inner();
-    let (grant, client) = state.identify(&request, Some(&grant));
-    refusal::take_token(&state, client)?;
+    let asked = Asked {
+        head: request.head(),
+        connection: Via {
+            connection: request.conn_data(),
+            slot: request.conn_data(),
+        },
+        grant: &grant,
+        video: &video,
+        download: query.download.as_deref().is_some_and(|value| value != "0"),
+    };
+    serve(&state, asked).await
+}
+
+/// The same address in front of the App, in the spelling that api-service gives out; every other spelling of it is the App's.
+pub struct DirectFile(pub State);
+
+impl DirectHandler for DirectFile {
+    fn wants(&self, head: &RequestHead) -> bool {
+        matches!(head.method, Method::GET | Method::HEAD) && spelled(&head.uri).is_some()
+    }
+
+    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
+        let state = self.0.clone();
+        Box::pin(async move {
+            let head = request.head();
+            let (grant, video, download) = spelled(&head.uri).ok_or_else(|| ApiError::not_found("video"))?;
+            let connection = Via {
+                connection: request.conn_data(),
+                slot: request.conn_data(),
+            };
+            let asked = Asked {
+                head,
+                connection,
+                grant,
+                video: &video,
+                download,
+            };
+            serve(&state, asked).await
+        })
+    }
+}
+
+/// Grant, video and `download` of `/media/{grant}/{videoId}/file`, when nothing in it needs decoding.
+fn spelled(uri: &Uri) -> Option<(&str, VideoId, bool)> {
+    let download = match uri.query() {
+        None => false,
+        Some("download=1") => true,
+        Some(_) => return None,
+    };
+    let (grant, rest) = uri.path().strip_prefix("/media/")?.split_once('/')?;
+    let video = rest.strip_suffix("/file")?.parse().ok()?;
+    (!grant.is_empty() && !grant.contains('%')).then_some((grant, video, download))
+}
+
+/// A request for a file, wherever it was taken.
+struct Asked<'a> {
+    head: &'a RequestHead,
+    connection: Via<'a>,
+    grant: &'a str,
+    video: &'a VideoId,
+    download: bool,
+}
+
+/// Authorisation and limits, then the file.
+async fn serve(state: &State, asked: Asked<'_>) -> Result<HttpResponse, ApiError> {
+    let Asked {
+        head,
+        connection,
+        grant,
+        video,
+        download,
+    } = asked;
+    // A player that has said all it wants to say gets its bytes.
+    if let Some(connection) = connection.connection {
+        connection.outlast_half_close();
+    }
+    let (grant, client) = state.identify(head, Some(grant));
+    refusal::take_token(state, client)?;
     let grant = grant?;
     if grant.permission != Permission::Play {
         return Err(ApiError::new(
@@ -61,23 +152,45 @@ pub async fn file(
             "This grant does not allow playing.",
         ));
     }
-    if grant.video != video {
+    if grant.video != *video {
         return Err(ApiError::not_found("video"));
     }
-    let Some(source) = playable(&state, &video, grant.version).await? else {
+    let Some(known) = playable(state, video, grant.version).await? else {
         return Err(ApiError::not_found("video"));
     };
-    let download = query.download.as_deref().is_some_and(|value| value != "0");
-    reply::reply(
-        &state,
-        Wanted {
-            request: &request,
-            client,
-            video: &video,
-            grant: grant.version,
-            source: &source,
-            download,
-        },
-    )
-    .await
+    let wanted = Wanted {
+        head,
+        slot: connection.slot,
+        client,
+        video,
+        grant: grant.version,
+        known: &known,
+        download,
+    };
+    reply::reply(state, wanted).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &'static str, expected: Option<(&str, bool)>) {
+        let uri = Uri::from_static(path);
+        let found = spelled(&uri).map(|(grant, _, download)| (grant, download));
+        assert_eq!(found, expected, "{path}");
+    }
+
+    #[test]
+    fn only_the_plain_spelling_goes_past_the_app() {
+        check("/media/a.b.c/0123456789ab/file", Some(("a.b.c", false)));
+        check("/media/a.b.c/0123456789ab/file?download=1", Some(("a.b.c", true)));
+        check("/media/a.b.c/0123456789ab/file?download=0", None);
+        check("/media/a.b.c/0123456789ab/file?x", None);
+        check("/media/a%2Eb.c/0123456789ab/file", None);
+        check("/%6dedia/a.b.c/0123456789ab/file", None);
+        check("/media//0123456789ab/file", None);
+        check("/media/a.b.c/x/0123456789ab/file", None);
+        check("/media/a.b.c/0123456789abc/file", None);
+        check("/media/a.b.c/0123456789ab/file/", None);
+    }
 }

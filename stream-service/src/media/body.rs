@@ -1,12 +1,15 @@
-//! Response bodies that read from a stored file.
+//! Response bodies that read from a stored file and copy it through the framework: for several ranges in one answer, and for
+//! connections whose bytes can't go past it (TLS, `server.zero_copy = false`). All others are a [`super::job`].
 //!
 //! Pieces that lie in the page cache are read on the worker without waiting (`preadv2` with `RWF_NOWAIT`); the others on the
 //! blocking pool, so that a slow disk holds up one stream and not the worker. File and permit ride on the body (through the
 //! registry, which may take them away: [`super::registry`]): they come back when the body is dropped, after its last byte or
-//! when the viewer leaves. This is also where the slot transport of the
-//! data plane (sendfile) will take the place of the copy.
+//! when the viewer leaves.
 
-use super::registry::{OpenFile, Reader};
+use super::{
+    pace::Pace,
+    registry::{OpenFile, Reader, taken_away},
+};
 use crate::metrics::StreamMetrics;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
@@ -18,23 +21,13 @@ use std::{
     io::{self, IoSliceMut},
     os::unix::fs::FileExt,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll, ready},
-    time::Duration,
 };
-use tokio::{
-    task::JoinHandle,
-    time::{Instant, Sleep},
-};
+use tokio::task::JoinHandle;
 
 /// Bytes read at once: what a stream costs in memory beside the connection's own buffer.
 const PIECE: usize = 128 << 10;
-
-/// A paced stream may be ahead of its pace by this much, so that a player fills its buffer quickly.
-const HEAD_START: Duration = Duration::from_secs(2);
 
 /// What is sent, in order.
 #[derive(Debug)]
@@ -68,12 +61,7 @@ impl FileBody {
     pub fn new(reader: Reader, parts: Vec<Part>, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
         metrics.streams.inc();
         let length = parts.iter().map(Part::len).sum();
-        let pace = Pace {
-            per_second: pace,
-            began: None,
-            sent: 0,
-            sleep: None,
-        };
+        let pace = Pace::new(pace);
         Self {
             reader,
             parts: parts.into(),
@@ -101,12 +89,12 @@ impl FileBody {
             }
             Some(&Part::File { start, end }) => (start, (end - start).min(PIECE as u64) as usize),
         };
-        if let Some(piece) = read_cached(file.file(), start, wanted) {
+        if let Some(piece) = read_cached(file.file().file(), start, wanted) {
             return Poll::Ready(self.taken(piece).map(Some));
         }
         let reading = Arc::clone(&file);
         self.reading = Some(tokio::task::spawn_blocking(move || {
-            read_waiting(reading.file(), start, wanted)
+            read_waiting(reading.file().file(), start, wanted)
         }));
         self.poll_piece(file, cx)
     }
@@ -114,10 +102,7 @@ impl FileBody {
     /// Counts a piece off the first part.
     fn taken(&mut self, piece: Bytes) -> io::Result<Bytes> {
         if piece.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the stored file is shorter than its ledger says",
-            ));
+            return Err(shorter());
         }
         if let Some(Part::File { start, end }) = self.parts.front_mut() {
             *start += piece.len() as u64;
@@ -126,7 +111,7 @@ impl FileBody {
             }
         }
         self.metrics.sent_bytes.inc_by(piece.len() as u64);
-        self.pace.sent += piece.len() as u64;
+        self.pace.sent(piece.len() as u64);
         Ok(piece)
     }
 }
@@ -147,16 +132,20 @@ impl MessageBody for FileBody {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         let this = self.get_mut();
         let Some(file) = this.reader.file(cx) else {
-            return Poll::Ready(Some(Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the video was hidden or purged while it was sent",
-            ))));
+            return Poll::Ready(Some(Err(taken_away())));
         };
         if this.reading.is_none() {
             ready!(this.pace.poll_due(cx));
         }
         this.poll_piece(file, cx).map(Result::transpose)
     }
+}
+
+pub fn shorter() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "the stored file is shorter than its ledger says",
+    )
 }
 
 /// What the page cache has of these bytes: some of them, or `None` when the disk has to be asked (or the kernel can't tell).
@@ -187,36 +176,6 @@ fn read_waiting(file: &File, start: u64, wanted: usize) -> io::Result<Bytes> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Holds a stream back to a number of bytes per second, which may change while it is sent.
-struct Pace {
-    per_second: Arc<AtomicU64>,
-    began: Option<Instant>,
-    sent: u64,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl Pace {
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let per_second = self.per_second.load(Ordering::Relaxed);
-        if per_second == 0 {
-            return Poll::Ready(());
-        }
-        let began = *self.began.get_or_insert_with(Instant::now);
-        let earned = Duration::from_secs_f64(self.sent as f64 / per_second as f64).saturating_sub(HEAD_START);
-        let due = began + earned;
-        if due <= Instant::now() {
-            return Poll::Ready(());
-        }
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
-        if sleep.deadline() != due {
-            sleep.as_mut().reset(due);
-        }
-        sleep.as_mut().poll(cx)
     }
 }
 

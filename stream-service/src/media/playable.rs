@@ -1,29 +1,34 @@
 //! Whether a grant plays a video now.
 
-use crate::{
-    ledger::{self, Source},
-    state::State,
-};
+use crate::{entries::Known, ledger, state::State};
 use common::{db::DbError, error::ApiError, ids::VideoId};
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// What a grant of this version plays; `None` when there is nothing, or no longer for this grant.
-pub async fn playable(state: &State, video: &VideoId, grant: i64) -> Result<Option<Source>, ApiError> {
-    let source = source(state, video).await?;
-    Ok(source.filter(|source| source.min_grant <= grant))
+pub async fn playable(state: &State, video: &VideoId, grant: i64) -> Result<Option<Arc<Known>>, ApiError> {
+    let known = known(state, video).await?;
+    Ok(known.filter(|known| known.source.min_grant <= grant))
 }
 
-async fn source(state: &State, video: &VideoId) -> Result<Option<Source>, ApiError> {
+async fn known(state: &State, video: &VideoId) -> Result<Option<Arc<Known>>, ApiError> {
     let now = Instant::now();
     let asked = match state.entries.get(video, now) {
-        Ok(entry) => return Ok(entry),
+        Ok(known) => return Ok(known),
         Err(asked) => asked,
     };
     let wanted = video.clone();
-    let entry = state
+    let source = state
         .db
         .read(move |conn| Ok::<_, DbError>(ledger::playable(conn, &wanted)?))
         .await?;
-    state.entries.put(video, entry.clone(), asked, now);
-    Ok(entry)
+    let known = match source {
+        Some(source) => {
+            let known = Known::new(source);
+            let unfit = || ApiError::internal(format!("{video}: the ledger holds what can't be a header"));
+            Some(Arc::new(known.ok_or_else(unfit)?))
+        }
+        None => None,
+    };
+    state.entries.put(video, known.clone(), asked, now);
+    Ok(known)
 }

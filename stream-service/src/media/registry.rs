@@ -5,12 +5,13 @@
 //! finds its file gone when it is asked again, and ends with an error. Up to then such a viewer can get what its connection
 //! holds already: a piece and the socket's buffers.
 
+use super::file::StoredFile;
 use crate::limit::conn::Permit;
 use common::ids::VideoId;
 use futures_util::task::AtomicWaker;
 use std::{
     collections::HashMap,
-    fs::File,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Context,
     time::Duration,
@@ -55,7 +56,7 @@ enum Held {
 
 /// The file of a stream. Fields are dropped in their order: the stream is over when its file is closed.
 pub struct OpenFile {
-    file: File,
+    file: Arc<StoredFile>,
     _registration: Registration,
 }
 
@@ -157,7 +158,7 @@ impl Streams {
 
 impl Ticket {
     /// Gives the stream its file; `None` when it was cut since it was registered.
-    pub fn open(self, file: File, permit: Permit) -> Option<Reader> {
+    pub fn open(self, file: Arc<StoredFile>, permit: Permit) -> Option<Reader> {
         let Ticket { slot, registration } = self;
         let file = OpenFile {
             file,
@@ -187,8 +188,16 @@ impl Reader {
     }
 }
 
+/// What a stream that was cut ends with.
+pub fn taken_away() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ConnectionAborted,
+        "the video was hidden or purged while it was sent",
+    )
+}
+
 impl OpenFile {
-    pub fn file(&self) -> &File {
+    pub fn file(&self) -> &Arc<StoredFile> {
         &self.file
     }
 }
@@ -228,10 +237,14 @@ mod tests {
         })
     }
 
+    fn stored() -> Arc<StoredFile> {
+        Arc::new(StoredFile::new(tempfile::tempfile().unwrap(), 0))
+    }
+
     fn open(streams: &Streams, limiter: &ConnLimiter, video: &VideoId, grant: i64) -> Reader {
         let permit = limiter.try_acquire(ClientKey::V4([192, 0, 2, 1])).unwrap();
         let ticket = streams.register(video, grant);
-        ticket.open(tempfile::tempfile().unwrap(), permit).unwrap()
+        ticket.open(stored(), permit).unwrap()
     }
 
     #[test]
@@ -259,7 +272,7 @@ mod tests {
         let ticket = streams.register(&video, 0);
         streams.cut(&video);
         assert!(streams.runs(&video), "its file may be about to be opened");
-        assert!(ticket.open(tempfile::tempfile().unwrap(), permit).is_none());
+        assert!(ticket.open(stored(), permit).is_none());
         assert!(limiter.held() == 0 && !streams.runs(&video));
     }
 

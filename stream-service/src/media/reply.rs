@@ -2,10 +2,13 @@
 
 use super::{
     body::{FileBody, NoBody, Part},
+    file::StoredFile,
+    job::FileJob,
     playable::playable,
     registry::{Reader, Ticket},
 };
 use crate::{
+    entries::Known,
     ledger::Source,
     limit::client::ClientKey,
     precondition::{self, Conditions, Outcome, Validators},
@@ -16,37 +19,40 @@ use crate::{
     upload::blocking,
 };
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::{Method, StatusCode, header},
+    HttpResponse, HttpResponseBuilder,
+    dev::RequestHead,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
 };
+use bytes::Bytes;
 use common::{
     error::{ApiError, Code},
     ids::VideoId,
+    slot::{SlotBody, SlotHandle},
 };
-use std::{
-    fs::File,
-    time::{Duration, SystemTime},
-};
+use std::{borrow::Cow, sync::Arc};
 
 /// No script of a stored file may run, should a browser ever be brought to show it as a page.
 const CSP: &str = "sandbox; default-src 'none'";
 
 /// One wanted file.
 pub struct Wanted<'a> {
-    pub request: &'a HttpRequest,
+    pub head: &'a RequestHead,
+    /// Where the bytes can go past the framework.
+    pub slot: Option<&'a SlotHandle>,
     pub client: ClientKey,
     pub video: &'a VideoId,
     /// The version of the grant.
     pub grant: i64,
-    pub source: &'a Source,
+    pub known: &'a Known,
     pub download: bool,
 }
 
 pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, ApiError> {
-    let Wanted { request, source, .. } = wanted;
-    let etag = format!("\"{}\"", source.sha256);
-    let modified = whole_seconds(source);
-    let get = |name| joined(request, name);
+    let (headers, known) = (&wanted.head.headers, wanted.known);
+    let size = known.source.size;
     let fields = [
         header::IF_MATCH,
         header::IF_UNMODIFIED_SINCE,
@@ -54,7 +60,7 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
         header::IF_MODIFIED_SINCE,
         header::IF_RANGE,
     ]
-    .map(get);
+    .map(|name| joined(headers, &name));
     let conditions = Conditions {
         if_match: fields[0].as_deref(),
         if_unmodified_since: fields[1].as_deref(),
@@ -62,9 +68,13 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
         if_modified_since: fields[3].as_deref(),
         if_range: fields[4].as_deref(),
     };
-    let use_range = match precondition::evaluate(&conditions, &Validators { etag: &etag, modified }) {
+    let validators = Validators {
+        etag: &known.etag,
+        modified: known.modified,
+    };
+    let use_range = match precondition::evaluate(&conditions, &validators) {
         Outcome::Proceed { use_range } => use_range,
-        Outcome::NotModified => return Ok(head(StatusCode::NOT_MODIFIED, &wanted, &etag, modified).finish()),
+        Outcome::NotModified => return Ok(head(StatusCode::NOT_MODIFIED, &wanted).finish()),
         Outcome::Failed => {
             return Err(ApiError::new(
                 Code::PreconditionFailed,
@@ -72,21 +82,17 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
             ));
         }
     };
-    if request.method() == Method::HEAD {
-        let mut response = head(StatusCode::OK, &wanted, &etag, modified);
+    if wanted.head.method == Method::HEAD {
+        let mut response = head(StatusCode::OK, &wanted);
         return Ok(response
-            .content_type(source.mime.as_str())
-            .no_chunking(source.size)
+            .insert_header((header::CONTENT_TYPE, known.type_header.clone()))
+            .no_chunking(size)
             .body(NoBody));
     }
-    let range = if use_range {
-        joined(request, header::RANGE)
-    } else {
-        None
-    };
-    let plan = range::plan(range.as_deref(), source.size);
+    let range = use_range.then(|| joined(headers, &header::RANGE)).flatten();
+    let plan = range::plan(range.as_deref(), size);
     if plan == Plan::Unsatisfiable {
-        return Err(unsatisfiable(source.size));
+        return Err(unsatisfiable(size));
     }
     let permit = state
         .limits
@@ -94,11 +100,9 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
         .try_acquire(wanted.client)
         .map_err(|refused| refusal::streams(state, refused))?;
     let ticket = registered(state, &wanted).await?;
-    let file = open(state, wanted.video, source).await?;
+    let file = open(state, wanted.video, &known.source).await?;
     let reader = ticket.open(file, permit).ok_or_else(taken_away)?;
-    let (mut response, parts) = planned(plan, &wanted, &etag, modified);
-    let body = body(state, reader, parts);
-    Ok(response.body(body))
+    Ok(planned(state, plan, &wanted, reader))
 }
 
 /// A stream that every later cut finds. What the request was checked against may have changed before, so it is asked for
@@ -106,7 +110,7 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
 async fn registered(state: &State, wanted: &Wanted<'_>) -> Result<Ticket, ApiError> {
     let ticket = state.streams.register(wanted.video, wanted.grant);
     match playable(state, wanted.video, wanted.grant).await? {
-        Some(source) if source.object == wanted.source.object => Ok(ticket),
+        Some(known) if known.source.object == wanted.known.source.object => Ok(ticket),
         _ => Err(taken_away()),
     }
 }
@@ -115,26 +119,20 @@ fn taken_away() -> ApiError {
     ApiError::not_found("video").because("it was hidden or purged meanwhile")
 }
 
-/// Status, headers and parts of a plan that can be served.
-fn planned(plan: Plan, wanted: &Wanted<'_>, etag: &str, modified: SystemTime) -> (HttpResponseBuilder, Vec<Part>) {
-    let (size, mime) = (wanted.source.size, wanted.source.mime.as_str());
+/// The answer of a plan that can be served.
+fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, reader: Reader) -> HttpResponse {
+    let (size, mime) = (wanted.known.source.size, &wanted.known.type_header);
     match plan {
         Plan::One(range) => {
-            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted, etag, modified);
+            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted);
             response
-                .content_type(mime)
+                .insert_header((header::CONTENT_TYPE, mime.clone()))
                 .insert_header((header::CONTENT_RANGE, range.content_range(size)));
-            (
-                response,
-                vec![Part::File {
-                    start: range.start,
-                    end: range.end,
-                }],
-            )
+            one(state, wanted, response, reader, (range.start, range.end))
         }
         Plan::Many(ranges) => {
-            let framing = Multipart::new(&ranges, size, mime, unguessable());
-            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted, etag, modified);
+            let framing = Multipart::new(&ranges, size, &wanted.known.source.mime, unguessable());
+            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted);
             response.content_type(framing.content_type());
             let mut parts = Vec::new();
             for (text, range) in framing.parts() {
@@ -145,52 +143,79 @@ fn planned(plan: Plan, wanted: &Wanted<'_>, etag: &str, modified: SystemTime) ->
                 });
             }
             parts.push(Part::Text(framing.tail().into()));
-            (response, parts)
+            response.body(copying(state, reader, parts))
         }
         Plan::Whole | Plan::Unsatisfiable => {
-            let mut response = head(StatusCode::OK, wanted, etag, modified);
-            response.content_type(mime);
-            (response, vec![Part::File { start: 0, end: size }])
+            let mut response = head(StatusCode::OK, wanted);
+            response.insert_header((header::CONTENT_TYPE, mime.clone()));
+            one(state, wanted, response, reader, (0, size))
         }
     }
 }
 
-/// The headers that every answer about a file has.
-fn head(status: StatusCode, wanted: &Wanted<'_>, etag: &str, modified: SystemTime) -> HttpResponseBuilder {
-    let mut response = HttpResponse::build(status);
+/// One range: inside the kernel where the connection can.
+fn one(
+    state: &State,
+    wanted: &Wanted<'_>,
+    mut response: HttpResponseBuilder,
+    reader: Reader,
+    (start, end): (u64, u64),
+) -> HttpResponse {
+    let Some(slot) = wanted.slot.filter(|_| start < end) else {
+        return response.body(copying(state, reader, vec![Part::File { start, end }]));
+    };
+    let job = FileJob::new(reader, (start, end), state.limits.pace.clone(), state.metrics.clone());
     response
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::LAST_MODIFIED, httpdate::fmt_http_date(modified)))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
+        .no_chunking(end - start)
+        .body(SlotBody::new(slot, Bytes::new(), job))
+}
+
+fn copying(state: &State, reader: Reader, parts: Vec<Part>) -> FileBody {
+    FileBody::new(reader, parts, state.limits.pace.clone(), state.metrics.clone())
+}
+
+/// The headers that every answer about a file has.
+fn head(status: StatusCode, wanted: &Wanted<'_>) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    let fixed = |text| HeaderValue::from_static(text);
+    response
+        .insert_header((header::ETAG, wanted.known.etag_header.clone()))
+        .insert_header((header::LAST_MODIFIED, wanted.known.modified_header.clone()))
+        .insert_header((header::ACCEPT_RANGES, fixed("bytes")))
         // Asked for again each time (and answered 304), so that a deleted video does not play from a cache.
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
-        .insert_header(("Cross-Origin-Resource-Policy", "same-origin"));
+        .insert_header((header::CACHE_CONTROL, fixed("private, no-cache")))
+        .insert_header((header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
+        .insert_header((header::CONTENT_SECURITY_POLICY, fixed(CSP)))
+        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, fixed("same-origin")));
     if wanted.download {
         // The name is made from the id: no text of a user becomes a header.
         let name = format!(
             "attachment; filename=\"{}.{}\"",
             wanted.video,
-            extension(&wanted.source.mime)
+            extension(&wanted.known.source.mime)
         );
         response.insert_header((header::CONTENT_DISPOSITION, name));
     }
     response
 }
 
-fn body(state: &State, reader: Reader, parts: Vec<Part>) -> FileBody {
-    FileBody::new(reader, parts, state.limits.pace.clone(), state.metrics.clone())
-}
-
-async fn open(state: &State, video: &VideoId, source: &Source) -> Result<File, ApiError> {
+/// For a stream that is registered (see [`crate::entries`]).
+async fn open(state: &State, video: &VideoId, source: &Source) -> Result<Arc<StoredFile>, ApiError> {
+    let asked = match state.entries.file(video, &source.object) {
+        Ok(file) => return Ok(file),
+        Err(asked) => asked,
+    };
     let key = ObjectKey {
         video: video.clone(),
         object: source.object.clone(),
     };
     let store = state.store.clone();
     match blocking(move || store.open(&key)).await? {
-        Ok((file, size)) if size == source.size => Ok(file),
+        Ok((file, size)) if size == source.size => {
+            let file = Arc::new(StoredFile::new(file, size));
+            state.entries.keep_file(video, &source.object, &file, asked);
+            Ok(file)
+        }
         Ok((_, size)) => Err(ApiError::internal(format!(
             "{video}: {size} bytes stored, the ledger says {}",
             source.size
@@ -215,18 +240,12 @@ fn unsatisfiable(size: u64) -> ApiError {
 }
 
 /// All lines of a header as one list; `None` when it is absent or not text.
-fn joined(request: &HttpRequest, name: header::HeaderName) -> Option<String> {
-    let lines: Result<Vec<&str>, _> = request.headers().get_all(&name).map(|value| value.to_str()).collect();
-    lines
-        .ok()
-        .filter(|lines| !lines.is_empty())
-        .map(|lines| lines.join(", "))
-}
-
-/// HTTP dates have whole seconds.
-fn whole_seconds(source: &Source) -> SystemTime {
-    let seconds = u64::try_from(source.stored_at.millis() / 1000).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut lines = headers.get_all(name);
+    let first = lines.next()?.to_str().ok()?;
+    lines.try_fold(Cow::Borrowed(first), |all, line| {
+        Some(Cow::Owned(format!("{all}, {}", line.to_str().ok()?)))
+    })
 }
 
 fn extension(mime: &str) -> &'static str {

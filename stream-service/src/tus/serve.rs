@@ -63,7 +63,7 @@ async fn answer(
     id: Option<&str>,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (grant, client) = state.identify(request, bearer(request.headers()));
+    let (grant, client) = state.identify(request.head(), bearer(request.headers()));
     refusal::take_token(state, client)?;
     let place = if id.is_some() { Place::Upload } else { Place::Collection };
     let asked = read(request.method(), place, request.headers())?;
