@@ -52,6 +52,8 @@ pub struct State {
     /// Room that uploads leave on the file system of the store.
     pub min_free: u64,
     pub stall_timeout: Duration,
+    /// Milliseconds after which a write is one that the disk held up: the upload leaves the worker for the blocking pool.
+    pub disk_patience: Arc<AtomicU64>,
     /// Nothing younger is an orphan.
     pub orphan_grace: Duration,
 }

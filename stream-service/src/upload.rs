@@ -5,10 +5,12 @@
 //! one buffer and the piece in flight, whatever the size of the file.
 
 pub mod finish;
+pub mod hashes;
 pub mod progress;
 pub mod registry;
 pub mod sink;
 pub mod source;
+pub mod writer;
 
 use crate::{
     ledger::{self, Barred, Uploader},

@@ -13,14 +13,15 @@ use log::warn;
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{
-        AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, fdatasync, flock, fstatvfs, fsync, mkdirat, openat,
-        statat, unlinkat,
+        Advice, AtFlags, CWD, FlockOperation, Mode, OFlags, RenameFlags, fadvise, fdatasync, flock, fstatvfs, fsync,
+        mkdirat, openat, statat, unlinkat,
     },
     io::Errno,
 };
 use std::{
     fs::File,
     io::{self, Write},
+    num::NonZeroU64,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -235,6 +236,14 @@ impl Incoming {
     /// The bytes written so far, for looking inside.
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Has the disk begin with a range of written bytes, without waiting for the end of it; may wait for the disk to take it.
+    ///
+    /// `sync_file_range` has no safe wrapper; DONTNEED does the same (Linux starts write-back of the range, `mm/fadvise.c`),
+    /// and drops only pages that are clean by then, which those just handed to the disk are not.
+    pub fn begin_write_back(&self, from: u64, bytes: u64) -> Result<(), StoreError> {
+        Ok(fadvise(&self.file, from, NonZeroU64::new(bytes), Advice::DontNeed)?)
     }
 
     /// Brings the data to the disk. After an error the object is lost: dropping it is all that is left.

@@ -59,6 +59,7 @@ pub async fn append(
     match received {
         Ok(()) if sink.checksum_holds().await? => save(state, &mut held, &mut sink).await?,
         Ok(()) => {
+            sink.keep_hash(&state.uploads.hashes, &held.key.object, at);
             return Err(ApiError::new(
                 Code::ChecksumMismatch,
                 "The bytes don't have the checksum that was announced; none of them is kept.",
@@ -68,6 +69,7 @@ pub async fn append(
             if !whole_or_nothing && let Err(unsaved) = save(state, &mut held, &mut sink).await {
                 warn!(video_id = held.key.video; "The last bytes of {} are not saved: {unsaved}", held.key);
             }
+            sink.keep_hash(&state.uploads.hashes, &held.key.object, held.upload.offset);
             info!(video_id = held.key.video; "Upload {} stops at {}: {error}", held.key, held.upload.offset);
             return Err(error);
         }
@@ -132,8 +134,9 @@ pub async fn save(state: &State, held: &mut Held, sink: &mut Sink) -> Result<(),
 }
 
 /// The video, if all bytes are here and it isn't one part of it.
-pub async fn complete(state: &State, mut held: Held, sink: Sink) -> Result<Upload, ApiError> {
+pub async fn complete(state: &State, mut held: Held, mut sink: Sink) -> Result<Upload, ApiError> {
     if !held.upload.whole() || held.upload.partial() {
+        sink.keep_hash(&state.uploads.hashes, &held.key.object, held.upload.offset);
         return Ok(held.upload);
     }
     let progress = Progress::new(state, &held.key.video, held.by.user.clone(), held.upload.length);
@@ -181,6 +184,7 @@ async fn clear(state: &State, key: &ObjectKey) {
 
 /// Removes an unfinished upload; the row stays to say that it is gone.
 pub async fn terminate(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+    state.uploads.hashes.forget(&key.object);
     let object = key.object.clone();
     let condemned = state
         .db

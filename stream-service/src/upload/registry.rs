@@ -1,6 +1,7 @@
 //! The uploads that run in this process: so that a purge or the end of a session can stop them at once, and sweeps know
 //! what is alive.
 
+use super::hashes::Hashes;
 use crate::store::ObjectKey;
 use common::ids::{Id, VideoId};
 use std::{
@@ -21,7 +22,11 @@ pub enum Stop {
 
 /// Clones share the uploads. The permits of uploads bound its size.
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Shared>);
+pub struct Registry {
+    shared: Arc<Shared>,
+    /// Of uploads that may go on here.
+    pub hashes: Hashes,
+}
 
 #[derive(Default)]
 struct Shared {
@@ -59,7 +64,7 @@ impl Registry {
         Ticket {
             object: key.object.clone(),
             stop: stopped,
-            shared: Arc::clone(&self.0),
+            shared: Arc::clone(&self.shared),
         }
     }
 
@@ -68,7 +73,7 @@ impl Registry {
         let free = async {
             loop {
                 // Made before looking, so that an end between the look and the wait is not missed.
-                let ended = self.0.ended.notified();
+                let ended = self.shared.ended.notified();
                 if let Some(ticket) = self.try_register(key, session) {
                     return ticket;
                 }
@@ -103,7 +108,7 @@ impl Registry {
         let none = async {
             loop {
                 // Made before looking, so that an end between the look and the wait is not missed.
-                let ended = self.0.ended.notified();
+                let ended = self.shared.ended.notified();
                 if !self.runs(video) {
                     return;
                 }
@@ -136,7 +141,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Id, Running>> {
-        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,6 +1,10 @@
-//! Where the bytes of an upload go: counted, gathered, then written and hashed on the blocking pool, one buffer there and
-//! one being filled.
+//! Where the bytes of an upload go: counted, gathered, written and hashed (see [`super::writer`]), synced when they have to be
+//! durable.
 
+use super::{
+    hashes::Hashes,
+    writer::{Writer, leaves_room},
+};
 use crate::{
     ledger::Barred,
     metrics::StreamMetrics,
@@ -14,35 +18,16 @@ use common::{
 };
 use log::warn;
 use sha2::{Digest, Sha256};
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 use tokio::task::JoinHandle;
 
-/// Bytes gathered before they are handed to the blocking pool: enough that the hand-over costs nothing beside the write.
-/// Two of them are all that an upload costs.
+/// Bytes gathered before they are written. Pieces of a body are a few KiB, and a write of so few costs twice as much a byte; this
+/// many still lie in the processor's cache when they are hashed. One buffer is all that an upload costs, a second one while
+/// its disk is slow.
 const BUFFER: usize = 256 << 10;
-
-/// Bytes written between two looks at the room that is left. Many uploads at once take about this much each beyond it.
-const ROOM_EVERY: u64 = 2 << 20;
-
-/// What goes to the blocking pool and comes back.
-struct Writer {
-    incoming: Incoming,
-    /// Of the whole file; none when its beginning came in another request.
-    hash: Option<Sha256>,
-    /// Of what this request brings.
-    checking: Option<Checking>,
-    /// Bytes of the file so far.
-    at: u64,
-    min_free: u64,
-    /// Written since the last look at the room that is left.
-    unchecked: u64,
-}
 
 /// What comes back from the pool: the writer, and an empty buffer.
 type Returned = (Box<Writer>, Vec<u8>);
@@ -61,8 +46,8 @@ pub struct Sink {
     spare: Vec<u8>,
     /// Shared with whoever reports it.
     received: Arc<AtomicU64>,
-    /// Bytes that were durable at the last [`Sink::save`].
-    saved: u64,
+    /// Bytes that were durable at the last [`Sink::save`], and their hash if it is known.
+    saved: (u64, Option<Sha256>),
     max_bytes: u64,
     metrics: StreamMetrics,
 }
@@ -82,33 +67,6 @@ pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Writer {
-    fn write(&mut self, buffer: &[u8]) -> Result<(), StoreError> {
-        self.unchecked += buffer.len() as u64;
-        if self.unchecked >= ROOM_EVERY {
-            self.unchecked = 0;
-            leaves_room(self.incoming.free()?, self.min_free)?;
-        }
-        self.incoming.write(buffer)?;
-        self.at += buffer.len() as u64;
-        if let Some(hash) = &mut self.hash {
-            hash.update(buffer);
-        }
-        if let Some(checking) = &mut self.checking {
-            checking.update(buffer);
-        }
-        Ok(())
-    }
-}
-
-fn leaves_room(free: u64, wanted: u64) -> Result<(), StoreError> {
-    if free >= wanted {
-        return Ok(());
-    }
-    let why = format!("{free} bytes are left, {wanted} are wanted");
-    Err(StoreError::Full(io::Error::new(io::ErrorKind::StorageFull, why)))
-}
-
 /// Whether an upload of this many bytes leaves the room that is to be left. Those that run beside it are not counted: they
 /// and this one look again while their bytes come in.
 pub async fn check_room(state: &State, bytes: u64) -> Result<(), ApiError> {
@@ -122,7 +80,8 @@ impl Sink {
     pub async fn create(state: &State, key: &ObjectKey, max_bytes: u64) -> Result<Self, ApiError> {
         let (store, key) = (state.store.clone(), key.clone());
         let incoming = blocking(move || store.create(&key)).await?.map_err(store_error)?;
-        Ok(Self::new(state, incoming, 0, max_bytes, None))
+        let writer = Writer::new(state, incoming, 0, Some(Sha256::new()), None);
+        Ok(Self::new(state, writer, max_bytes))
     }
 
     /// Goes on with an upload at `at` bytes.
@@ -133,25 +92,21 @@ impl Sink {
         max_bytes: u64,
         checking: Option<Checking>,
     ) -> Result<Self, ApiError> {
-        let (store, key) = (state.store.clone(), key.clone());
-        let incoming = blocking(move || store.resume(&key, at)).await?.map_err(store_error)?;
-        Ok(Self::new(state, incoming, at, max_bytes, checking))
+        let (store, file) = (state.store.clone(), key.clone());
+        let incoming = blocking(move || store.resume(&file, at)).await?.map_err(store_error)?;
+        let known = state.uploads.hashes.take(&key.object, at);
+        let hash = if at == 0 { Some(Sha256::new()) } else { known };
+        let writer = Writer::new(state, incoming, at, hash, checking);
+        Ok(Self::new(state, writer, max_bytes))
     }
 
-    fn new(state: &State, incoming: Incoming, at: u64, max_bytes: u64, checking: Option<Checking>) -> Self {
+    fn new(state: &State, writer: Writer, max_bytes: u64) -> Self {
         Self {
-            writer: Place::Here(Box::new(Writer {
-                incoming,
-                hash: (at == 0).then(Sha256::new),
-                checking,
-                at,
-                min_free: state.min_free,
-                unchecked: 0,
-            })),
+            received: Arc::new(AtomicU64::new(writer.at())),
+            saved: (writer.at(), writer.hash()),
+            writer: Place::Here(Box::new(writer)),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
-            received: Arc::new(AtomicU64::new(at)),
-            saved: at,
             max_bytes,
             metrics: state.metrics.clone(),
         }
@@ -183,30 +138,39 @@ impl Sink {
 
     /// Received and not yet durable.
     pub fn unsaved(&self) -> u64 {
-        self.received.load(Ordering::Relaxed).saturating_sub(self.saved)
+        self.received.load(Ordering::Relaxed).saturating_sub(self.saved.0)
     }
 
     /// Writes and syncs what has come: the bytes of the file that are durable then. Cancel safe: a save that nobody waits for
     /// any more goes on, and the next one waits for it.
     pub async fn save(&mut self) -> Result<u64, ApiError> {
         self.flush().await?;
-        let writer = self.take_writer().await?;
+        let mut writer = self.take_writer().await?;
         let spare = std::mem::take(&mut self.spare);
         self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
-            writer.incoming.sync()?;
+            writer.sync()?;
             Ok((writer, spare))
         }));
         let writer = self.take_writer().await?;
-        self.saved = writer.at;
+        self.saved = (writer.at(), writer.hash());
         self.writer = Place::Here(writer);
-        Ok(self.saved)
+        Ok(self.saved.0)
+    }
+
+    /// For the request that goes on at `offset`: the hash so far, if that is where the last save was.
+    pub fn keep_hash(&mut self, hashes: &Hashes, object: &Id, offset: u64) {
+        if let (at, Some(hash)) = &mut self.saved
+            && *at == offset
+        {
+            hashes.keep(object, offset, std::mem::take(hash));
+        }
     }
 
     /// Whether what came has the checksum that was announced; asked once, when all of it is here.
     pub async fn checksum_holds(&mut self) -> Result<bool, ApiError> {
         self.flush().await?;
         let mut writer = self.take_writer().await?;
-        let holds = writer.checking.take().is_none_or(Checking::holds);
+        let holds = writer.checksum_holds();
         self.writer = Place::Here(writer);
         Ok(holds)
     }
@@ -214,11 +178,11 @@ impl Sink {
     /// Writes the rest.
     pub async fn complete(mut self) -> Result<Whole, ApiError> {
         self.flush().await?;
-        let Writer { incoming, hash, at, .. } = *self.take_writer().await?;
+        let (incoming, hash, bytes) = self.take_writer().await?.into_parts();
         Ok(Whole {
             incoming,
             sha256: hash.map(|hash| hex(&hash.finalize())),
-            bytes: at,
+            bytes,
             holder: None,
         })
     }
@@ -232,12 +196,32 @@ impl Sink {
         }
     }
 
+    /// Writes what was gathered: here, or on the blocking pool once the disk has been slow. Also when it is time to start
+    /// write-back, which may wait for the disk, the writer makes a trip to the pool, while the buffer fills again.
     async fn flush(&mut self) -> Result<(), ApiError> {
         let mut writer = self.take_writer().await?;
-        let mut buffer = std::mem::replace(&mut self.buffer, std::mem::take(&mut self.spare));
+        if !writer.may_block() {
+            if let Err(error) = writer.write(&self.buffer) {
+                // Removing what was written waits for the disk.
+                blocking(move || drop(writer)).await?;
+                return Err(store_error(error));
+            }
+            self.buffer.clear();
+            if !writer.may_block() {
+                self.writer = Place::Here(writer);
+                return Ok(());
+            }
+        }
+        let spare = std::mem::take(&mut self.spare);
+        let mut buffer = if self.buffer.is_empty() {
+            spare
+        } else {
+            std::mem::replace(&mut self.buffer, spare)
+        };
         self.buffer.reserve_exact(BUFFER);
         self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
             writer.write(&buffer)?;
+            writer.begin_write_back()?;
             buffer.clear();
             Ok((writer, buffer))
         }));

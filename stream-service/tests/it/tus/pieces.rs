@@ -3,14 +3,14 @@
 use super::client::{BYTES, Client, create, offset_of, patch_head, plays, sha1};
 use crate::{
     app::{App, SOON, on_each_app, upload_grant},
-    clip::clip,
+    clip::{clip, sha256},
 };
 use common::{
     grant::Grant,
     ids::{Id, VideoId},
     testing::{eventually, raw::Raw},
 };
-use std::time::Duration;
+use std::{os::unix::fs::FileExt, sync::atomic::Ordering, time::Duration};
 
 #[test]
 fn an_upload_in_pieces_becomes_the_video() {
@@ -32,6 +32,42 @@ fn an_upload_in_pieces_becomes_the_video() {
         assert_eq!(app.files().len(), 1);
         assert_eq!(app.state.limits.uploads.held(), 0);
         assert!(app.state.uploads.objects().is_empty());
+    });
+}
+
+#[test]
+fn an_upload_whose_disk_is_slow_leaves_the_worker_and_nothing_else_changes() {
+    on_each_app(|app| async move {
+        app.state.disk_patience.store(0, Ordering::Relaxed);
+        let (client, bytes) = (Client::new(&app), clip(20_000_000, 3));
+        let upload = create(&client, &bytes).await;
+        client.send(&upload, 0, &bytes[..9_000_001]).await;
+        client.send(&upload, 9_000_001, &bytes[9_000_001..]).await;
+        plays(&app, &client, &bytes).await;
+        let (video, bytes) = app.stored(12_345_678).await;
+        assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+        assert_eq!(app.told.lock().unwrap().ready[1].1.sha256, sha256(&bytes));
+    });
+}
+
+#[test]
+fn promise_4_what_is_vouched_for_is_what_was_sent_not_what_the_disk_made_of_it() {
+    on_each_app(|app| async move {
+        let (client, bytes) = (Client::new(&app), clip(800_000, 3));
+        let upload = create(&client, &bytes).await;
+        client.send(&upload, 0, &bytes[..500_000]).await;
+        let file = std::fs::File::options().write(true).open(&app.files()[0]).unwrap();
+        file.write_all_at(&[!bytes[400_000]], 400_000).unwrap();
+        // Bytes that are not kept, nor their hash.
+        let cut = client.request("PATCH", &upload).header("content-type", BYTES);
+        let cut = cut
+            .header("upload-checksum", sha1(b"other"))
+            .header("upload-offset", 500_000);
+        assert_eq!(cut.body(vec![1; 1000]).send().await.unwrap().status(), 460);
+        client.send(&upload, 500_000, &bytes[500_000..]).await;
+        assert_eq!(app.told.lock().unwrap().ready[0].1.sha256, sha256(&bytes));
+        let stored = app.get(&client.video).await.bytes().await.unwrap();
+        assert!(sha256(&stored) != sha256(&bytes));
     });
 }
 
