@@ -108,6 +108,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
                 async move {
                     match worker.route(&request)? {
                         proxy::Target::Service(kind) => worker.forward(kind, &request, payload).await,
+                        proxy::Target::Media => worker.media(&request, payload).await,
                         proxy::Target::Page => pages.answer(&request),
                     }
                 }

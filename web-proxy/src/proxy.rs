@@ -9,8 +9,10 @@ mod client;
 mod connect;
 mod exchange;
 mod headers;
+mod media;
 mod metrics;
 mod relay;
+mod streamed;
 mod upstreams;
 
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use common::error::{ApiError, Code};
 use common::health::Check;
 use common::metrics::Metrics;
 use common::net::TrustedProxies;
+use common::serve::Connection;
+use common::slot::SlotHandle;
 
 pub use upstreams::{Kind, Replica, Replicas, Upstreams};
 
@@ -31,12 +35,16 @@ use crate::openapi::Fetched;
 use crate::path;
 use client::Client;
 use exchange::Exchange;
-use metrics::Calls;
+use headers::Head;
+use media::Media;
+use metrics::{Calls, Relays};
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Service(Kind),
+    /// stream-service's media, whose bodies are worth a relay of their own.
+    Media,
     Page,
 }
 
@@ -46,6 +54,7 @@ pub struct Proxy {
     upstreams: Arc<Upstreams>,
     settings: Settings,
     calls: Calls,
+    relays: Relays,
     probes: reqwest::Client,
     documents: Fetched,
 }
@@ -83,6 +92,7 @@ impl Proxy {
                 wait: config.proxy.response_timeout.0,
             },
             calls: Calls::new(metrics),
+            relays: Relays::new(metrics),
             probes,
             documents,
         })
@@ -99,8 +109,11 @@ impl Proxy {
 
     /// The proxy of one worker thread.
     pub fn worker(&self) -> Worker {
+        let connector = client::connector(self.settings.connect);
+        let replicas = self.upstreams.of(Kind::Stream).len();
         Worker {
-            client: Client::new(self.settings.connect),
+            client: Client::new(connector.clone()),
+            media: Media::new(connector, replicas, self.relays.clone()),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),
@@ -110,6 +123,7 @@ impl Proxy {
 
 pub struct Worker {
     client: Client,
+    media: Media,
     upstreams: Arc<Upstreams>,
     settings: Settings,
     calls: Calls,
@@ -134,15 +148,35 @@ impl Worker {
         request: &HttpRequest,
         payload: web::Payload,
     ) -> Result<HttpResponse, ApiError> {
-        let exchange = Exchange {
+        let head = self.outgoing(request)?;
+        streamed::run(&self.exchange(kind), &self.client, head, payload).await
+    }
+
+    /// The same for media: relayed without copying where the connection has a slot.
+    pub async fn media(&self, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, ApiError> {
+        // As at stream-service itself: a player that has said all it wants to say gets its bytes.
+        if let Some(connection) = request.conn_data::<Connection>() {
+            connection.outlast_half_close();
+        }
+        let head = self.outgoing(request)?;
+        let exchange = self.exchange(Kind::Stream);
+        match request.conn_data::<SlotHandle>() {
+            Some(slot) if Media::carries(&head) => self.media.run(&exchange, &head, slot).await,
+            _ => streamed::run(&exchange, &self.client, head, payload).await,
+        }
+    }
+
+    fn outgoing(&self, request: &HttpRequest) -> Result<Head, ApiError> {
+        headers::outgoing(request, &self.settings.trusted, self.settings.https)
+    }
+
+    fn exchange(&self, kind: Kind) -> Exchange<'_> {
+        Exchange {
             kind,
-            calls: &self.calls,
-            client: &self.client,
             upstreams: self.upstreams.of(kind),
+            calls: &self.calls,
             wait: self.settings.wait,
-        };
-        let head = headers::outgoing(request, &self.settings.trusted, self.settings.https)?;
-        exchange.run(head, payload).await
+        }
     }
 }
 
@@ -152,7 +186,8 @@ fn target(segments: &[Vec<u8>]) -> Target {
     match names.as_slice() {
         [b"api", b"v1", b"jobs", ..] => Target::Service(Kind::Scheduler),
         [b"api", b"v1", ..] => Target::Service(Kind::Api),
-        [b"uploads" | b"media", ..] => Target::Service(Kind::Stream),
+        [b"uploads", ..] => Target::Service(Kind::Stream),
+        [b"media", ..] => Target::Media,
         _ => Target::Page,
     }
 }
@@ -177,7 +212,8 @@ mod tests {
         check("/uploads", service(Kind::Stream));
         check("/uploads/", service(Kind::Stream));
         check("/uploadsx", Target::Page);
-        check("/media/g/v/file", service(Kind::Stream));
+        check("/media/g/v/file", Target::Media);
+        check("/m%65dia/g/v/file", Target::Media);
         check("/internal/tokens/parse", Target::Page);
         check("/%69nternal/tokens/parse", Target::Page);
         check("/API/v1/videos", Target::Page);

@@ -81,6 +81,11 @@ async fn pass_on(mut payload: web::Payload, to: mpsc::Sender<Piece>, wait: Durat
 }
 
 impl Upload {
+    /// There is no body to move.
+    pub fn none() -> Self {
+        Upload(None)
+    }
+
     pub fn is_running(&self) -> bool {
         self.0.is_some()
     }
@@ -124,6 +129,18 @@ pub struct Outgoing {
     source: Arc<Mutex<Option<mpsc::Receiver<Piece>>>>,
     pieces: Option<mpsc::Receiver<Piece>>,
     ended: bool,
+}
+
+impl Outgoing {
+    /// No body.
+    pub fn none() -> Self {
+        Outgoing {
+            length: Length::None,
+            source: Arc::default(),
+            pieces: None,
+            ended: true,
+        }
+    }
 }
 
 impl Body for Outgoing {

@@ -1,23 +1,14 @@
-//! One request and its answer: which replica, how long, whether once more, and what the client is told when there is no
-//! usable answer.
+//! One request and its answer, whatever carries them: which replica, whether once more, and what the client is told when
+//! there is no usable answer. There are two carriers: `streamed` for everything, `media` for what is relayed by splice.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
-use std::pin::pin;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
 use common::error::{ApiError, Code};
-use hyper::Response;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Error;
-use tokio::time::{Instant, sleep};
 
-use super::body::{self, Source, Upload};
-use super::client::Client;
 use super::headers::{Head, Length};
 use super::metrics::Calls;
-use super::relay;
 use super::upstreams::{Kind, Replica, Replicas};
 
 /// When a client should try again after a failure of a service.
@@ -25,26 +16,47 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub struct Exchange<'a> {
     pub kind: Kind,
-    pub client: &'a Client,
     pub upstreams: &'a Replicas,
     pub calls: &'a Calls,
     /// `proxy.response_timeout`.
     pub wait: Duration,
 }
 
-/// Why an attempt brought no answer.
-enum Failure {
+/// Why an attempt brought no answer. The texts are causes, for the log.
+#[derive(Debug)]
+pub enum Failure {
     /// No connection: nothing was sent.
-    Unreachable(Error),
+    Unreachable(String),
     /// The connection ended before an answer began.
-    Lost(Error),
+    Lost(String),
     /// What came is no HTTP.
-    Unusable(Error),
+    Unusable(String),
     /// Known already in the words of the client.
     Final(ApiError),
 }
 
 impl Failure {
+    /// The service began no answer in time.
+    pub fn late(replica: &Replica, wait: Duration) -> Self {
+        let late = ApiError::new(
+            Code::GatewayTimeout,
+            "A service behind this one took too long to answer.",
+        );
+        let cause = format!("{} began no answer within {wait:?}", replica.base());
+        Failure::Final(late.retry_after(RETRY_AFTER).because(cause))
+    }
+
+    /// What hyper says of a connection that was made.
+    pub fn of(error: &hyper::Error) -> Self {
+        let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        let ended = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        if ended || io.is_some_and(is_cut) {
+            Failure::Lost(chain(error))
+        } else {
+            Failure::Unusable(chain(error))
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Failure::Unreachable(_) => "unreachable",
@@ -54,19 +66,47 @@ impl Failure {
             Failure::Final(_) => "ended_by_client",
         }
     }
+
+    fn told(self, replica: &Replica) -> ApiError {
+        let (code, detail, cause) = match self {
+            Failure::Final(error) => return error,
+            Failure::Unreachable(cause) => (
+                Code::UpstreamUnavailable,
+                "A service behind this one can't be reached.",
+                cause,
+            ),
+            Failure::Lost(cause) => (
+                Code::BadGateway,
+                "A service behind this one ended before it answered.",
+                cause,
+            ),
+            Failure::Unusable(cause) => (
+                Code::BadGateway,
+                "A service behind this one gave no usable answer.",
+                cause,
+            ),
+        };
+        let cause = format!("{}: {cause}", replica.base());
+        ApiError::new(code, detail).retry_after(RETRY_AFTER).because(cause)
+    }
 }
 
 impl Exchange<'_> {
-    /// Asks a replica, another one when the first can't be reached, and passes the answer on.
-    pub async fn run(&self, head: Head, payload: web::Payload) -> Result<HttpResponse, ApiError> {
-        let (source, mut upload) = body::begin(head.length, payload, self.wait);
+    /// Asks a replica by `attempt`, once more when the first can't be reached or is lost and that is safe. `is_whole` says
+    /// whether no attempt has taken anything of the request's body.
+    pub async fn run<T>(
+        &self,
+        head: &Head,
+        is_whole: impl Fn() -> bool,
+        mut attempt: impl AsyncFnMut(&Replica) -> Result<T, Failure>,
+    ) -> Result<T, ApiError> {
         let mut first = true;
         loop {
             let replica = self.upstreams.next();
-            let failure = match self.attempt(replica, &head, &source, &mut upload).await {
+            let failure = match attempt(replica).await {
                 Ok(answer) => {
                     self.calls.count(self.kind, "answered");
-                    return relay::answer(&head, answer, upload, self.wait);
+                    return Ok(answer);
                 }
                 Err(failure) => failure,
             };
@@ -74,99 +114,36 @@ impl Exchange<'_> {
             if let Failure::Unreachable(_) = &failure {
                 self.upstreams.rest(replica);
             }
-            let again = first && self.may_repeat(&failure, &head, &source);
-            if !again {
-                return Err(told(failure, replica));
+            // Nothing was sent, or nothing that must not be sent twice (RFC 9110 section 9.2.2). A body is sent once.
+            let again = match &failure {
+                Failure::Unreachable(_) => self.upstreams.len() > 1 && is_whole(),
+                Failure::Lost(_) => head.method.is_safe() && head.length == Length::None,
+                Failure::Unusable(_) | Failure::Final(_) => false,
+            };
+            if !(first && again) {
+                return Err(failure.told(replica));
             }
             self.calls.count(self.kind, "repeated");
             first = false;
         }
     }
-
-    /// Nothing was sent, or nothing that must not be sent twice (RFC 9110 section 9.2.2). A body is sent once.
-    fn may_repeat(&self, failure: &Failure, head: &Head, source: &Source) -> bool {
-        match failure {
-            Failure::Unreachable(_) => self.upstreams.len() > 1 && source.is_whole(),
-            Failure::Lost(_) => head.method.is_safe() && head.length == Length::None,
-            Failure::Unusable(_) | Failure::Final(_) => false,
-        }
-    }
-
-    /// Sends the request and waits for the head of the answer. While the body moves, the service is not late.
-    async fn attempt(
-        &self,
-        replica: &Replica,
-        head: &Head,
-        source: &Source,
-        upload: &mut Upload,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut call = pin!(self.client.call(replica, head, source.body()));
-        let mut deadline = pin!(sleep(self.wait));
-        loop {
-            let uploading = upload.is_running();
-            tokio::select! {
-                biased;
-                answer = &mut call => return answer.map_err(classify),
-                moved = upload.run(), if uploading => {
-                    moved.map_err(Failure::Final)?;
-                    deadline.as_mut().reset(Instant::now() + self.wait);
-                }
-                () = &mut deadline, if !uploading => {
-                    let late = ApiError::new(Code::GatewayTimeout, "A service behind this one took too long to answer.");
-                    let cause = format!("{} began no answer within {:?}", replica.base(), self.wait);
-                    return Err(Failure::Final(late.retry_after(RETRY_AFTER).because(cause)));
-                }
-            }
-        }
-    }
 }
 
-fn classify(error: Error) -> Failure {
-    if error.is_connect() {
-        return Failure::Unreachable(error);
-    }
-    let cause = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
-    let io = cause
-        .and_then(|cause| cause.source())
-        .and_then(|source| source.downcast_ref::<io::Error>());
-    let ended = cause.is_some_and(|cause| cause.is_incomplete_message() || cause.is_closed() || cause.is_canceled());
-    let cut = io.is_some_and(|io| {
-        matches!(
-            io.kind(),
-            io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
-        )
-    });
-    if ended || cut {
-        Failure::Lost(error)
-    } else {
-        Failure::Unusable(error)
-    }
+/// The other side ended the connection, politely or not.
+pub fn is_cut(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe
+    )
 }
 
-fn told(failure: Failure, replica: &Replica) -> ApiError {
-    let (code, detail, error) = match failure {
-        Failure::Final(error) => return error,
-        Failure::Unreachable(error) => (
-            Code::UpstreamUnavailable,
-            "A service behind this one can't be reached.",
-            error,
-        ),
-        Failure::Lost(error) => (
-            Code::BadGateway,
-            "A service behind this one ended before it answered.",
-            error,
-        ),
-        Failure::Unusable(error) => (
-            Code::BadGateway,
-            "A service behind this one gave no usable answer.",
-            error,
-        ),
-    };
-    let mut cause = format!("{}: {error}", replica.base());
+/// The whole text of an error and of those below it.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
     let mut source = error.source();
     while let Some(below) = source {
-        cause.push_str(&format!(": {below}"));
+        text.push_str(&format!(": {below}"));
         source = below.source();
     }
-    ApiError::new(code, detail).retry_after(RETRY_AFTER).because(cause)
+    text
 }

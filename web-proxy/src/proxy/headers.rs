@@ -32,7 +32,9 @@ const ONE_HOP: [&str; 10] = [
 
 /// Fields by which a client could say who it is or where it is.
 const OURS: [&str; 4] = ["forwarded", "x-real-ip", OPERATION_ID_HEADER, "x-original-url"];
-const OURS_BY_PREFIX: [&str; 3] = ["x-forwarded-", "x-sluice-", "proxy-"];
+const OURS_BY_PREFIX: [&str; 3] = ["x-forwarded-", "x-sluice-", PROXY];
+/// Fields that speak to the next proxy.
+const PROXY: &str = "proxy-";
 
 /// How long the body of a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,15 +107,27 @@ fn unreadable<E>(_: E) -> ApiError {
     ApiError::new(Code::BadRequest, "A header field can't be passed on.")
 }
 
-/// The fields of a service's answer for the client. The framing and the end of the connection are said by the framework.
-pub fn returning(headers: &HeaderMap, answer: &mut HttpResponseBuilder) {
-    let named = named_by_connection(headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes));
-    for (name, value) in headers {
-        if stays(name.as_str(), &named) || name.as_str().starts_with("proxy-") {
-            continue;
+/// The fields of a service's answer for the client, however they are spelled. The framing and the end of the connection are
+/// said by the framework.
+pub fn returning<'a, I>(fields: impl Fn() -> I, answer: &mut HttpResponseBuilder)
+where
+    I: Iterator<Item = (&'a str, &'a [u8])>,
+{
+    let connection = fields().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
+    let named = named_by_connection(connection.map(|(_, value)| value));
+    for (name, value) in fields() {
+        let of_proxies = name
+            .get(..PROXY.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PROXY));
+        if !of_proxies && !stays(name, &named) {
+            answer.append_header((name, value));
         }
-        answer.append_header((name.as_str(), value.as_bytes()));
     }
+}
+
+/// The fields of a parsed answer, as [`returning`] takes them.
+pub fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
+    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
 fn target(request: &HttpRequest) -> Result<PathAndQuery, ApiError> {
@@ -170,7 +184,8 @@ fn named_by_connection<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<String
 }
 
 fn stays(name: &str, named: &[String]) -> bool {
-    ONE_HOP.contains(&name) || named.iter().any(|other| other == name)
+    let is_name = |other: &str| other.eq_ignore_ascii_case(name);
+    ONE_HOP.iter().any(|other| is_name(other)) || named.iter().any(|other| is_name(other))
 }
 
 /// Some servers read `_` as `-`, so both are the same name here.

@@ -4,6 +4,7 @@ use common::metrics::Metrics;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::upstreams::Kind;
 
@@ -37,5 +38,52 @@ impl Calls {
             outcome,
         };
         self.0.get_or_create(&labels).inc();
+    }
+}
+
+/// Answers whose body the kernel moves. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Relays {
+    running: Gauge,
+    bytes: Counter,
+}
+
+/// One of them; over when it is dropped.
+pub struct Running(Relays);
+
+impl Relays {
+    /// Counters that `/metrics` shows.
+    pub fn new(metrics: &Metrics) -> Self {
+        let relays = Relays::default();
+        metrics.register(|registry| {
+            registry.register(
+                "proxy_relays",
+                "Answers that are relayed from socket to socket now",
+                relays.running.clone(),
+            );
+            registry.register(
+                "proxy_spliced_bytes",
+                "Bytes taken from services without copying them",
+                relays.bytes.clone(),
+            );
+        });
+        relays
+    }
+
+    pub fn begin(&self) -> Running {
+        self.running.inc();
+        Running(self.clone())
+    }
+}
+
+impl Running {
+    pub fn moved(&self, bytes: u64) {
+        self.0.bytes.inc_by(bytes);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.dec();
     }
 }

@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{ConnectionType, StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use common::error::{ApiError, Code};
 use hyper::Response;
 use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::body::Upload;
@@ -30,24 +31,15 @@ enum Broken {
 pub fn answer(head: &Head, from: Response<Incoming>, upload: Upload, wait: Duration) -> Result<HttpResponse, ApiError> {
     let status = match StatusCode::from_u16(from.status().as_u16()) {
         Ok(status) if !status.is_informational() => status,
-        _ => {
-            let error = ApiError::new(Code::BadGateway, "A service behind this one gave no usable answer.");
-            return Err(error.because(format!("status {}", from.status())));
-        }
+        _ => return Err(unusable(format!("status {}", from.status()))),
     };
-    let declared = from
-        .headers()
-        .get(hyper::header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let declared = declared(from.headers())?;
     let mut response = HttpResponse::build(status);
-    headers::returning(from.headers(), &mut response);
-    let without_body = head.method == hyper::Method::HEAD;
-    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        if let (StatusCode::NOT_MODIFIED, Some(length)) = (status, declared) {
-            response.insert_header((header::CONTENT_LENGTH, u64::to_string(&length)));
-        }
-        return Ok(response.finish());
+    headers::returning(|| headers::fields(from.headers()), &mut response);
+    if never_has_body(status) {
+        return Ok(bodyless(status, declared, response));
     }
+    let without_body = head.method == hyper::Method::HEAD;
     let size = match declared {
         Some(length) => BodySize::Sized(length),
         None if without_body => BodySize::None,
@@ -64,6 +56,47 @@ pub fn answer(head: &Head, from: Response<Incoming>, upload: Upload, wait: Durat
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     Ok(response)
+}
+
+/// RFC 9110 sections 15.3.5 and 15.4.5.
+pub fn never_has_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// An answer whose status has no body; 304 may say the length that the body of a 200 would have.
+pub fn bodyless(status: StatusCode, declared: Option<u64>, mut response: HttpResponseBuilder) -> HttpResponse {
+    if let (StatusCode::NOT_MODIFIED, Some(length)) = (status, declared) {
+        response.insert_header((header::CONTENT_LENGTH, u64::to_string(&length)));
+    }
+    response.finish()
+}
+
+/// The length that an answer says. One whose end two readers could find at two places is refused (RFC 9112 section 6.3),
+/// although hyper reads some of them.
+pub fn declared(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let (length, second) = (lengths.next(), lengths.next());
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let (coding, other) = (codings.next(), codings.next());
+    if second.is_some() || other.is_some() || (length.is_some() && coding.is_some()) {
+        return Err(unusable("its length is said twice".to_owned()));
+    }
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(unusable(format!("its transfer coding is {coding:?}")));
+    }
+    let Some(length) = length else { return Ok(None) };
+    let digits = length
+        .to_str()
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    match digits.and_then(|text| text.parse().ok()) {
+        Some(length) => Ok(Some(length)),
+        None => Err(unusable(format!("its length is {length:?}"))),
+    }
+}
+
+fn unusable(cause: String) -> ApiError {
+    ApiError::new(Code::BadGateway, "A service behind this one gave no usable answer.").because(cause)
 }
 
 /// The length of a body that HEAD does not send.

@@ -69,7 +69,9 @@ pub struct Replicas {
 
 /// One address, `http://host:port`.
 pub struct Replica {
+    number: usize,
     base: String,
+    uri: Uri,
     authority: hyper::http::uri::Authority,
     /// Milliseconds since the start of the process until which others are preferred.
     rests_until: AtomicU64,
@@ -81,18 +83,23 @@ impl Replicas {
             let problem = "no address is given; the edge needs at least one, like \"http://host:port\"";
             return Err(ConfigError::new(key, problem));
         }
-        let replica = |base: &String| {
-            let uri: Option<Uri> = base.parse().ok();
-            let authority = uri.and_then(|uri| uri.authority().cloned());
+        let replica = |(number, base): (usize, &String)| {
+            let wrong = || ConfigError::new(key, format!("`{base}` is not like \"http://host:port\""));
+            let uri: Uri = base.parse().map_err(|_| wrong())?;
             Ok(Replica {
+                number,
                 base: base.clone(),
-                authority: authority
-                    .ok_or_else(|| ConfigError::new(key, format!("`{base}` is not like \"http://host:port\"")))?,
+                authority: uri.authority().cloned().ok_or_else(wrong)?,
+                uri,
                 rests_until: AtomicU64::new(0),
             })
         };
         Ok(Replicas {
-            all: bases.iter().map(replica).collect::<Result<_, ConfigError>>()?,
+            all: bases
+                .iter()
+                .enumerate()
+                .map(replica)
+                .collect::<Result<_, ConfigError>>()?,
             turn: AtomicUsize::new(0),
             began: Instant::now(),
         })
@@ -131,6 +138,15 @@ impl Replicas {
 impl Replica {
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Its place among the replicas of its service, from 0.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    pub fn uri(&self) -> &Uri {
+        &self.uri
     }
 
     pub fn authority(&self) -> &hyper::http::uri::Authority {

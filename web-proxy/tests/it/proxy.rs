@@ -7,4 +7,5 @@ mod headers;
 mod leaving;
 mod malformed;
 mod paths;
+mod relay;
 mod streaming;

@@ -1,0 +1,139 @@
+//! The carrier for media: the request is written and its answer's head read here, the body goes from socket to socket
+//! inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
+//!
+//! A slow client holds one connection to the service for as long as it reads, with its permit there; that is intended: what
+//! the service limits are readers, and nothing is fetched that nobody takes.
+
+mod connection;
+mod head;
+mod patience;
+mod pipe;
+mod replay;
+mod splice;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Bytes;
+use common::error::ApiError;
+use common::slot::{SlotBody, SlotHandle};
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper::header::HOST;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::{Instant, timeout_at};
+
+use super::body::Upload;
+use super::exchange::{Exchange, Failure};
+use super::headers::{Head, Length};
+use super::metrics::Relays;
+use super::relay;
+use super::upstreams::Replica;
+use connection::{Connection, Connections, Heard};
+use head::{Answer, Plain};
+use pipe::Pipes;
+use splice::Splice;
+
+/// The relay of one worker.
+pub struct Media {
+    connections: Connections,
+    pipes: Rc<Pipes>,
+    relays: Relays,
+}
+
+enum Got {
+    Ready(HttpResponse),
+    /// It is not plain, and takes the way of everything else.
+    Odd(Response<Incoming>),
+}
+
+impl Media {
+    pub fn new(connector: HttpConnector, replicas: usize, relays: Relays) -> Self {
+        Media {
+            connections: Connections::new(connector, replicas),
+            pipes: Rc::default(),
+            relays,
+        }
+    }
+
+    /// Requests that may be carried this way.
+    pub fn carries(head: &Head) -> bool {
+        head.method == hyper::Method::GET
+            && head.length == Length::None
+            && !head.old_client
+            && head.headers.contains_key(HOST)
+    }
+
+    /// Passes a request on, and the answer back to the client of `slot`.
+    pub async fn run(&self, exchange: &Exchange<'_>, head: &Head, slot: &SlotHandle) -> Result<HttpResponse, ApiError> {
+        let request = head::write(head);
+        let attempt = async |replica: &Replica| {
+            let due = Instant::now() + exchange.wait;
+            let mut connection = self.connections.get(replica, due, exchange.wait).await?;
+            let heard = connection.ask(replica, &request, due, exchange.wait).await?;
+            match self.answer(heard, connection, slot, exchange.wait) {
+                Ok(answer) => Ok(Got::Ready(answer)),
+                Err((connection, read)) => {
+                    let reading = replay::read(connection.io, read, replica, head);
+                    let read = timeout_at(due, reading).await;
+                    read.unwrap_or_else(|_| Err(Failure::late(replica, exchange.wait)))
+                        .map(Got::Odd)
+                }
+            }
+        };
+        match exchange.run(head, || true, attempt).await? {
+            Got::Ready(answer) => Ok(answer),
+            Got::Odd(answer) => relay::answer(head, answer, Upload::none(), exchange.wait),
+        }
+    }
+
+    /// The answer for the client, or the connection with what was read of it when it takes the other way.
+    fn answer(
+        &self,
+        heard: Heard,
+        connection: Connection,
+        slot: &SlotHandle,
+        wait: Duration,
+    ) -> Result<HttpResponse, (Connection, Bytes)> {
+        let read = heard.read.freeze();
+        let Answer::Plain(plain) = heard.answer else {
+            return Err((connection, read));
+        };
+        let Plain {
+            status,
+            mut response,
+            length,
+            keep,
+            head,
+        } = plain;
+        let mut body = read.slice(head..);
+        let length = match length {
+            Some(length) if !relay::never_has_body(status) => length,
+            declared => {
+                if keep && body.is_empty() {
+                    connection.give_back();
+                }
+                return Ok(relay::bodyless(status, declared, response));
+            }
+        };
+        let Some(left) = length.checked_sub(body.len() as u64).filter(|left| *left > 0) else {
+            // More than was said is nobody's answer: the connection ends.
+            if keep && body.len() as u64 == length {
+                connection.give_back();
+            }
+            body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+            return Ok(response.body(body));
+        };
+        let pipe = match self.pipes.get() {
+            Ok(pipe) => pipe,
+            Err(error) => {
+                log::warn!("An answer is copied, because there is no pipe for it: {error}");
+                return Err((connection, read));
+            }
+        };
+        let running = self.relays.begin();
+        let job = Splice::new(connection, keep, left, pipe, self.pipes.clone(), wait, running);
+        Ok(response.no_chunking(length).body(SlotBody::new(slot, body, job)))
+    }
+}

@@ -1,0 +1,209 @@
+//! The connections of one worker to the replicas of a service, used by one request at a time.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use actix_web::web::BytesMut;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
+use tower_service::Service;
+
+use super::super::client::{IDLE, MAX_IDLE};
+use super::super::exchange::{Failure, chain, is_cut};
+use super::super::upstreams::Replica;
+use super::head::{self, Answer};
+use super::patience::Patience;
+
+/// Read at once with the head of an answer. What follows the head in it has to be copied, once more than the rest.
+const FIRST_READ: usize = 4 * 1024;
+
+/// Connections that nobody uses are looked through in this interval.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// A connection that nobody else uses.
+pub struct Connection {
+    pub io: TcpStream,
+    pub patience: Patience,
+    shelf: Rc<Shelf>,
+}
+
+/// What a service said first, with all that was read.
+pub struct Heard {
+    pub answer: Answer,
+    pub read: BytesMut,
+}
+
+impl Connection {
+    /// Sends `request` and reads the head of its answer.
+    pub async fn ask(
+        &mut self,
+        replica: &Replica,
+        request: &[u8],
+        due: Instant,
+        wait: Duration,
+    ) -> Result<Heard, Failure> {
+        self.patience.move_to(due);
+        let (io, patience) = (&mut self.io, &mut self.patience);
+        let heard = tokio::select! {
+            biased;
+            heard = converse(io, request) => heard,
+            () = poll_fn(|cx| patience.poll_over(cx)) => return Err(Failure::late(replica, wait)),
+        };
+        heard.map_err(|error| {
+            if is_cut(&error) || error.kind() == io::ErrorKind::UnexpectedEof {
+                // The others were opened to the same process, which may be gone.
+                self.shelf.idle.borrow_mut().clear();
+                Failure::Lost(chain(&error))
+            } else {
+                Failure::Unusable(chain(&error))
+            }
+        })
+    }
+
+    /// For the next request. Only after a whole answer that did not end the connection.
+    pub fn give_back(self) {
+        let Connection { io, patience, shelf } = self;
+        let mut idle = shelf.idle.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            let since = Instant::now();
+            idle.push(Idle { io, patience, since });
+            shelf.sweep_later();
+        }
+    }
+}
+
+async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Heard> {
+    io.write_all(request).await?;
+    let mut read = BytesMut::with_capacity(FIRST_READ);
+    loop {
+        if io.read_buf(&mut read).await? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection ended before an answer",
+            ));
+        }
+        if let Some(answer) = head::parse(&read) {
+            return Ok(Heard { answer, read });
+        }
+        read.reserve(FIRST_READ);
+    }
+}
+
+struct Idle {
+    io: TcpStream,
+    patience: Patience,
+    since: Instant,
+}
+
+impl Idle {
+    /// Whether the service has said nothing, not even the end of the connection, since its last answer. This also tells
+    /// tokio that nothing can be read, so that the next read waits instead of trying.
+    fn is_quiet(&self) -> bool {
+        let read = self.io.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// The connections to one replica that nobody uses, the one used last on top.
+#[derive(Default)]
+struct Shelf {
+    idle: RefCell<Vec<Idle>>,
+    sweeping: Cell<bool>,
+}
+
+impl Shelf {
+    fn take(self: &Rc<Self>) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(last) = idle.pop() {
+            if last.since.elapsed() >= IDLE {
+                // Those below it lie longer.
+                idle.clear();
+            } else if last.is_quiet() {
+                let Idle { io, patience, .. } = last;
+                let shelf = self.clone();
+                return Some(Connection { io, patience, shelf });
+            }
+        }
+        None
+    }
+
+    /// Closes what is too old or was closed by the service, as long as there is something.
+    fn sweep_later(self: &Rc<Self>) {
+        if self.sweeping.replace(true) {
+            return;
+        }
+        let shelf = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                sleep(SWEEP).await;
+                if !Weak::upgrade(&shelf).is_some_and(|shelf| shelf.sweep()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Whether something is left.
+    fn sweep(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|one| one.since.elapsed() < IDLE && one.is_quiet());
+        self.sweeping.set(!idle.is_empty());
+        self.sweeping.get()
+    }
+}
+
+/// The connections to all replicas of a service.
+pub struct Connections {
+    connector: HttpConnector,
+    shelves: Vec<Rc<Shelf>>,
+}
+
+impl Connections {
+    pub fn new(connector: HttpConnector, replicas: usize) -> Self {
+        Connections {
+            connector,
+            shelves: (0..replicas).map(|_| Rc::default()).collect(),
+        }
+    }
+
+    /// One that is open already, or a new one.
+    pub async fn get(&self, replica: &Replica, due: Instant, wait: Duration) -> Result<Connection, Failure> {
+        let shelf = &self.shelves[replica.number()];
+        if let Some(connection) = shelf.take() {
+            return Ok(connection);
+        }
+        let mut connector = self.connector.clone();
+        let address = replica.uri().clone();
+        let opening = async {
+            poll_fn(|cx| connector.poll_ready(cx)).await?;
+            connector.call(address).await
+        };
+        let io = match timeout_at(due, opening).await {
+            Ok(Ok(io)) => io.into_inner(),
+            Ok(Err(error)) => return Err(Failure::Unreachable(chain(&error))),
+            Err(_) => return Err(Failure::late(replica, wait)),
+        };
+        Ok(Connection {
+            io,
+            patience: Patience::until(due),
+            shelf: shelf.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+impl Connections {
+    /// A connection as if it had been opened.
+    pub fn connection(io: TcpStream) -> Connection {
+        Connection {
+            io,
+            patience: Patience::until(Instant::now()),
+            shelf: Rc::default(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The two heads of a relayed answer on the wire: the request written, the answer read.
+//!
+//! Only answers that can be read in one way, and that the relay is for, are taken from here ([`Answer::Plain`]). All others
+//! (chunked, HTTP/1.0, 1xx, anything malformed, a head that is too large) are hyper's to read or to refuse: the rules for
+//! those stand in one place, and a client can't tell by which way its answer came.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, HttpResponseBuilder};
+
+use super::super::headers::{self, Head};
+use super::super::relay::never_has_body;
+
+/// A longer head is left to hyper. Those of stream-service have some 600 bytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// Room for what a browser asks.
+const USUAL_REQUEST: usize = 1024;
+const MAX_FIELDS: usize = 64;
+/// More digits than this are no length of a file; fewer fit into 64 bits.
+const MAX_DIGITS: usize = 19;
+
+/// The head of a request without a body.
+pub fn write(head: &Head) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_REQUEST);
+    for part in [head.method.as_str(), " ", head.target.as_str(), " HTTP/1.1\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in headers::fields(&head.headers) {
+        for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+pub enum Answer {
+    Plain(Plain),
+    Odd,
+}
+
+/// An answer whose end is known.
+pub struct Plain {
+    pub status: StatusCode,
+    /// With the fields for the client.
+    pub response: HttpResponseBuilder,
+    /// As said; an answer that never has a body may say none.
+    pub length: Option<u64>,
+    /// Whether the connection may be used again.
+    pub keep: bool,
+    /// Bytes of the head.
+    pub head: usize,
+}
+
+/// What `read` begins with; `None` when more is needed to tell.
+pub fn parse(read: &[u8]) -> Option<Answer> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut head = httparse::Response::new(&mut fields);
+    match head.parse(read) {
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
+            Some(plain(&head, length).map_or(Answer::Odd, Answer::Plain))
+        }
+        Ok(httparse::Status::Partial) if read.len() < MAX_HEAD => None,
+        _ => Some(Answer::Odd),
+    }
+}
+
+fn plain(head: &httparse::Response<'_, '_>, bytes: usize) -> Option<Plain> {
+    let status = StatusCode::from_u16(head.code?).ok()?;
+    if head.version != Some(1) || status.is_informational() || status.as_u16() >= 600 {
+        return None;
+    }
+    let (mut length, mut keep) = (None, true);
+    for field in &*head.headers {
+        if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            return None;
+        } else if field.name.eq_ignore_ascii_case("content-length") {
+            if length.is_some() {
+                return None;
+            }
+            length = Some(digits(field.value)?);
+        } else if field.name.eq_ignore_ascii_case("connection") {
+            let mut options = field.value.split(|byte| *byte == b',');
+            keep &= !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
+        }
+    }
+    if length.is_none() && !never_has_body(status) {
+        return None;
+    }
+    let mut response = HttpResponse::build(status);
+    headers::returning(
+        || head.headers.iter().map(|field| (field.name, field.value)),
+        &mut response,
+    );
+    Some(Plain {
+        status,
+        response,
+        length,
+        keep,
+        head: bytes,
+    })
+}
+
+fn digits(value: &[u8]) -> Option<u64> {
+    let fits = (1..=MAX_DIGITS).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    fits.then(|| value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests;

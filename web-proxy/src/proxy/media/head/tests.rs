@@ -1,0 +1,157 @@
+//! Which answers are plain, told from their bytes.
+
+use super::*;
+
+/// Status, length, whether the connection is kept, and the length of the head.
+type Expected = Option<(u16, Option<u64>, bool)>;
+
+/// What the head is taken for, however many of its bytes have come before the last: nothing, or what it is in the end.
+fn check(text: &str, expected: Expected) {
+    let found = match parse(text.as_bytes()) {
+        Some(Answer::Plain(plain)) => {
+            assert_eq!(plain.head, text.find("\r\n\r\n").unwrap() + 4, "{text}");
+            Some((plain.status.as_u16(), plain.length, plain.keep))
+        }
+        Some(Answer::Odd) => None,
+        None => panic!("more is needed: {text}"),
+    };
+    assert_eq!(found, expected, "{text}");
+    if expected.is_some() {
+        let end = text.find("\r\n\r\n").unwrap() + 3;
+        for length in 0..=end {
+            assert!(parse(&text.as_bytes()[..length]).is_none(), "{length} bytes of {text}");
+        }
+    }
+}
+
+#[test]
+fn plain_answers_have_one_end() {
+    let plain = |status, length| Some((status, Some(length), true));
+    check(
+        "HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\nbody",
+        plain(200, 70_000),
+    );
+    check(
+        "HTTP/1.1 206 Partial Content\r\ncontent-length:7\r\n\r\n",
+        plain(206, 7),
+    );
+    check("HTTP/1.1 206\r\nContent-Length: 7\r\n\r\n", plain(206, 7));
+    check("HTTP/1.1 200 OK\r\nContent-Length:   0007  \r\n\r\n", plain(200, 7));
+    check(
+        "HTTP/1.1 200 OK\r\nContent-Length: 9999999999999999999\r\n\r\n",
+        plain(200, 9_999_999_999_999_999_999),
+    );
+    check("HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n", plain(416, 0));
+    check("HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nno", plain(503, 2));
+    check("HTTP/1.1 304 Not\r\nContent-Length: 7\r\n\r\n", plain(304, 7));
+    check("HTTP/1.1 304 Not\r\n\r\n", Some((304, None, true)));
+    check("HTTP/1.1 204 No\r\n\r\n", Some((204, None, true)));
+    for options in [
+        "close",
+        "Close",
+        "x, close",
+        "close,x",
+        "keep-alive\r\nConnection: CLOSE",
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\nConnection: {options}\r\nContent-Length: 7\r\n\r\n");
+        check(&text, Some((200, Some(7), false)));
+    }
+    for options in ["keep-alive", "closed", "x-close", ""] {
+        let text = format!("HTTP/1.1 200 OK\r\nConnection: {options}\r\nContent-Length: 7\r\n\r\n");
+        check(&text, plain(200, 7));
+    }
+}
+
+#[test]
+fn all_others_are_left_to_hyper() {
+    for fields in [
+        "X: no length",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: identity",
+        "transfer-encoding:",
+        "Content-Length: 7\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 7",
+        "Content-Length: 7\r\nContent-Length: 7",
+        "Content-Length: 7\r\nContent-Length: 8",
+        "Content-Length: 7, 7",
+        "Content-Length: +7",
+        "Content-Length: -7",
+        "Content-Length: 0x7",
+        "Content-Length: 7 7",
+        "Content-Length: \u{b2}",
+        "Content-Length:",
+        "Content-Length: 10000000000000000000",
+        "Content-Length: 7\r\nX: 1\r\n folded",
+        "X: 1\r\n Content-Length: 7\r\nContent-Length: 7",
+        "Content-Length : 7",
+        "Content-Length: 7\r\nX y: 1",
+        "Content-Length: 7\r\nNo colon",
+        "Content-Length: 7\r\n: nameless",
+        "Content-Length: 7\r\nX: a\0b",
+        "Content-Length: 7\r\nX: a\rb",
+    ] {
+        check(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n"), None);
+    }
+    for line in [
+        "HTTP/1.0 200 OK",
+        "HTTP/1.2 200 OK",
+        "HTTP/2.0 200 OK",
+        "HTTP/1.1 100 Continue",
+        "HTTP/1.1 101 Switching",
+        "HTTP/1.1 199 Early",
+        "HTTP/1.1 600 Odd",
+        "HTTP/1.1 999 Odd",
+        "HTTP/1.1 099 Odd",
+        "HTTP/1.1 abc OK",
+        "HTTP/1.1  200 OK",
+        "http/1.1 200 OK",
+        "garbage",
+    ] {
+        check(&format!("{line}\r\nContent-Length: 7\r\n\r\n"), None);
+    }
+    check(
+        &format!(
+            "HTTP/1.1 200 OK\r\n{}Content-Length: 7\r\n\r\n",
+            "X: 1\r\n".repeat(MAX_FIELDS)
+        ),
+        None,
+    );
+    check(
+        &format!(
+            "HTTP/1.1 200 OK\r\nX: {}\r\nContent-Length: 7\r\n\r\n",
+            "y".repeat(MAX_HEAD)
+        ),
+        None,
+    );
+    let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(MAX_HEAD));
+    assert!(
+        matches!(parse(endless.as_bytes()), Some(Answer::Odd)),
+        "it is not waited for"
+    );
+}
+
+#[test]
+fn requests_are_written_as_they_are_to_be_read() {
+    let mut fields = hyper::HeaderMap::new();
+    for (name, value) in [
+        ("range", "bytes=0-5"),
+        ("accept", "a"),
+        ("accept", "b"),
+        ("host", "t:1"),
+    ] {
+        fields.append(name, value.parse().unwrap());
+    }
+    let head = Head {
+        method: hyper::Method::GET,
+        target: "/media/g/v/file?x='1'&y={}".parse().unwrap(),
+        headers: fields,
+        length: headers::Length::None,
+        old_client: false,
+    };
+    let text = String::from_utf8(write(&head)).unwrap();
+    let (line, rest) = text.split_once("\r\n").unwrap();
+    assert_eq!(line, "GET /media/g/v/file?x='1'&y={} HTTP/1.1");
+    let mut lines: Vec<&str> = rest.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["accept: a", "accept: b", "host: t:1", "range: bytes=0-5"]);
+}

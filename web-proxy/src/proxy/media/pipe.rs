@@ -1,0 +1,131 @@
+//! Pipes: the place in the kernel where bytes lie between two sockets (splice needs one; nothing is copied into it).
+//!
+//! **A pipe is filled only when it is empty.** Filling one that holds bytes makes EAGAIN ambiguous: it may be the pipe that
+//! is full, not the socket that has nothing. Tokio would then forget that the socket can be read, and the transfer would
+//! stand still for ever. [`Pipe::poll_fill`] is the only way to fill one, and looks first.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::{Context, Poll, ready};
+
+use common::slot::Outlet;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// What a pipe is asked to hold, in bytes. The kernel may give less: an ordinary user has 64 MiB of pipes in all.
+const SIZE: usize = 256 * 1024;
+
+/// Asked of the socket by one call; the pipe takes as much as it can.
+const MOST: u64 = 1 << 20;
+
+/// Idle pipes kept by a worker: as many as connections, so that a steady load opens none. Each has two descriptors.
+const MAX_IDLE: usize = 64;
+
+pub struct Pipe {
+    take: OwnedFd,
+    put: OwnedFd,
+    /// Bytes in it.
+    held: usize,
+}
+
+impl Pipe {
+    fn open(size: usize) -> io::Result<Self> {
+        let (take, put) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        if let Err(error) = fcntl_setpipe_size(&put, size) {
+            log::debug!("A pipe keeps its size: {error}");
+        }
+        Ok(Pipe { take, put, held: 0 })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Fills the empty pipe with at most `most` bytes that have come to `from`, and says how many; 0: `from` has ended.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &TcpStream, most: u64) -> Poll<io::Result<usize>> {
+        if !self.is_empty() {
+            return Poll::Ready(Err(io::Error::other("a pipe is filled only when it is empty")));
+        }
+        let most = usize::try_from(most.min(MOST)).unwrap_or(usize::MAX);
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        loop {
+            ready!(from.poll_read_ready(cx))?;
+            let moved = from.try_io(Interest::READABLE, || {
+                Ok(splice(from, None, &self.put, None, most, flags)?)
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(count) => {
+                    self.held = count;
+                    return Poll::Ready(Ok(count));
+                }
+            }
+        }
+    }
+
+    /// Empties it into `to`; `more` is to follow.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>, to: &mut Outlet<'_>, more: bool) -> Poll<io::Result<()>> {
+        while self.held > 0 {
+            let count = ready!(to.poll_splice(cx, self.take.as_fd(), self.held, more))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.held -= count;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The pipes of one worker.
+pub struct Pipes {
+    size: usize,
+    idle: RefCell<Vec<Pipe>>,
+}
+
+impl Default for Pipes {
+    fn default() -> Self {
+        Pipes::of(SIZE)
+    }
+}
+
+impl Pipes {
+    /// Pipes that hold about `size` bytes.
+    pub fn of(size: usize) -> Self {
+        Pipes {
+            size,
+            idle: RefCell::default(),
+        }
+    }
+
+    /// Fails when the process has no descriptors left.
+    pub fn get(&self) -> io::Result<Pipe> {
+        let idle = self.idle.borrow_mut().pop();
+        idle.map_or_else(|| Pipe::open(self.size), Ok)
+    }
+
+    /// One that still holds bytes is closed: they are another answer's.
+    pub fn give_back(&self, pipe: Pipe) {
+        let mut idle = self.idle.borrow_mut();
+        if pipe.is_empty() && idle.len() < MAX_IDLE {
+            idle.push(pipe);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Pipe {
+    pub fn put(&self) -> &OwnedFd {
+        &self.put
+    }
+}
+
+#[cfg(test)]
+impl Pipes {
+    pub fn idle(&self) -> usize {
+        self.idle.borrow().len()
+    }
+}

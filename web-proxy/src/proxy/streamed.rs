@@ -1,0 +1,67 @@
+//! The carrier for everything: both bodies pass through buffers of ours, pieces at a time.
+
+use std::error::Error as _;
+use std::pin::pin;
+
+use actix_web::{HttpResponse, web};
+use common::error::ApiError;
+use hyper::Response;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
+use tokio::time::{Instant, sleep};
+
+use super::body::{self, Source, Upload};
+use super::client::Client;
+use super::exchange::{Exchange, Failure, chain};
+use super::headers::Head;
+use super::relay;
+use super::upstreams::Replica;
+
+/// Passes a request with its body on, and the answer back.
+pub async fn run(
+    exchange: &Exchange<'_>,
+    client: &Client,
+    head: Head,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (source, mut upload) = body::begin(head.length, payload, exchange.wait);
+    let attempt = async |replica: &Replica| attempt(exchange, client, replica, &head, &source, &mut upload).await;
+    let answer = exchange.run(&head, || source.is_whole(), attempt).await?;
+    relay::answer(&head, answer, upload, exchange.wait)
+}
+
+/// Sends the request and waits for the head of the answer. While the body moves, the service is not late.
+async fn attempt(
+    exchange: &Exchange<'_>,
+    client: &Client,
+    replica: &Replica,
+    head: &Head,
+    source: &Source,
+    upload: &mut Upload,
+) -> Result<Response<Incoming>, Failure> {
+    let mut call = pin!(client.call(replica, head, source.body()));
+    let mut deadline = pin!(sleep(exchange.wait));
+    loop {
+        let uploading = upload.is_running();
+        tokio::select! {
+            biased;
+            answer = &mut call => return answer.map_err(|error| classify(&error)),
+            moved = upload.run(), if uploading => {
+                moved.map_err(Failure::Final)?;
+                deadline.as_mut().reset(Instant::now() + exchange.wait);
+            }
+            () = &mut deadline, if !uploading => return Err(Failure::late(replica, exchange.wait)),
+        }
+    }
+}
+
+fn classify(error: &Error) -> Failure {
+    if error.is_connect() {
+        return Failure::Unreachable(chain(error));
+    }
+    let below = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
+    match below {
+        Some(below) => Failure::of(below),
+        None => Failure::Unusable(chain(error)),
+    }
+}

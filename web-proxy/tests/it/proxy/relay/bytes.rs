@@ -1,0 +1,162 @@
+//! Every byte, once, in order, at every length, however little the sockets take.
+
+use common::testing::raw::Raw;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use tokio::net::TcpSocket;
+
+use super::{LONG, asked, check, content, files, get, no_relay, spliced};
+use crate::edge::{before, config, start};
+use crate::upstream::Upstream;
+
+#[actix_web::test]
+async fn bodies_of_every_length_are_equal_on_one_connection() {
+    let service = files().await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    let mut lengths = vec![
+        0, 1, 2, 3, 4, 5, 100, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145, 1_048_577, LONG, 3,
+    ];
+    // Around the first read.
+    lengths.extend(4_000..4_110);
+    for length in lengths {
+        client.send(&get(length)).await;
+        check(&client.answer().await, length);
+    }
+    assert!(spliced(&edge) > 6_000_000, "{} bytes were spliced", spliced(&edge));
+    no_relay(&edge).await;
+    assert_eq!(service.accepted(), 1, "one connection for all of them");
+    edge.stop().await;
+}
+
+/// The wire is the same where bodies are copied.
+#[actix_web::test]
+async fn without_a_slot_bodies_are_copied() {
+    let service = files().await;
+    let base = service.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.server.zero_copy = false;
+    let edge = start(config).await;
+    let mut client = Raw::connect(&edge.public).await;
+    for length in [0, 1, 5_000, LONG] {
+        client.send(&get(length)).await;
+        check(&client.answer().await, length);
+    }
+    assert_eq!(spliced(&edge), 0);
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn twelve_requests_at_once_are_answered_in_order() {
+    let service = files().await;
+    let edge = before(&service).await;
+    let mut client = Raw::connect(&edge.public).await;
+    let lengths = [
+        70_000, 1, 300_000, 4_096, 0, LONG, 65_536, 2, 1_000_000, 10, 99_999, 200_000,
+    ];
+    client.send(&lengths.map(get).concat()).await;
+    for length in lengths {
+        check(&client.answer().await, length);
+    }
+    client.send(&get(LONG)).await;
+    check(&client.answer().await, LONG);
+    edge.stop().await;
+}
+
+/// Small buffers on all four sides: every fill and every drain ends in the middle of something.
+#[actix_web::test]
+async fn bodies_are_equal_through_sockets_that_take_little() {
+    let service = Upstream::new(|mut call| async move {
+        set_socket_send_buffer_size(&call.raw.io, 4_096).unwrap();
+        while let Some(seen) = call.head().await {
+            let length = asked(seen.target());
+            call.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))
+                .await;
+            for piece in content(length).chunks(7_919) {
+                call.give(piece).await;
+            }
+        }
+    })
+    .await;
+    let edge = before(&service).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    set_socket_recv_buffer_size(&socket, 4_096).unwrap();
+    let address = edge.public.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut client = Raw::over(socket.connect(address).await.unwrap());
+    for length in [1_000_003, 65_536, 1_000_003] {
+        client.send(&get(length)).await;
+        check(&client.answer().await, length);
+    }
+    assert!(spliced(&edge) > 2_000_000);
+    edge.stop().await;
+}
+
+#[actix_web::test]
+async fn many_at_once_get_each_its_own() {
+    let service = files().await;
+    let edge = before(&service).await;
+    let clients = (0..32).map(|number| {
+        let edge = &edge;
+        async move {
+            let mut client = Raw::connect(&edge.public).await;
+            for round in 0..4 {
+                let length = 100_000 + number * 20_011 + round;
+                client.send(&get(length)).await;
+                check(&client.answer().await, length);
+            }
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    assert!(service.accepted() <= 32, "{} connections", service.accepted());
+    edge.stop().await;
+}
+
+/// The fields of the answer are those that the copying way passes on (promise 10).
+#[actix_web::test]
+async fn promise_10_fields_of_one_hop_are_dropped_from_relayed_answers_too() {
+    let service = Upstream::new(|mut call| async move {
+        while call.head().await.is_some() {
+            call.say(&format!(
+                "HTTP/1.1 206 Partial\r\nCONTENT-LENGTH: {LONG}\r\nConnection: Keep-Alive, x-HOP\r\nX-Hop: 1\r\n\
+                 KEEP-ALIVE: timeout=9\r\nproxy-Authenticate: Basic\r\nTrailer: X-T\r\nUpgrade: h2c\r\nSet-Cookie: a=1\r\n\
+                 set-cookie: b=2\r\nETag: \"t\"\r\nContent-Range: bytes 0-4999999/9000000\r\nX-Request-Id: theirs\r\n\
+                 X-Latin: caf\u{e9}\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nServer:\r\n\r\n"
+            ))
+            .await;
+            call.give(&content(LONG)).await;
+        }
+    })
+    .await;
+    let mut heads = Vec::new();
+    for zero_copy in [true, false] {
+        let base = service.base.as_str();
+        let mut config = config(&[base], &[base], &[base]);
+        config.server.zero_copy = zero_copy;
+        let edge = start(config).await;
+        let mut client = Raw::connect(&edge.public).await;
+        client
+            .send("GET /media/g/v/file HTTP/1.1\r\nHost: t\r\nX-Operation-Id: op-7\r\nRange: bytes=0-4999999\r\n\r\n")
+            .await;
+        let answer = client.answer().await;
+        assert!(answer.body == content(LONG));
+        assert_eq!(spliced(&edge) > 0, zero_copy);
+        let mut lines: Vec<String> = answer.head.lines().map(str::to_ascii_lowercase).collect();
+        lines.sort();
+        for name in [
+            "connection",
+            "x-hop",
+            "keep-alive",
+            "proxy-authenticate",
+            "trailer",
+            "upgrade",
+        ] {
+            assert!(answer.headers(name).is_empty(), "{name}: {}", answer.head);
+        }
+        assert_eq!(answer.headers("set-cookie"), ["a=1", "b=2"]);
+        assert_eq!(answer.headers("x-request-id"), ["op-7"]);
+        heads.push(lines);
+        edge.stop().await;
+    }
+    assert_eq!(heads[0], heads[1], "spliced and copied");
+    let seen = service.seen();
+    assert_eq!(seen[0].head.to_ascii_lowercase(), seen[1].head.to_ascii_lowercase());
+}
