@@ -49,7 +49,9 @@ impl PostLimit {
 impl Allowance {
     /// Tells it with the answer.
     pub fn tell(self, mut answer: HttpResponseBuilder) -> HttpResponseBuilder {
-        let limit = self.policy.limit_value(self.left.tokens, Some(self.left.until_full));
+        let limit = self
+            .policy
+            .limit_value(self.left.tokens.into(), Some(self.left.until_full));
         answer
             .insert_header((POLICY, self.policy.policy_value()))
             .insert_header((LIMIT, limit));

@@ -65,6 +65,7 @@ catalogue! {
     TooManyStreams = "too_many_streams", 429, 2020, "Too many streams at once";
     TooManyUploads = "too_many_uploads", 429, 2021, "Too many uploads at once";
     TooManyConnections = "too_many_connections", 429, 2022, "Too many connections at once";
+    BudgetSpent = "budget_spent", 429, 2029, "The budget of this day is used up";
     HeadersTooLarge = "headers_too_large", 431, 2023, "The header fields are too large";
     ChecksumMismatch = "checksum_mismatch", 460, 2024, "The checksum differs";
     Internal = "internal", 500, 2025, "Something went wrong on our side";

@@ -30,6 +30,7 @@ use common::{
     ids::Id,
     outbox::{self, Delivery, Relay},
     service::{Platform, Service, StartError},
+    time::Timestamp,
 };
 use diesel_migrations::embed_migrations;
 use log::{info, warn};
@@ -54,6 +55,8 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
 pub async fn start_with_state(config: &Config, platform: &Platform) -> Result<(Service, State), StartError> {
     let state = open(config, platform)?;
     mend(&state).await;
+    // What operators have set counts from the first request on.
+    limit::sync::Sync::new(&state).turn().await;
     spawn_loops(&state);
     Ok((service(&state), state))
 }
@@ -77,7 +80,8 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
     let store = Store::connect(&config.store_url(), url.backend() == Backend::Sqlite)
         .map_err(|error| ConfigError::new("store.url", format!("{}: {error}", config.store_url())))?;
     let metrics = metrics::StreamMetrics::default();
-    metrics.register(&platform.metrics);
+    let limits = Limits::new(&config.stream);
+    metrics.register(&platform.metrics, &limits.refusals);
     Ok(State {
         platform: platform.clone(),
         db,
@@ -87,9 +91,10 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         entries: entries::Entries::default(),
         uploads: upload::registry::Registry::default(),
         streams: media::registry::Streams::default(),
-        limits: Limits::new(&config.stream),
+        limits,
         metrics,
         instance: Id::now(),
+        started: Timestamp::now(),
         proxies: Arc::new(state::trusted_proxies(&config.server.trusted_proxies)?),
         max_upload: config.stream.max_upload.0,
         min_free: config.stream.min_free.0,
@@ -143,6 +148,8 @@ fn spawn_loops(state: &State) {
             }
         })
     });
+    let limited = state.clone();
+    platform.spawn_loop("stream-service: limits", move || limit::sync::run(limited.clone()));
     let watched = state.clone();
     platform.spawn_loop("stream-service: sessions that end", move || {
         watch::sessions(watched.clone())

@@ -1,5 +1,6 @@
-//! What stream-service counts. No labels: users must not be able to make series.
+//! What stream-service counts. No labels but the names of our own limits: users must not be able to make series.
 
+use crate::limit::refusals::Refusals;
 use common::metrics::Metrics;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 
@@ -10,11 +11,10 @@ pub struct StreamMetrics {
     pub received_bytes: Counter,
     pub sent_bytes: Counter,
     pub streams: Gauge,
-    pub refused: Counter,
 }
 
 impl StreamMetrics {
-    pub fn register(&self, metrics: &Metrics) {
+    pub fn register(&self, metrics: &Metrics, refusals: &Refusals) {
         metrics.register(|registry| {
             let stream = registry.sub_registry_with_prefix("stream");
             stream.register(
@@ -37,8 +37,12 @@ impl StreamMetrics {
                 "Bytes of media given to connections",
                 self.sent_bytes.clone(),
             );
+            stream.register(
+                "refused",
+                "Requests refused, and streams ended, by a limit",
+                refusals.counts(),
+            );
             stream.register("streams", "Media responses being sent", self.streams.clone());
-            stream.register("refused", "Requests refused by a limit", self.refused.clone());
         });
     }
 }

@@ -7,14 +7,18 @@ use crate::{
         bucket::Quota,
         client::ClientKey,
         conn::{ConnLimiter, ConnLimits},
+        egress::{Budgets, Egress},
         rate::RateLimiter,
+        refusals::Refusals,
+        settings::{Change, InForce, Overrides, Setting, Settings, Values},
+        told::Policies,
     },
     media::registry::Streams,
     metrics::StreamMetrics,
     store::Store,
     upload::registry::Registry,
 };
-use actix_web::dev::RequestHead;
+use actix_web::{dev::RequestHead, http::header::HeaderValue};
 use common::{
     config::{ConfigError, StreamConfig},
     db::Db,
@@ -28,7 +32,10 @@ use common::{
 };
 use std::{
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,8 +52,9 @@ pub struct State {
     pub streams: Streams,
     pub limits: Limits,
     pub metrics: StreamMetrics,
-    /// This process among those that share a ledger.
+    /// This process among those that share a ledger, and when it began.
     pub instance: Id,
+    pub started: Timestamp,
     pub proxies: Arc<TrustedProxies>,
     pub max_upload: u64,
     /// Room that uploads leave on the file system of the store.
@@ -66,27 +74,83 @@ pub struct Limits {
     pub uploads: ConnLimiter,
     /// Bytes per second of one stream; 0 is as fast as it goes.
     pub pace: Arc<AtomicU64>,
+    pub egress: Egress,
+    pub refusals: Refusals,
+    settings: Settings,
+    policies: Arc<RwLock<Policies>>,
 }
 
 impl Limits {
     pub fn new(config: &StreamConfig) -> Self {
-        let streams = ConnLimits {
-            total: config.max_streams,
-            per_client: config.max_streams_per_client,
-        };
-        let uploads = ConnLimits {
-            total: config.max_uploads,
-            per_client: config.max_uploads_per_user,
-        };
+        let values = Values::of(config);
         Self {
-            rate: Arc::new(RateLimiter::new(
-                Quota::new(config.rate, config.burst),
-                config.max_clients,
-            )),
-            streams: ConnLimiter::new(streams),
-            uploads: ConnLimiter::new(uploads),
-            pace: Arc::new(AtomicU64::new(config.pace.0)),
+            rate: Arc::new(RateLimiter::new(quota(&values), config.max_clients)),
+            streams: ConnLimiter::new(streams(&values)),
+            uploads: ConnLimiter::new(uploads(&values)),
+            pace: Arc::new(AtomicU64::new(values.get(Setting::Pace))),
+            egress: Egress::new(budgets(&values), config.max_clients),
+            refusals: Refusals::new(),
+            policies: Arc::new(RwLock::new(policies(&values))),
+            settings: Settings::new(values),
         }
+    }
+
+    /// The configuration was read again.
+    pub fn configure(&self, config: &StreamConfig) -> Vec<Change> {
+        self.settings.configure(Values::of(config), |values| self.apply(values))
+    }
+
+    /// This is what operators have set by now.
+    pub fn take_over(&self, overrides: Overrides) -> Vec<Change> {
+        self.settings.take_over(overrides, |values| self.apply(values))
+    }
+
+    pub fn in_force(&self) -> Vec<InForce> {
+        self.settings.in_force()
+    }
+
+    fn apply(&self, values: &Values) {
+        self.rate.set_quota(quota(values));
+        self.streams.set_limits(streams(values));
+        self.uploads.set_limits(uploads(values));
+        self.pace.store(values.get(Setting::Pace), Ordering::Relaxed);
+        self.egress.set_budgets(budgets(values));
+        *self.policies.write().unwrap_or_else(PoisonError::into_inner) = policies(values);
+    }
+
+    /// The `RateLimit-Policy` of this client's answers.
+    pub fn policy(&self, client: ClientKey) -> HeaderValue {
+        let policies = self.policies.read().unwrap_or_else(PoisonError::into_inner);
+        policies.of(client).clone()
+    }
+}
+
+fn quota(values: &Values) -> Quota {
+    Quota::new(values.small(Setting::Rate), values.small(Setting::Burst))
+}
+
+fn streams(values: &Values) -> ConnLimits {
+    ConnLimits {
+        total: values.count(Setting::MaxStreams),
+        per_client: values.count(Setting::MaxStreamsPerClient),
+    }
+}
+
+fn uploads(values: &Values) -> ConnLimits {
+    ConnLimits {
+        total: values.count(Setting::MaxUploads),
+        per_client: values.count(Setting::MaxUploadsPerUser),
+    }
+}
+
+fn policies(values: &Values) -> Policies {
+    Policies::new(&quota(values), streams(values), budgets(values))
+}
+
+fn budgets(values: &Values) -> Budgets {
+    Budgets {
+        user: values.get(Setting::EgressPerUserDay),
+        address: values.get(Setting::EgressPerAddressDay),
     }
 }
 

@@ -109,7 +109,7 @@ async fn receive(
         by,
         max_bytes,
         length,
-        permit,
+        mut permit,
     } = admitted;
     let key = ObjectKey {
         video: video.clone(),
@@ -123,7 +123,7 @@ async fn receive(
         .write(move |conn| Ok::<_, DbError>(ledger::begin(conn, &row_video, &object, &row_by, &owner)?));
     begun.await?.map_err(barred)?;
     let progress = Progress::new(state, &video, by.user, length);
-    let result = store(state, &key, &ticket, (max_bytes, &progress), body, gone).await;
+    let result = store(state, &key, &ticket, (max_bytes, &progress, &mut permit), body, gone).await;
     drop(permit);
     match &result {
         Ok(stored) => {
@@ -142,7 +142,7 @@ async fn store(
     state: &State,
     key: &ObjectKey,
     ticket: &Ticket,
-    (max_bytes, progress): (u64, &Progress),
+    (max_bytes, progress, permit): (u64, &Progress, &mut Permit),
     mut body: Body,
     gone: oneshot::Receiver<Infallible>,
 ) -> Result<Stored, ApiError> {
@@ -154,6 +154,7 @@ async fn store(
         }
     };
     let received = sink.received();
+    permit.counted_by(received.clone());
     let read = tokio::select! {
         biased;
         stop = ticket.stopped() => Err(stopped(stop)),

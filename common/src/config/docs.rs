@@ -151,6 +151,14 @@ pub const DOCS: &[(&str, &str)] = &[
         "Bytes per second of one stream; 0 is as fast as it goes.",
     ),
     (
+        "stream.egress_per_user_day",
+        "Bytes of media sent to one user in a day of UTC, by all copies of the service together; 0 is no budget.",
+    ),
+    (
+        "stream.egress_per_address_day",
+        "The same for viewers without an account, together for an IPv4 address or an IPv6 /64; 0 is no budget.",
+    ),
+    (
         "stream.stall_timeout",
         "An upload that brings no byte for this long is cut.",
     ),

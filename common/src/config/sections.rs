@@ -149,6 +149,8 @@ section! {
         max_uploads: usize = 64,
         max_uploads_per_user: usize = 4,
         pace: ByteSize = ByteSize(0),
+        egress_per_user_day: ByteSize = ByteSize(0),
+        egress_per_address_day: ByteSize = ByteSize(0),
         stall_timeout: Span = Span::seconds(60),
         orphan_grace: Span = Span::hours(1),
     }

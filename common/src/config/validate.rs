@@ -6,6 +6,9 @@ use super::{Config, ConfigError, Span};
 use crate::grant::GrantKeys;
 use crate::net::TrustedProxies;
 
+/// Largest size that is counted against: the databases have signed numbers.
+const MAX_SIZE: u64 = i64::MAX as u64;
+
 /// Shortest accepted internal token, in characters.
 const MIN_TOKEN_LEN: usize = 32;
 
@@ -16,6 +19,7 @@ impl Config {
         TrustedProxies::parse(&self.server.trusted_proxies)
             .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
         self.validate_spans()?;
+        self.validate_sizes()?;
         self.validate_counts()
     }
 
@@ -142,6 +146,19 @@ impl Config {
         at_least("gateway.heartbeat", self.gateway.heartbeat, 100 * ms)?;
         let twice = 2 * self.gateway.heartbeat.0;
         at_least("gateway.dead_after", self.gateway.dead_after, twice)
+    }
+
+    fn validate_sizes(&self) -> Result<(), ConfigError> {
+        for (key, size) in [
+            ("stream.pace", self.stream.pace),
+            ("stream.egress_per_user_day", self.stream.egress_per_user_day),
+            ("stream.egress_per_address_day", self.stream.egress_per_address_day),
+        ] {
+            if size.0 > MAX_SIZE {
+                return Err(ConfigError::new(key, format!("`{size}` is too large; 0 is no limit")));
+            }
+        }
+        Ok(())
     }
 
     fn validate_counts(&self) -> Result<(), ConfigError> {

@@ -62,6 +62,12 @@ impl Bucket {
         })
     }
 
+    /// How long whoever asks now would have to wait; `None` when there is a token. Takes nothing.
+    pub fn wait(&self, quota: &Quota, now: u64) -> Option<Duration> {
+        let mut tried = *self;
+        tried.take(quota, now).err()
+    }
+
     /// Whether forgetting this bucket would change nothing.
     pub fn is_full(&self, now: u64) -> bool {
         self.full_at <= now

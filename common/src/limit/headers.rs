@@ -14,11 +14,17 @@ pub const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// When to try again after a maximum of concurrent things was reached: nobody knows when one of them ends.
 const A_PLACE_IS_FREE: Duration = Duration::from_secs(2);
 
+/// Largest integer of a structured field (RFC 9651 section 3.3.1).
+pub const MAX_INTEGER: u64 = 999_999_999_999_999;
+
 /// A named policy as the two fields show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     name: &'static str,
-    quota: usize,
+    quota: u64,
+    /// The registered unit; requests need none.
+    unit: Option<&'static str>,
+    /// Seconds.
     window: Option<u64>,
 }
 
@@ -32,7 +38,8 @@ impl Policy {
     pub fn tokens(name: &'static str, quota: &Quota) -> Self {
         Self {
             name,
-            quota: quota.burst() as usize,
+            quota: u64::from(quota.burst()),
+            unit: None,
             window: Some(seconds(quota.window())),
         }
     }
@@ -41,21 +48,37 @@ impl Policy {
     pub fn concurrent(name: &'static str, most: usize) -> Self {
         Self {
             name,
-            quota: most,
+            quota: most as u64,
+            unit: Some("concurrent-requests"),
             window: None,
         }
     }
 
-    /// The value of `RateLimit-Policy`.
-    pub fn policy_value(&self) -> String {
-        match self.window {
-            Some(window) => format!("\"{}\";q={};w={window}", self.name, self.quota),
-            None => format!("\"{}\";q={};qu=\"concurrent-requests\"", self.name, self.quota),
+    /// Bytes of content in a window.
+    pub fn bytes(name: &'static str, most: u64, window: Duration) -> Self {
+        Self {
+            name,
+            quota: most,
+            unit: Some("content-bytes"),
+            window: Some(seconds(window)),
         }
     }
 
-    /// The value of `RateLimit`: what remains, and when there will be more if that is known.
-    pub fn limit_value(&self, remaining: u32, until: Option<Duration>) -> String {
+    /// The value of `RateLimit-Policy`, as an item of the list.
+    pub fn policy_value(&self) -> String {
+        let mut text = format!("\"{}\";q={}", self.name, self.quota.min(MAX_INTEGER));
+        if let Some(unit) = self.unit {
+            text.push_str(&format!(";qu=\"{unit}\""));
+        }
+        if let Some(window) = self.window {
+            text.push_str(&format!(";w={window}"));
+        }
+        text
+    }
+
+    /// The value of `RateLimit`, as an item of the list: what remains, and when there will be more if that is known.
+    pub fn limit_value(&self, remaining: u64, until: Option<Duration>) -> String {
+        let remaining = remaining.min(MAX_INTEGER);
         match until {
             Some(until) => format!("\"{}\";r={remaining};t={}", self.name, seconds(until)),
             None => format!("\"{}\";r={remaining}", self.name),
@@ -99,6 +122,13 @@ mod tests {
         let streams = Policy::concurrent("streams", 16);
         assert_eq!(streams.policy_value(), "\"streams\";q=16;qu=\"concurrent-requests\"");
         assert_eq!(streams.limit_value(0, None), "\"streams\";r=0");
+        let day = Policy::bytes("egress", 5 << 30, Duration::from_secs(86_400));
+        assert_eq!(
+            day.policy_value(),
+            "\"egress\";q=5368709120;qu=\"content-bytes\";w=86400"
+        );
+        // An integer of a structured field has 15 digits.
+        assert_eq!(day.limit_value(u64::MAX, None), "\"egress\";r=999999999999999");
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
     /// Takes one token of this client at `now`, or says how long to wait.
     pub fn take(&self, client: K, now: Instant) -> Result<Remaining, Duration> {
         let quota = self.quota();
-        let now = u64::try_from(now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX);
+        let now = self.nanos(now);
         let mut shard = self.shard(&client);
         if let Some(bucket) = shard.get_mut(&client) {
             return bucket.take(&quota, now);
@@ -63,6 +63,24 @@ impl<K: Hash + Eq> RateLimiter<K> {
         *self.quota.write().unwrap_or_else(PoisonError::into_inner) = quota;
     }
 
+    /// Clients that would be refused now, and how long each would have to wait; at most so many, the longest wait first. Each
+    /// shard is locked for as long as it is looked through.
+    pub fn empty(&self, now: Instant, at_most: usize) -> Vec<(K, Duration)>
+    where
+        K: Clone,
+    {
+        let (quota, now) = (self.quota(), self.nanos(now));
+        let mut empty = Vec::new();
+        for shard in &self.shards {
+            let waiting = |(client, bucket): (&K, &Bucket)| Some((client.clone(), bucket.wait(&quota, now)?));
+            empty.extend(lock(shard).iter().filter_map(waiting));
+            // Not only at the end, so that a flood of clients costs little memory.
+            empty.sort_unstable_by_key(|(_, wait)| std::cmp::Reverse(*wait));
+            empty.truncate(at_most);
+        }
+        empty
+    }
+
     /// Clients remembered now.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
@@ -70,6 +88,10 @@ impl<K: Hash + Eq> RateLimiter<K> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.started).as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn shard(&self, client: &K) -> MutexGuard<'_, HashMap<K, Bucket>> {
@@ -162,6 +184,25 @@ mod tests {
         limiter.set_quota(Quota::new(1, 5));
         assert!(limiter.take(user(1), now).is_ok());
         assert_eq!(limiter.quota().burst(), 5);
+    }
+
+    #[test]
+    fn the_empty_buckets_are_found_the_emptiest_first() {
+        let limiter = RateLimiter::new(Quota::new(1, 2), 1000);
+        let now = Instant::now();
+        for number in 0..20 {
+            limiter.take(user(number), now).unwrap();
+        }
+        for _ in 0..2 {
+            limiter.take(user(100), now).unwrap();
+            limiter.take(user(101), now + Duration::from_millis(500)).unwrap();
+        }
+        let at = now + Duration::from_millis(600);
+        let empty = limiter.empty(at, 10);
+        assert_eq!(empty.iter().map(|(client, _)| *client).collect::<Vec<_>>(), [101, 100]);
+        assert_eq!(empty[1].1, Duration::from_millis(400));
+        assert_eq!(limiter.empty(at, 1).len(), 1);
+        assert!(limiter.empty(now + Duration::from_secs(9), 10).is_empty());
     }
 
     #[test]

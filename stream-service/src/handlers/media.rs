@@ -57,7 +57,7 @@ pub struct FileQuery {
         (status = 404, description = "No such video, or it is in the trash", body = Problem),
         (status = 412, description = "A precondition failed", body = Problem),
         (status = 416, description = "The range lies outside of the file", body = Problem),
-        (status = 429, description = "Too many requests or streams; see Retry-After", body = Problem),
+        (status = 429, description = "Too many requests or streams, or the budget of the day is used up; see Retry-After", body = Problem),
     ),
 )]
 pub async fn file(
@@ -144,7 +144,7 @@ async fn serve(state: &State, asked: Asked<'_>) -> Result<HttpResponse, ApiError
         connection.outlast_half_close();
     }
     let (grant, client) = state.identify(head, Some(grant));
-    refusal::take_token(state, client)?;
+    let told = refusal::take_token(state, client)?;
     let grant = grant?;
     if grant.permission != Permission::Play {
         return Err(ApiError::new(
@@ -162,6 +162,7 @@ async fn serve(state: &State, asked: Asked<'_>) -> Result<HttpResponse, ApiError
         head,
         slot: connection.slot,
         client,
+        told,
         video,
         grant: grant.version,
         known: &known,

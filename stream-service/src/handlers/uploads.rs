@@ -109,11 +109,7 @@ async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u
     if declared > max_bytes.saturating_add(overhead) {
         return Err(too_large(max_bytes));
     }
-    let permit = state
-        .limits
-        .uploads
-        .try_acquire(client)
-        .map_err(|reached| refusal::uploads(state, reached))?;
+    let permit = refusal::upload(state, client, &video)?;
     check_session(state, &by.session).await?;
     check_room(state, declared).await?;
     Ok(Admitted {

@@ -1,12 +1,20 @@
-//! How many of something may go on at once: streams per client and in all, uploads per user and in all.
+//! How many of something may go on at once: streams per client and in all, uploads per user and in all; and who holds them.
 //!
 //! Checked and counted under one lock, and given back by `Drop` alone: whatever ends the work (its last byte, an error, a
-//! panic, a viewer who leaves) gives the permit back, and nothing else does.
+//! panic, a viewer who leaves) gives the permit back, and nothing else does. What operators see is the same table that counts.
 
 use super::client::ClientKey;
+use common::{
+    ids::VideoId,
+    operation::{self, OperationId},
+    time::Timestamp,
+};
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Most that may go on at once.
@@ -24,22 +32,46 @@ pub struct ConnLimiter {
 
 struct Inner {
     limits: ConnLimits,
-    total: usize,
     /// Only clients that hold something are in here, so `limits.total` bounds it.
     held: HashMap<ClientKey, usize>,
+    /// One for each permit that is out.
+    holders: HashMap<u64, Holder>,
+    next: u64,
 }
 
-/// Which maximum was reached, and what it is.
+/// Who holds a permit, and what for.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    pub client: ClientKey,
+    pub video: Option<VideoId>,
+    pub since: Timestamp,
+    /// Of the request that got it.
+    pub operation: Option<OperationId>,
+    /// Bytes sent or received so far.
+    moved: Arc<AtomicU64>,
+}
+
+/// Which maximum was reached, how many there are already, and what the maximum is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    Client(usize),
-    Total(usize),
+pub struct Refused {
+    pub whose: Whose,
+    pub held: usize,
+    pub most: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Client,
+    Everybodys,
 }
 
 /// One thing going on. Dropping it gives it back.
 #[must_use = "dropping a permit gives it back at once"]
 pub struct Permit {
-    client: ClientKey,
+    number: u64,
+    /// More that this client may have.
+    left: usize,
+    moved: Arc<AtomicU64>,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -48,39 +80,69 @@ impl ConnLimiter {
         Self {
             inner: Arc::new(Mutex::new(Inner {
                 limits,
-                total: 0,
                 held: HashMap::new(),
+                holders: HashMap::new(),
+                next: 1,
             })),
         }
     }
 
-    /// One atomic try.
+    /// [`ConnLimiter::try_acquire_for`] something that is no video's.
     pub fn try_acquire(&self, client: ClientKey) -> Result<Permit, Refused> {
+        self.acquire(client, None)
+    }
+
+    /// One atomic try. The request that asks (its operation) is shown to operators as the holder.
+    pub fn try_acquire_for(&self, client: ClientKey, video: &VideoId) -> Result<Permit, Refused> {
+        self.acquire(client, Some(video))
+    }
+
+    fn acquire(&self, client: ClientKey, video: Option<&VideoId>) -> Result<Permit, Refused> {
         let mut inner = lock(&self.inner);
-        let limits = inner.limits;
-        let held = inner.held.get(&client).copied().unwrap_or(0);
-        if held >= limits.per_client {
-            return Err(Refused::Client(limits.per_client));
-        }
-        if inner.total >= limits.total {
-            return Err(Refused::Total(limits.total));
-        }
-        inner.total += 1;
+        let held = inner.admits(client)?;
+        let moved = Arc::new(AtomicU64::new(0));
+        let holder = Holder {
+            client,
+            video: video.cloned(),
+            since: Timestamp::now(),
+            operation: operation::current(),
+            moved: Arc::clone(&moved),
+        };
+        let number = inner.next;
+        inner.next += 1;
+        inner.holders.insert(number, holder);
         inner.held.insert(client, held + 1);
         Ok(Permit {
-            client,
+            number,
+            left: inner.limits.per_client - held - 1,
+            moved,
             inner: Arc::clone(&self.inner),
         })
     }
 
     /// Permits out now.
     pub fn held(&self) -> usize {
-        lock(&self.inner).total
+        lock(&self.inner).holders.len()
+    }
+
+    pub fn limits(&self) -> ConnLimits {
+        lock(&self.inner).limits
     }
 
     /// Sets other maxima; what is already going on is not cut off.
     pub fn set_limits(&self, limits: ConnLimits) {
         lock(&self.inner).limits = limits;
+    }
+
+    /// Everybody who holds something, longest first.
+    pub fn holders(&self) -> Vec<Holder> {
+        let mut holders: Vec<(u64, Holder)> = lock(&self.inner)
+            .holders
+            .iter()
+            .map(|(number, holder)| (*number, holder.clone()))
+            .collect();
+        holders.sort_unstable_by_key(|(number, _)| *number);
+        holders.into_iter().map(|(_, holder)| holder).collect()
     }
 
     #[cfg(test)]
@@ -89,14 +151,62 @@ impl ConnLimiter {
     }
 }
 
+impl Inner {
+    /// What this client holds by now, if it may have one more.
+    fn admits(&self, client: ClientKey) -> Result<usize, Refused> {
+        let held = self.held.get(&client).copied().unwrap_or(0);
+        let refused = |whose, held, most| Err(Refused { whose, held, most });
+        if held >= self.limits.per_client {
+            return refused(Whose::Client, held, self.limits.per_client);
+        }
+        if self.holders.len() >= self.limits.total {
+            return refused(Whose::Everybodys, self.holders.len(), self.limits.total);
+        }
+        Ok(held)
+    }
+}
+
+impl Holder {
+    pub fn moved(&self) -> u64 {
+        self.moved.load(Ordering::Relaxed)
+    }
+}
+
+impl Permit {
+    /// Unique among the permits of its limiter; never 0.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many more this client may have.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Counts what operators see as sent or received.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.moved)
+    }
+
+    /// Has operators see this count, which somebody else keeps.
+    pub fn counted_by(&mut self, moved: Arc<AtomicU64>) {
+        if let Some(holder) = lock(&self.inner).holders.get_mut(&self.number) {
+            holder.moved = Arc::clone(&moved);
+        }
+        self.moved = moved;
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut inner = lock(&self.inner);
-        inner.total = inner.total.saturating_sub(1);
-        match inner.held.get_mut(&self.client) {
+        let Some(holder) = inner.holders.remove(&self.number) else {
+            return;
+        };
+        match inner.held.get_mut(&holder.client) {
             Some(held) if *held > 1 => *held -= 1,
             _ => {
-                inner.held.remove(&self.client);
+                inner.held.remove(&holder.client);
             }
         }
     }
@@ -127,9 +237,11 @@ mod tests {
         let limiter = limiter();
         let first = limiter.try_acquire(A).unwrap();
         let _second = limiter.try_acquire(A).unwrap();
-        assert_eq!(limiter.try_acquire(A).err(), Some(Refused::Client(2)));
+        assert_eq!(first.left(), 1);
+        let refused = |whose, held, most| Some(Refused { whose, held, most });
+        assert_eq!(limiter.try_acquire(A).err(), refused(Whose::Client, 2, 2));
         let third = limiter.try_acquire(B).unwrap();
-        assert_eq!(limiter.try_acquire(C).err(), Some(Refused::Total(3)));
+        assert_eq!(limiter.try_acquire(C).err(), refused(Whose::Everybodys, 3, 3));
         drop(first);
         let _fourth = limiter.try_acquire(C).unwrap();
         drop(third);
@@ -197,5 +309,22 @@ mod tests {
         assert!(limiter.try_acquire(C).is_err());
         drop(permits);
         assert!(limiter.try_acquire(C).is_ok());
+    }
+
+    #[test]
+    fn operators_see_who_holds_what_and_nothing_that_was_given_back() {
+        let (limiter, video) = (limiter(), VideoId::random());
+        let operation = OperationId::mint();
+        let mut permit = operation::scope_sync(operation.clone(), || limiter.try_acquire_for(A, &video).unwrap());
+        permit.counter().fetch_add(7, Ordering::Relaxed);
+        let other = limiter.try_acquire(B).unwrap();
+        let seen = limiter.holders();
+        assert_eq!(seen.iter().map(|holder| holder.client).collect::<Vec<_>>(), [A, B]);
+        assert_eq!((seen[0].video.as_ref(), seen[0].moved()), (Some(&video), 7));
+        assert_eq!(seen[0].operation, Some(operation));
+        permit.counted_by(Arc::new(AtomicU64::new(11)));
+        assert_eq!(limiter.holders()[0].moved(), 11);
+        drop((permit, other));
+        assert!(limiter.holders().is_empty());
     }
 }

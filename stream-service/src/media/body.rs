@@ -10,7 +10,7 @@ use super::{
     pace::Pace,
     registry::{OpenFile, Reader, taken_away},
 };
-use crate::metrics::StreamMetrics;
+use crate::{limit::meter::Meter, metrics::StreamMetrics};
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
@@ -54,11 +54,17 @@ pub struct FileBody {
     length: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     pace: Pace,
+    meter: Meter,
     metrics: StreamMetrics,
 }
 
 impl FileBody {
-    pub fn new(reader: Reader, parts: Vec<Part>, pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
+    pub fn new(
+        (reader, meter): (Reader, Meter),
+        parts: Vec<Part>,
+        pace: Arc<AtomicU64>,
+        metrics: StreamMetrics,
+    ) -> Self {
         metrics.streams.inc();
         let length = parts.iter().map(Part::len).sum();
         let pace = Pace::new(pace);
@@ -68,6 +74,7 @@ impl FileBody {
             length,
             reading: None,
             pace,
+            meter,
             metrics,
         }
     }
@@ -112,6 +119,7 @@ impl FileBody {
         }
         self.metrics.sent_bytes.inc_by(piece.len() as u64);
         self.pace.sent(piece.len() as u64);
+        self.meter.sent(piece.len() as u64);
         Ok(piece)
     }
 }
@@ -135,6 +143,9 @@ impl MessageBody for FileBody {
             return Poll::Ready(Some(Err(taken_away())));
         };
         if this.reading.is_none() {
+            if !this.parts.is_empty() {
+                this.meter.go_on().map_err(io::Error::other)?;
+            }
             ready!(this.pace.poll_due(cx));
         }
         this.poll_piece(file, cx).map(Result::transpose)

@@ -1,6 +1,6 @@
 //! Sending a range of a stored file by sendfile: the job that an answer leaves in the slot of its connection.
 //!
-//! In each turn it looks whether the stream was cut, keeps the pace, has cold windows fetched by the blocking pool, and hands
+//! In each turn it looks whether the stream was cut, or its client's budget of the day used up, keeps the pace, has cold windows fetched by the blocking pool, and hands
 //! the rest to the kernel. A viewer that takes nothing holds its permit and one deadline, and no buffer of ours.
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     pace::Pace,
     registry::{OpenFile, Reader, taken_away},
 };
-use crate::metrics::StreamMetrics;
+use crate::{limit::meter::Meter, metrics::StreamMetrics};
 use common::slot::{Job, Outlet};
 use std::{
     future::Future,
@@ -30,6 +30,7 @@ pub struct FileJob {
     warm: u64,
     fetching: Option<Fetching>,
     pace: Pace,
+    meter: Meter,
     metrics: StreamMetrics,
 }
 
@@ -40,7 +41,12 @@ struct Fetching {
 }
 
 impl FileJob {
-    pub fn new(reader: Reader, (start, end): (u64, u64), pace: Arc<AtomicU64>, metrics: StreamMetrics) -> Self {
+    pub fn new(
+        (reader, meter): (Reader, Meter),
+        (start, end): (u64, u64),
+        pace: Arc<AtomicU64>,
+        metrics: StreamMetrics,
+    ) -> Self {
         metrics.streams.inc();
         FileJob {
             reader,
@@ -49,6 +55,7 @@ impl FileJob {
             warm: start,
             fetching: None,
             pace: Pace::new(pace),
+            meter,
             metrics,
         }
     }
@@ -88,6 +95,7 @@ impl Job for FileJob {
             let Some(open) = self.reader.file(cx) else {
                 return Poll::Ready(Err(taken_away()));
             };
+            self.meter.go_on().map_err(io::Error::other)?;
             ready!(self.pace.poll_due(cx));
             ready!(self.poll_warm(&open, cx))?;
             let most = (self.warm - self.offset).min(self.pace.slice());
@@ -97,6 +105,7 @@ impl Job for FileJob {
                 return Poll::Ready(Err(shorter()));
             }
             self.pace.sent(sent);
+            self.meter.sent(sent);
             self.metrics.sent_bytes.inc_by(sent);
         }
         Poll::Ready(Ok(()))

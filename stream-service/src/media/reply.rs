@@ -10,10 +10,10 @@ use super::{
 use crate::{
     entries::Known,
     ledger::Source,
-    limit::client::ClientKey,
+    limit::{client::ClientKey, meter::Meter, told::Told},
     precondition::{self, Conditions, Outcome, Validators},
     range::{self, Plan, multipart::Multipart},
-    refusal,
+    refusal::{self, Admission},
     state::State,
     store::{ObjectKey, StoreError},
     upload::blocking,
@@ -43,6 +43,8 @@ pub struct Wanted<'a> {
     /// Where the bytes can go past the framework.
     pub slot: Option<&'a SlotHandle>,
     pub client: ClientKey,
+    /// What is left of its limits.
+    pub told: Told,
     pub video: &'a VideoId,
     /// The version of the grant.
     pub grant: i64,
@@ -50,7 +52,7 @@ pub struct Wanted<'a> {
     pub download: bool,
 }
 
-pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, ApiError> {
+pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse, ApiError> {
     let (headers, known) = (&wanted.head.headers, wanted.known);
     let size = known.source.size;
     let fields = [
@@ -94,15 +96,11 @@ pub async fn reply(state: &State, wanted: Wanted<'_>) -> Result<HttpResponse, Ap
     if plan == Plan::Unsatisfiable {
         return Err(unsatisfiable(size));
     }
-    let permit = state
-        .limits
-        .streams
-        .try_acquire(wanted.client)
-        .map_err(|refused| refusal::streams(state, refused))?;
+    let Admission { permit, meter } = refusal::stream(state, wanted.client, wanted.video, &mut wanted.told).await?;
     let ticket = registered(state, &wanted).await?;
     let file = open(state, wanted.video, &known.source).await?;
     let reader = ticket.open(file, permit).ok_or_else(taken_away)?;
-    Ok(planned(state, plan, &wanted, reader))
+    Ok(planned(state, plan, &wanted, (reader, meter)))
 }
 
 /// A stream that every later cut finds. What the request was checked against may have changed before, so it is asked for
@@ -120,7 +118,7 @@ fn taken_away() -> ApiError {
 }
 
 /// The answer of a plan that can be served.
-fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, reader: Reader) -> HttpResponse {
+fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, stream: (Reader, Meter)) -> HttpResponse {
     let (size, mime) = (wanted.known.source.size, &wanted.known.type_header);
     match plan {
         Plan::One(range) => {
@@ -128,7 +126,7 @@ fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, reader: Reader) -> Ht
             response
                 .insert_header((header::CONTENT_TYPE, mime.clone()))
                 .insert_header((header::CONTENT_RANGE, range.content_range(size)));
-            one(state, wanted, response, reader, (range.start, range.end))
+            one(state, wanted, response, stream, (range.start, range.end))
         }
         Plan::Many(ranges) => {
             let framing = Multipart::new(&ranges, size, &wanted.known.source.mime, unguessable());
@@ -143,12 +141,12 @@ fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, reader: Reader) -> Ht
                 });
             }
             parts.push(Part::Text(framing.tail().into()));
-            response.body(copying(state, reader, parts))
+            response.body(copying(state, stream, parts))
         }
         Plan::Whole | Plan::Unsatisfiable => {
             let mut response = head(StatusCode::OK, wanted);
             response.insert_header((header::CONTENT_TYPE, mime.clone()));
-            one(state, wanted, response, reader, (0, size))
+            one(state, wanted, response, stream, (0, size))
         }
     }
 }
@@ -158,20 +156,20 @@ fn one(
     state: &State,
     wanted: &Wanted<'_>,
     mut response: HttpResponseBuilder,
-    reader: Reader,
+    stream: (Reader, Meter),
     (start, end): (u64, u64),
 ) -> HttpResponse {
     let Some(slot) = wanted.slot.filter(|_| start < end) else {
-        return response.body(copying(state, reader, vec![Part::File { start, end }]));
+        return response.body(copying(state, stream, vec![Part::File { start, end }]));
     };
-    let job = FileJob::new(reader, (start, end), state.limits.pace.clone(), state.metrics.clone());
+    let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
     response
         .no_chunking(end - start)
         .body(SlotBody::new(slot, Bytes::new(), job))
 }
 
-fn copying(state: &State, reader: Reader, parts: Vec<Part>) -> FileBody {
-    FileBody::new(reader, parts, state.limits.pace.clone(), state.metrics.clone())
+fn copying(state: &State, stream: (Reader, Meter), parts: Vec<Part>) -> FileBody {
+    FileBody::new(stream, parts, state.limits.pace.clone(), state.metrics.clone())
 }
 
 /// The headers that every answer about a file has.
@@ -187,6 +185,9 @@ fn head(status: StatusCode, wanted: &Wanted<'_>) -> HttpResponseBuilder {
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
         .insert_header((header::CONTENT_SECURITY_POLICY, fixed(CSP)))
         .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, fixed("same-origin")));
+    for field in wanted.told.fields() {
+        response.insert_header(field);
+    }
     if wanted.download {
         // The name is made from the id: no text of a user becomes a header.
         let name = format!(

@@ -64,7 +64,7 @@ async fn create(
         }),
         (None, _) => None,
     };
-    let permit = announced.is_some().then(|| permit(state, asker.client)).transpose()?;
+    let permit = announced.is_some().then(|| permit(state, &asker)).transpose()?;
     let expected = create.length.or(announced.as_ref().and_then(|body| body.declared));
     check_room(state, expected.unwrap_or(0)).await?;
     let upload = new_upload(create.length, create.metadata, create.concat);
@@ -78,7 +78,7 @@ async fn create(
 }
 
 async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Upload), ApiError> {
-    let permit = permit(state, asker.client)?;
+    let permit = permit(state, &asker)?;
     let (mut held_parts, mut length) = (Vec::new(), 0u64);
     for object in parts {
         let key = ObjectKey {

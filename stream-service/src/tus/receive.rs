@@ -48,13 +48,14 @@ pub struct Held {
 pub async fn append(
     state: &State,
     mut held: Held,
-    (most, checksum, permit): (u64, Option<Checksum>, Permit),
+    (most, checksum, mut permit): (u64, Option<Checksum>, Permit),
     body: web::Payload,
     gone: oneshot::Receiver<Infallible>,
 ) -> Result<Upload, ApiError> {
     let whole_or_nothing = checksum.is_some();
     let at = held.upload.offset;
     let mut sink = Sink::resume(state, &held.key, at, most, checksum.map(Checksum::begin)).await?;
+    permit.counted_by(sink.received());
     let received = receive(state, &mut held, &mut sink, body, gone, whole_or_nothing).await;
     match received {
         Ok(()) if sink.checksum_holds().await? => save(state, &mut held, &mut sink).await?,

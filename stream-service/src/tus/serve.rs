@@ -97,9 +97,8 @@ pub fn respond(status: u16, fields: Fields) -> HttpResponse {
     response.finish()
 }
 
-pub fn permit(state: &State, client: ClientKey) -> Result<Permit, ApiError> {
-    let permit = state.limits.uploads.try_acquire(client);
-    permit.map_err(|reached| refusal::uploads(state, reached))
+pub fn permit(state: &State, asker: &Asker) -> Result<Permit, ApiError> {
+    refusal::upload(state, asker.client, &asker.granted.video)
 }
 
 /// A request about an upload that exists, or not.
@@ -134,7 +133,7 @@ async fn go_on(
             most,
         } if !upload.finished => {
             still_open(state, &key).await?;
-            let permit = permit(state, asker.client)?;
+            let permit = permit(state, &asker)?;
             check_room(state, announced.declared.unwrap_or(0)).await?;
             let upload = append(state, held(upload), (announced, most, permit), body).await?;
             Ok(respond(status, after(&upload, upload.offset)))

@@ -290,6 +290,7 @@ export const en = {
     invalid: "Please check what you entered",
     too_many_requests: "Too many requests",
     too_many_streams: "Too many videos playing at once",
+    budget_spent: "What may be watched in a day is used up",
     too_many_uploads: "Too many uploads at once",
     internal: "Something went wrong on the server",
     upstream_unavailable: "Part of the server is away right now",

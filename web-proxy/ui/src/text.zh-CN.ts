@@ -287,6 +287,7 @@ export const zhCN: Text = {
     invalid: "请检查输入的内容",
     too_many_requests: "请求太频繁",
     too_many_streams: "同时播放的视频太多",
+    budget_spent: "今天可以观看的流量已用完",
     too_many_uploads: "同时上传的太多",
     internal: "服务器出错了",
     upstream_unavailable: "服务器的一部分暂时不可用",

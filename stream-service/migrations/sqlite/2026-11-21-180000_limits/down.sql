@@ -1,0 +1,3 @@
+DROP TABLE instances;
+DROP TABLE limit_settings;
+DROP TABLE egress;
