@@ -6,6 +6,7 @@ mod bad_input;
 mod clip;
 mod crash;
 mod cut;
+mod egress;
 mod internal;
 mod interrupted;
 mod media;
