@@ -16,3 +16,4 @@ mod person;
 mod promises;
 mod sdk;
 mod site;
+mod uploads;

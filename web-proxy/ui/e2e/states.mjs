@@ -104,44 +104,46 @@ async function refusals({ page, context, shot, complaints }) {
   await startUpload(page, big);
   await by(page, "upload-problem").waitFor();
   check(/31 MB.*30 MB/.test((await problemDetail(page)).text), `too large isn't clear: ${(await problemDetail(page)).text}`);
+  check(/smaller/.test(await by(page, "upload-advice").innerText()), "it isn't said what to do");
   await shot("too-large");
-  await by(page, "upload-another").click();
+  await by(page, "upload-dismiss").click();
 
   await startUpload(page, text);
   await by(page, "upload-problem").waitFor();
-  let said = await problemDetail(page);
+  const said = await problemDetail(page);
   check(said.code === "unsupported_media" && /not a video that can be played/.test(said.text), `415 isn't clear: ${JSON.stringify(said)}`);
   check((await by(page, "retry").count()) === 0, "a refused file is offered to be sent again");
   await shot("not-a-video");
 
-  await fault(context, { target: "put", times: 1, status: 413, code: "body_too_large", detail: "The body may have at most 7 bytes." });
-  await startUpload(page, large);
-  await until("an early 413 is read, not a broken connection", async () => (await problemDetail(page)).code === "body_too_large");
+  await fault(context, { target: "bytes", times: 2, status: 413, code: "body_too_large", detail: "A proxy takes less." });
+  await startUpload(page, large, "In small pieces");
+  await by(page, "upload-ready").waitFor();
 
-  await fault(context, { target: "put", times: 1, status: 507, code: "storage_full", detail: "Your quota of 5 GB is full." });
-  await startUpload(page, small);
+  await fault(context, { target: "bytes", times: 1, status: 507, code: "storage_full", detail: "Your quota of 5 GB is full." });
+  await startUpload(page, small, "After the 507");
   await until("507", async () => /quota of 5 GB/.test((await problemDetail(page)).text));
   await shot("storage-full");
+  await by(page, "retry").click();
+  await by(page, "upload-ready").waitFor();
 
-  await fault(context, { target: "put", times: 1, status: 429, code: "too_many_uploads", detail: "At most 3 uploads at once.", headers: { "Retry-After": "2" } });
+  await fault(context, { target: "bytes", times: 1, status: 429, code: "too_many_uploads", detail: "At most 3 uploads at once.", headers: { "Retry-After": "2" } });
   await startUpload(page, small, "After the 429");
-  await until("429", async () => /At most 3 uploads/.test((await problemDetail(page)).text));
-  check(await by(page, "retry").isDisabled(), "trying again is possible before Retry-After has passed");
+  await until("429", async () => /Too many uploads.*It goes on in 2 seconds/s.test(await by(page, "upload-state").innerText()));
+  check((await by(page, "upload-now").count()) === 0, "trying again is possible before Retry-After has passed");
   await shot("too-many");
-  await by(page, "retry").click(); // waits until it is enabled
   await by(page, "upload-ready").waitFor();
 }
 
 async function broken({ page, context, shot, complaints }) {
   const reset = complaints.list.length;
   // Chromium itself sends again when a kept-alive connection breaks, as often as it has such connections: break all until the page has seen it.
-  await fault(context, { target: "put", times: 99, dropAfter: 3_000_000 });
+  await fault(context, { target: "bytes", times: 99, dropAfter: 3_000_000 });
   await startUpload(page, large, "Broken on the way");
   await page.locator('[data-testid="upload-state"][data-step="waiting"]').waitFor();
   await fault(context);
   await shot("connection-broke");
   await by(page, "upload-ready").waitFor({ timeout: 60_000 });
-  await fault(context, { target: "put", times: 1, dropAtEnd: true });
+  await fault(context, { target: "bytes", times: 1, dropAtEnd: true });
   await startUpload(page, small, "Broken at the end");
   await by(page, "upload-ready").waitFor({ timeout: 60_000 });
   // The browser reports the broken requests; nothing else may be there.
@@ -150,15 +152,16 @@ async function broken({ page, context, shot, complaints }) {
 }
 
 async function cancels({ page, context, shot }) {
-  await fault(context, { target: "put", times: 1, bytesPerSecond: 1_500_000 });
+  await fault(context, { target: "bytes", times: 1, bytesPerSecond: 1_500_000 });
   await startUpload(page, large, "Cancelled");
   await until("some of it is sent", async () => Number(await by(page, "upload-progress").getAttribute("value")) > 5);
   await by(page, "brand").click();
   await by(page, "upload-chip").waitFor();
   await shot("in-the-background");
   await by(page, "upload-chip").click();
-  await by(page, "upload-cancel").click();
-  await by(page, "upload-form").waitFor();
+  await by(page, "upload-discard").click();
+  await by(page, "discard-dialog-yes").click();
+  await by(page, "upload-state").waitFor({ state: "detached" });
   await by(page, "nav-mine").click();
   await by(page, "my-video").first().waitFor();
   await until("the cancelled entry is gone", async () => !(await by(page, "my-videos").innerText()).includes("Cancelled"));

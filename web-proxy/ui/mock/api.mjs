@@ -124,8 +124,19 @@ function createVideo(s, r) {
   const user = needUser(r);
   invalid(text(r.body, "title", 1, 200), text(r.body, "description", 0, 5000));
   const video = s.addVideo(user, r.body);
+  return { status: 201, body: { video: s.show(video), upload: ticket(s, video, user) } };
+}
+
+function ticket(s, video, user) {
   const { grant, expiresAt } = s.grant("upload", video.id, user.username, s.options.uploadTtlMs);
-  return { status: 201, body: { video: s.show(video), upload: { url: `/uploads/by-video/${video.id}`, grant, maxBytes: s.options.maxBytes, expiresAt } } };
+  return { url: `/uploads/by-video/${video.id}`, grant, maxBytes: s.options.maxBytes, expiresAt };
+}
+
+function renewUpload(s, r, id) {
+  const user = needUser(r);
+  const video = s.ownVideo(id, user);
+  if (video.state !== "awaiting_upload") throw new Refusal(409, "conflict", "This video does not wait for a file.");
+  return { status: 200, body: { upload: ticket(s, video, user) } };
 }
 
 function editVideo(s, r, id) {
@@ -251,7 +262,7 @@ const ROUTES = [
   ["POST", "/sessions", signIn], ["GET", "/sessions", sessions], ["DELETE", "/sessions/:id", endSession],
   ["GET", "/videos", listVideos], ["POST", "/videos", createVideo],
   ["GET", "/videos/:id", (s, r, id) => ({ status: 200, body: s.show(s.visibleVideo(id, r.user)) })],
-  ["PATCH", "/videos/:id", editVideo], ["DELETE", "/videos/:id", deleteVideo], ["POST", "/videos/:id/restore", restoreVideo],
+  ["POST", "/videos/:id/upload", renewUpload], ["PATCH", "/videos/:id", editVideo], ["DELETE", "/videos/:id", deleteVideo], ["POST", "/videos/:id/restore", restoreVideo],
   ["GET", "/videos/:id/deletion", deletion], ["GET", "/videos/:id/playback", playback],
   ["GET", "/videos/:id/comments", comments], ["POST", "/videos/:id/comments", comment], ["DELETE", "/comments/:id", deleteComment],
   ["GET", "/videos/:id/danmaku", danmaku], ["POST", "/videos/:id/danmaku", postDanmaku], ["DELETE", "/danmaku/:id", deleteDanmaku],

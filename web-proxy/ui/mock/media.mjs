@@ -1,36 +1,70 @@
-// The mock's bytes: the upload by PUT and the file with ranges. Faults asked for by a test (POST /mock/faults) happen here.
+// The mock's bytes: uploads by tus and the file with ranges. Faults asked for by a test (POST /mock/faults) happen here.
+import { randomUUID } from "node:crypto";
 import { Refusal } from "./state.mjs";
 
-/** Takes `PUT /uploads/by-video/{id}`; resolves to the answer. */
-export async function receive(state, request, videoId) {
-  const grant = /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
-  state.checkGrant(grant, "upload", videoId);
-  const video = state.videos.get(videoId);
+const KEEP_MS = 86_400_000;
+
+/** Answers `/uploads` and `/uploads/{id}`: tus 1.0.0 as far as the page speaks it. What a broken request brought is kept. */
+export async function tus(state, request, id) {
+  const facts = state.checkGrant(/^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1], "upload");
+  const video = state.videos.get(facts.videoId);
   if (!video || video.state !== "awaiting_upload") throw new Refusal(409, "conflict", "This video already has its file.");
-  const fault = state.faults.find((candidate) => candidate.target === "put" && candidate.times > 0);
+  if (id === undefined) return create(state, request, video);
+  const upload = state.uploads.get(id);
+  if (!upload || upload.video !== video) throw new Refusal(404, "not_found", "There is no such upload.");
+  if (upload.ended) throw new Refusal(410, "gone", "This upload has ended; begin a new one.");
+  if (request.method === "HEAD") return { status: 200, headers: place(upload) };
+  if (request.method === "DELETE") {
+    Object.assign(upload, { ended: true, bytes: Buffer.alloc(0) });
+    return { status: 204 };
+  }
+  return await append(state, request, upload);
+}
+
+const place = (upload) => ({ "Upload-Offset": upload.bytes.length, "Upload-Length": upload.length, "Upload-Expires": new Date(Date.now() + KEEP_MS).toUTCString() });
+
+function create(state, request, video) {
+  const length = Number(request.headers["upload-length"]);
+  if (length > state.options.maxBytes) throw new Refusal(413, "body_too_large", `The body may have at most ${state.options.maxBytes} bytes.`);
+  const id = randomUUID();
+  state.uploads.set(id, { video, length, bytes: Buffer.alloc(0), ended: false });
+  return { status: 201, headers: { Location: `/uploads/${id}`, "Upload-Expires": new Date(Date.now() + KEEP_MS).toUTCString() } };
+}
+
+async function append(state, request, upload) {
+  const { video } = upload;
+  const fault = state.faults.find((candidate) => candidate.target === "bytes" && candidate.times > 0);
   if (fault) fault.times -= 1;
   if (fault?.status) throw new Refusal(fault.status, fault.code, fault.detail, { headers: fault.headers ?? {} });
-  const limit = () => new Refusal(413, "body_too_large", `The body may have at most ${state.options.maxBytes} bytes.`);
-  if (Number(request.headers["content-length"] ?? 0) > state.options.maxBytes) throw limit();
-
-  const parts = [];
-  let size = 0;
-  let told = 0;
-  for await (const part of request) {
-    size += part.length;
-    if (size > state.options.maxBytes) throw limit();
-    if (fault?.dropAfter !== undefined && size >= fault.dropAfter) return drop(request);
-    parts.push(part);
-    if (Date.now() - told >= 250) {
-      told = Date.now();
-      state.live?.toOwner(video, "OnUploadProgress", { receivedBytes: size, totalBytes: Number(request.headers["content-length"]) || null });
-    }
-    const pace = fault?.bytesPerSecond ?? state.options.bytesPerSecond;
-    if (pace) await new Promise((resolve) => setTimeout(resolve, (part.length / pace) * 1000));
+  const at = upload.bytes.length;
+  if (Number(request.headers["upload-offset"]) !== at) {
+    throw new Refusal(409, "offset_mismatch", `This upload continues at ${at}.`, { headers: { "Upload-Offset": at }, more: { offset: at } });
   }
-  state.store(video, Buffer.concat(parts));
+  let told = 0;
+  try {
+    for await (const part of request) {
+      upload.bytes = Buffer.concat([upload.bytes, part]);
+      if (fault?.dropAfter !== undefined && upload.bytes.length >= fault.dropAfter) {
+        upload.bytes = upload.bytes.subarray(0, at); // as if it was killed
+        return drop(request);
+      }
+      if (Date.now() - told >= 250) {
+        told = Date.now();
+        state.live?.toOwner(video, "OnUploadProgress", { receivedBytes: upload.bytes.length, totalBytes: upload.length });
+      }
+      const pace = fault?.bytesPerSecond ?? state.options.bytesPerSecond;
+      if (pace) await new Promise((resolve) => setTimeout(resolve, (part.length / pace) * 1000));
+    }
+  } catch (thrown) {
+    if (request.destroyed) return null; // the client has left
+    throw thrown;
+  }
+  if (upload.bytes.length >= upload.length) {
+    upload.ended = true;
+    state.store(video, upload.bytes);
+  }
   if (fault?.dropAtEnd) return drop(request);
-  return { status: 201, body: {} };
+  return { status: 204, headers: place(upload) };
 }
 
 /** Ends the connection without an answer. */

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { api } from "./api.mjs";
 import { Live } from "./live.mjs";
-import { receive, send } from "./media.mjs";
+import { send, tus } from "./media.mjs";
 import { Refusal, State } from "./state.mjs";
 
 const CSP =
@@ -39,8 +39,8 @@ async function answer(request, response) {
   const { pathname, searchParams } = new URL(request.url, "http://mock");
   const media = /^\/media\/([^/]+)\/([^/]+)\/file$/.exec(pathname);
   if (media) return send(state, request, response, media[1], media[2]);
-  const upload = /^\/uploads\/by-video\/([^/]+)$/.exec(pathname);
-  if (upload && request.method === "PUT") return reply(response, await receive(state, request, upload[1]));
+  const upload = /^\/uploads(?:\/([^/]+))?$/.exec(pathname);
+  if (upload) return reply(response, await tus(state, request, upload[1]));
   if (pathname === "/mock/faults") {
     state.faults = [].concat(await jsonBody(request));
     return reply(response, { status: 204 });
@@ -91,8 +91,8 @@ function refuse(request, response, thrown) {
   const known = thrown instanceof Refusal;
   if (!known && thrown.code !== "ECONNRESET") console.error(thrown);
   if (response.headersSent || response.destroyed) return response.destroy();
-  const { status = 500, code = "internal", detail = "Something went wrong.", errors, headers = {} } = known ? thrown : {};
-  const problem = { type: `/problems/${code}`, title: code, status, detail, code, operationID: "mock", ...(errors ? { errors } : {}) };
+  const { status = 500, code = "internal", detail = "Something went wrong.", errors, headers = {}, more = {} } = known ? thrown : {};
+  const problem = { type: `/problems/${code}`, title: code, status, detail, code, operationID: "mock", ...(errors ? { errors } : {}), ...more };
   response.writeHead(status, { "Content-Type": "application/problem+json", ...headers });
   response.end(JSON.stringify(problem));
   request.resume(); // read on, so that the client gets to see the answer

@@ -25,6 +25,7 @@ export class State {
   danmaku = []; // in the order they were sent
   logs = new Map(); // videoID -> the room's entries
   live = null; // tells rooms and owners; set by the server
+  uploads = new Map(); // id -> an upload that is not finished
   grants = new Map(); // grant -> { kind, videoId, username, expires }
   faults = []; // what tests asked to go wrong
 
@@ -56,10 +57,10 @@ export class State {
     return { grant, expiresAt: iso(expires) };
   }
 
-  /** The grant's facts when it is good for this, else a refusal. */
+  /** The grant's facts when it is good for this (of whichever video, when none is named), else a refusal. */
   checkGrant(grant, kind, videoId) {
     const facts = this.grants.get(grant);
-    if (!facts || facts.kind !== kind || facts.videoId !== videoId) throw new Refusal(401, "unauthenticated", "This grant is not good for that.");
+    if (!facts || facts.kind !== kind || (videoId !== undefined && facts.videoId !== videoId)) throw new Refusal(401, "unauthenticated", "This grant is not good for that.");
     if (facts.expires < Date.now()) throw new Refusal(401, "unauthenticated", "This grant has expired.");
     return facts;
   }

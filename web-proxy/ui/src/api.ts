@@ -106,6 +106,9 @@ export const profile = (username: string, signal: Signal) =>
 export const createVideo = (fields: { title: string; description?: string; visibility?: Visibility }, signal: Signal) =>
   json<{ video: Video; upload: Upload }>("POST", v1("videos"), fields, signal);
 
+/** A fresh grant to send the file of a video that waits for it. */
+export const newGrant = (id: string, signal: Signal) => json<{ upload: Upload }>("POST", v1("videos", id, "upload"), undefined, signal);
+
 export const listVideos = (query: { q?: string; author?: string; sort?: Sort }, cursor: string | null, signal: Signal) =>
   json<Page<Video>>("GET", withQuery(v1("videos"), { ...query, cursor }), undefined, signal);
 

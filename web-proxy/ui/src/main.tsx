@@ -9,14 +9,14 @@ import { asProblem } from "./problem";
 import "./style.css";
 import { say } from "./toasts";
 import { followUploads } from "./upload_watch";
-import { guardUploads } from "./uploads";
+import { startUploads } from "./uploads";
 
 const root = document.getElementById("app");
 if (!root) throw new Error("index.html has no #app");
 
 startLanguage();
 followBrowser();
-guardUploads();
+startUploads();
 followPerson();
 followUploads();
 render(<App />, root);

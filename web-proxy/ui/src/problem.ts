@@ -20,6 +20,8 @@ export interface ProblemFacts {
   retryAfter?: number;
   /** The operation id to quote to whoever runs the server. */
   operation?: string;
+  /** Where an upload continues (offset_mismatch). */
+  offset?: number;
 }
 
 export class Problem extends Error {
@@ -29,6 +31,7 @@ export class Problem extends Error {
   readonly fields: FieldProblem[];
   readonly retryAfter: number | undefined;
   readonly operation: string | undefined;
+  readonly offset: number | undefined;
 
   constructor(facts: ProblemFacts) {
     super(`${facts.code} (${facts.status}): ${facts.detail}`);
@@ -39,6 +42,7 @@ export class Problem extends Error {
     this.fields = facts.fields ?? [];
     this.retryAfter = facts.retryAfter;
     this.operation = facts.operation;
+    this.offset = facts.offset;
   }
 
   /** What the server said about one field of the form, if it did. */
@@ -48,7 +52,7 @@ export class Problem extends Error {
 
   /** True when sending the same thing again may well work. */
   get passing(): boolean {
-    return this.code === "network" || this.code === "timeout" || [429, 502, 503, 504].includes(this.status);
+    return this.code === "network" || this.code === "timeout" || [408, 423, 429, 502, 503, 504].includes(this.status);
   }
 }
 
@@ -59,12 +63,14 @@ const CODE_OF_STATUS: Record<number, string> = {
   403: "forbidden",
   404: "not_found",
   405: "method_not_allowed",
+  408: "request_timeout",
   409: "conflict",
   410: "gone",
   413: "body_too_large",
   415: "unsupported_media",
   416: "range_not_satisfiable",
   422: "invalid",
+  423: "overloaded",
   429: "too_many_requests",
   502: "upstream_unavailable",
   503: "upstream_unavailable",
@@ -98,6 +104,8 @@ export function problemOf(status: number, body: string, header: (name: string) =
   if (wait !== undefined) facts.retryAfter = wait;
   const operation = text("operationID") ?? header("X-Request-Id") ?? undefined;
   if (operation !== undefined) facts.operation = operation;
+  const offset = said["offset"];
+  if (typeof offset === "number" && Number.isSafeInteger(offset) && offset >= 0) facts.offset = offset;
   return new Problem(facts);
 }
 

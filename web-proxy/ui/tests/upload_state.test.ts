@@ -1,64 +1,87 @@
 import { describe, expect, it } from "vitest";
 import { Problem } from "../src/problem";
-import { finished, IDLE, inFlight, next, type UploadEvent, type UploadState } from "../src/upload_state";
+import { active, fresh, next, type Step, type UploadEvent, type UploadState } from "../src/upload_state";
 
 const job = { title: "T", fileName: "t.mp4", totalBytes: 100 };
 const problem = new Problem({ code: "network", status: 0, detail: "" });
 const events = {
-  started: { type: "started", job },
+  queued: { type: "queued" },
+  begun: { type: "begun" },
   created: { type: "created", videoId: "v" },
-  half: { type: "progressed", sentBytes: 50, bytesPerSecond: 10 },
-  all: { type: "progressed", sentBytes: 100, bytesPerSecond: 10 },
-  interrupted: { type: "interrupted", problem, seconds: 3 },
-  resumed: { type: "resumed" },
+  placed: { type: "placed", saved: 20, expires: "2026-01-02T00:00:00.000Z" },
+  half: { type: "progressed", sent: 50, rate: 10 },
+  all: { type: "progressed", sent: 100, rate: 10 },
+  saved: { type: "saved", saved: 40, expires: null },
+  interrupted: { type: "interrupted", why: "connection", problem, until: 3 },
+  signed_out: { type: "signed_out" },
   stored: { type: "stored" },
   slow: { type: "slow" },
   ready: { type: "ready" },
-  failed: { type: "failed", problem },
-  dismissed: { type: "dismissed" },
+  paused: { type: "paused" },
+  failed: { type: "failed", problem, mayRetry: true },
+  slept: { type: "slept", keptFile: false, complaint: null },
+  elsewhere: { type: "left_to_another" },
+  discarding: { type: "discarding" },
 } satisfies Record<string, UploadEvent>;
 type Name = keyof typeof events;
 
-const after = (...names: Name[]): UploadState => names.reduce((state, name) => next(state, events[name]), IDLE);
+const after = (...names: Name[]): UploadState => names.reduce((state, name) => next(state, events[name]), fresh(job));
 
 describe("the upload machine", () => {
-  it.each<[Name[], UploadState["step"]]>([
-    [[], "idle"],
-    [["started"], "creating"],
-    [["started", "created"], "sending"],
-    [["started", "created", "half", "all"], "storing"],
-    [["started", "created", "half", "interrupted"], "waiting"],
-    [["started", "created", "all", "interrupted"], "waiting"],
-    [["started", "created", "interrupted", "resumed"], "sending"],
-    [["started", "created", "interrupted", "stored"], "processing"],
-    [["started", "created", "all", "stored", "slow", "ready"], "ready"],
-    [["started", "failed"], "failed"],
-    [["started", "created", "failed", "resumed"], "sending"],
-    [["started", "created", "failed", "started"], "creating"],
-    [["started", "created", "half", "dismissed"], "idle"],
-  ])("%j leads to %s", (names, step) => expect(after(...names).step).toBe(step));
+  it.each<[Name[], Step["name"]]>([
+    [[], "queued"],
+    [["begun"], "preparing"],
+    [["begun", "created", "placed"], "sending"],
+    [["begun", "placed", "half", "saved"], "sending"],
+    [["begun", "placed", "half", "all"], "storing"],
+    [["begun", "placed", "all", "saved"], "storing"],
+    [["begun", "placed", "half", "interrupted"], "waiting"],
+    [["begun", "interrupted"], "waiting"],
+    [["begun", "placed", "interrupted", "begun", "placed"], "sending"],
+    [["begun", "placed", "half", "paused"], "paused"],
+    [["paused", "queued", "begun"], "preparing"],
+    [["begun", "placed", "signed_out"], "signed_out"],
+    [["begun", "placed", "stored", "signed_out", "queued"], "queued"],
+    [["slept"], "asleep"],
+    [["slept", "queued"], "queued"],
+    [["slept", "elsewhere"], "elsewhere"],
+    [["elsewhere", "slept"], "asleep"],
+    [["slept", "stored", "ready"], "ready"],
+    [["begun", "placed", "all", "stored", "slow", "ready"], "ready"],
+    [["begun", "failed"], "failed"],
+    [["begun", "failed", "queued"], "queued"],
+    [["begun", "placed", "discarding"], "discarding"],
+    [["begun", "discarding", "failed"], "failed"],
+  ])("%j leads to %s", (names, step) => expect(after(...names).step.name).toBe(step));
 
   it.each<[Name[], Name]>([
-    [[], "half"], [[], "failed"], [[], "stored"],
-    [["started"], "half"], [["started"], "stored"], [["started"], "started"],
-    [["started", "created"], "ready"], [["started", "created"], "resumed"],
-    [["started", "created", "all"], "half"],
-    [["started", "created", "stored", "ready"], "failed"],
-    [["started", "created", "stored", "ready"], "stored"],
-    [["started", "failed"], "resumed"], [["started", "failed"], "failed"],
+    [[], "half"], [[], "saved"], [[], "placed"], [[], "slow"],
+    [["begun"], "half"], [["begun"], "ready"], [["begun"], "queued"],
+    [["begun", "placed", "half", "paused"], "half"], // progress that comes late
+    [["begun", "placed", "half", "paused"], "saved"],
+    [["begun", "placed", "half", "paused"], "interrupted"],
+    [["begun", "placed", "interrupted"], "half"], [["begun", "placed", "interrupted"], "interrupted"],
+    [["begun", "placed", "all"], "half"],
+    [["begun", "placed", "stored"], "paused"],
+    [["begun", "placed", "stored", "ready"], "failed"], [["begun", "placed", "stored", "ready"], "discarding"],
+    [["begun", "discarding"], "half"], [["begun", "discarding"], "queued"], [["begun", "discarding"], "begun"],
+    [["elsewhere"], "begun"],
   ])("after %j, %s changes nothing", (names, late) => {
     const state = after(...names);
     expect(next(state, events[late])).toBe(state);
   });
 
-  it("counts attempts, and begins each at nothing", () => {
-    expect(after("started", "created", "half", "interrupted", "resumed")).toMatchObject({ attempt: 2, sentBytes: 0, bytesPerSecond: null });
-    expect(after("started", "created", "failed", "resumed")).toMatchObject({ attempt: 1 });
+  it("tells what is safe from what is on its way", () => {
+    expect(after("begun", "placed")).toMatchObject({ saved: 20, sent: 20, expires: "2026-01-02T00:00:00.000Z" });
+    expect(after("begun", "placed", "half")).toMatchObject({ saved: 20, sent: 50 });
+    expect(after("begun", "placed", "half", "saved")).toMatchObject({ saved: 40, sent: 50, expires: "2026-01-02T00:00:00.000Z" });
+    expect(after("begun", "placed", "half", "saved", "interrupted")).toMatchObject({ saved: 40, sent: 40 });
+    expect(after("begun", "placed", "half", "saved", "paused")).toMatchObject({ saved: 40, sent: 40 });
+    expect(after("begun", "placed", "stored")).toMatchObject({ saved: 100, sent: 100, expires: null });
   });
 
-  it("knows when leaving would lose something, and when nothing more comes", () => {
-    expect([after("started"), after("started", "created"), after("started", "created", "all"), after("started", "created", "interrupted")].every(inFlight)).toBe(true);
-    expect([after(), after("started", "created", "stored"), after("started", "failed")].some(inFlight)).toBe(false);
-    expect([after("started", "failed"), after("started", "created", "stored", "ready")].every(finished)).toBe(true);
+  it("knows when leaving would stop something", () => {
+    expect([after(), after("begun"), after("begun", "placed"), after("begun", "placed", "all"), after("begun", "interrupted")].every(active)).toBe(true);
+    expect([after("paused"), after("slept"), after("elsewhere"), after("begun", "placed", "stored"), after("begun", "failed")].some(active)).toBe(false);
   });
 });

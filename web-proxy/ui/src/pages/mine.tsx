@@ -15,6 +15,7 @@ import { useStore } from "../store";
 import { changes, restore, trash } from "../trash";
 import type { Video } from "../types";
 import { remoteUploads, videoNews } from "../upload_watch";
+import { uploads } from "../uploads";
 
 /** How long the page follows videos that are on their way by itself. */
 const FOLLOW_MS = 120_000;
@@ -109,6 +110,7 @@ function Row({ video, onChange, onPurge }: RowProps) {
   const back = useAction(async () => onChange(await restore(video)));
   const { state } = video;
   const progress = useStore(remoteUploads).get(video.id);
+  const unfinished = useStore(uploads.list).some((listed) => listed.state.videoId === video.id);
   const gone = state === "trashed" || state === "purging";
   const facts = [
     t.form.visibilities[video.visibility],
@@ -122,12 +124,13 @@ function Row({ video, onChange, onPurge }: RowProps) {
       <div class="row-main">
         <h2><a class="user-text" href={pathOf({ page: "watch", id: video.id })}>{video.title}</a></h2>
         <p class="row-facts"><span class={`chip chip-${state}`} data-testid="video-state">{state === "awaiting_upload" && progress ? t.mine.uploading : t.mine.states[state]}</span> {facts.join(" · ")}</p>
-        {state === "awaiting_upload" && (progress ? <RemoteBar progress={progress} /> : <p class="hint">{t.mine.awaitingText}</p>)}
+        {state === "awaiting_upload" && (progress ? <RemoteBar progress={progress} /> : <p class="hint" data-testid="awaiting">{unfinished ? t.mine.unfinishedText : t.mine.awaitingText}</p>)}
         {state === "failed" && video.failure && <p class="complaint user-text">{video.failure}</p>}
         {state === "trashed" && video.purgeAt && <p class="hint">{t.mine.goneAt(moment(video.purgeAt, language.value))}</p>}
         <ProblemBox problem={toTrash.problem ?? back.problem} />
       </div>
       <div class="row-actions">
+        {state === "awaiting_upload" && unfinished && <a class="button primary" href={pathOf({ page: "upload" })} data-testid="unfinished-link">{t.mine.goOn}</a>}
         {state === "trashed" && <button type="button" class="button" disabled={back.busy} onClick={() => void back.run()} data-testid="restore">{t.mine.restore}</button>}
         {gone && <a class="button" href={pathOf({ page: "deletion", id: video.id })} data-testid="receipt-link">{t.mine.receipt}</a>}
         {!gone && <button type="button" class="button" disabled={toTrash.busy} onClick={() => void toTrash.run()} data-testid="delete">{t.mine.delete}</button>}

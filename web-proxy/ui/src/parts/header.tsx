@@ -1,5 +1,6 @@
 // The head of every page: the way home, what the visitor can do, and how an upload in the background is getting on.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { percent } from "../format";
 import { useText } from "../language";
 import { useAction } from "../loading";
 import { person, signOut } from "../person";
@@ -10,11 +11,11 @@ import type { Text } from "../text";
 import { asProblem } from "../problem";
 import { say } from "../toasts";
 import type { User } from "../types";
-import type { UploadState } from "../upload_state";
-import { uploader } from "../uploads";
+import type { Listed } from "../upload_queue";
+import type { Step } from "../upload_state";
+import { uploads } from "../uploads";
 import { FilmIcon, Mark, PersonIcon, UploadIcon } from "./icons";
 import { LiveIndicator } from "./live_indicator";
-import { shareOf } from "./upload_progress";
 
 export function Header() {
   const t = useText();
@@ -36,6 +37,7 @@ export function Header() {
         )}
         {me === null && (
           <>
+            <SignInToGoOn />
             <a class="nav-link" href={pathOf({ page: "signin", next: nextOf(route) })} {...here("signin")} data-testid="nav-signin">{t.site.signIn}</a>
             <a class="button primary" href={pathOf({ page: "register", next: nextOf(route) })} data-testid="nav-register">{t.site.register}</a>
           </>
@@ -92,26 +94,34 @@ function Menu({ user }: { user: User }) {
   );
 }
 
-/** Only where the upload itself isn't on the page. */
+/** Only where the uploads themselves aren't on the page. */
 function UploadChip() {
   const t = useText();
-  const state = useStore(uploader.state);
+  const list = useStore(uploads.list);
   const route = useStore(place);
-  const words = route.page === "upload" ? null : chipText(state, t);
+  const words = route.page === "upload" ? null : chipText(list, t);
   return words === null ? null : <a class="chip chip-upload" href="/upload" data-testid="upload-chip">{words}</a>;
 }
 
-function chipText(state: UploadState, t: Text): string | null {
-  switch (state.step) {
-    case "idle":
-      return null;
-    case "failed":
-      return t.site.uploadFailed;
-    case "processing":
-      return t.site.uploadProcessing;
-    case "ready":
-      return t.site.uploadReady;
-    default:
-      return t.site.uploading(shareOf(state) ?? 0);
+/** What needs somebody goes before what goes on by itself, and that before what is done. */
+function chipText(list: readonly Listed[], t: Text): string | null {
+  const at = (...names: Array<Step["name"]>) => list.filter(({ state }) => names.includes(state.step.name)).map(({ state }) => state);
+  if (at("failed").length > 0) return t.site.uploadFailed;
+  const moving = at("queued", "preparing", "sending", "storing", "waiting");
+  if (moving.length > 0) {
+    const sum = (pick: (state: Listed["state"]) => number) => moving.reduce((before, state) => before + pick(state), 0);
+    return t.site.uploading(percent(sum(({ sent }) => sent), sum(({ job }) => job.totalBytes)));
   }
+  if (at("asleep", "paused", "signed_out").length > 0) return t.site.uploadUnfinished;
+  if (at("processing").length > 0) return t.site.uploadProcessing;
+  return at("ready").length > 0 ? t.site.uploadReady : null;
+}
+
+/** Uploads whose session has ended under them go on when their owner signs in. */
+function SignInToGoOn() {
+  const t = useText();
+  const waiting = useStore(uploads.signedOut);
+  const route = useStore(place);
+  if (waiting === 0 || route.page === "signin") return null;
+  return <a class="chip chip-upload" href={pathOf({ page: "signin", next: "/upload" })} data-testid="upload-signin">{t.site.uploadSignIn}</a>;
 }

@@ -1,4 +1,4 @@
-// Uploads of this person that run in another tab or on another device, with the progress that the server sees.
+// Uploads of this person that run in another browser or on another device, with the progress that the server sees.
 import { useEffect, useState } from "preact/hooks";
 import { getVideo } from "../api";
 import { bytes } from "../format";
@@ -6,15 +6,14 @@ import { language, useText } from "../language";
 import { shareOfUpload, type Progress } from "../remote_progress";
 import { useStore } from "../store";
 import { remoteUploads } from "../upload_watch";
-import { uploader } from "../uploads";
+import { uploads as ownUploads } from "../uploads";
 
 export function RemoteUploads() {
   const t = useText();
   const uploads = useStore(remoteUploads);
-  const here = useStore(uploader.state);
-  const own = "videoId" in here ? here.videoId : null;
-  const elsewhere = [...uploads].filter(([videoID]) => videoID !== own);
-  if (here.step === "creating" || elsewhere.length === 0) return null; // this tab's own upload has no id yet
+  const own = new Set(useStore(ownUploads.list).map(({ state }) => state.videoId));
+  const elsewhere = [...uploads].filter(([videoID]) => !own.has(videoID));
+  if (elsewhere.length === 0) return null;
   return (
     <section class="panel" aria-label={t.upload.elsewhere} data-testid="remote-uploads">
       <h2>{t.upload.elsewhere}</h2>

@@ -15,21 +15,25 @@ export const emptyDetails: Details = { title: "", description: "", visibility: "
 interface Props {
   details: Details;
   onDetails: (details: Details) => void;
+  /** Not where several videos share the rest. */
+  withTitle?: boolean;
   complaints: { title?: string | undefined; description?: string | undefined };
 }
 
-export function VideoFields({ details, onDetails, complaints }: Props) {
+export function VideoFields({ details, onDetails, withTitle = true, complaints }: Props) {
   const t = useText();
   const over = (value: string, most: number) => ([...value].length > most ? t.form.tooLong(most) : undefined);
   return (
     <>
-      <TextField
-        label={t.form.title}
-        value={details.title}
-        onValue={(title) => onDetails({ ...details, title })}
-        complaint={complaints.title ?? over(details.title, MOST_TITLE)}
-        testid="video-title"
-      />
+      {withTitle && (
+        <TextField
+          label={t.form.title}
+          value={details.title}
+          onValue={(title) => onDetails({ ...details, title })}
+          complaint={complaints.title ?? over(details.title, MOST_TITLE)}
+          testid="video-title"
+        />
+      )}
       <AreaField
         label={t.form.description}
         optional
