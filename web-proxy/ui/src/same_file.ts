@@ -1,5 +1,7 @@
 // Is the file that was chosen again the one that was begun? Name, size and time of the last change must be the same, and so must samples of
 // the content: bytes of two files must never be joined. Samples and not all of it, because reading 20 GB takes longer than anybody waits.
+import { Problem } from "./problem";
+
 export interface FileFacts {
   name: string;
   size: number;
@@ -17,6 +19,15 @@ const SAMPLE_BYTES = 64 * 1024;
 
 export async function factsOf(file: File): Promise<FileFacts> {
   return { name: file.name, size: file.size, lastModified: file.lastModified, sample: await sampleOf(file) };
+}
+
+/** A file that was moved or changed can't be read any more, which looks like a broken connection when it is sent. Throws a Problem then. */
+export async function checkReadable(file: Blob): Promise<void> {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Problem({ code: "unreadable", status: 0, detail: "" });
+  }
 }
 
 /** Null when it is the same. */

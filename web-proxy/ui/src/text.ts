@@ -152,7 +152,7 @@ export const en = {
     advice: {
       body_too_large: "Make it smaller, in a lower resolution or in parts, and upload that. Or ask whoever runs this server to allow larger files (stream.max_upload).",
       unsupported_media: "Convert it to MP4 with H.264 and AAC, which every browser plays, and upload that.",
-      refused_whole: "Sending it again would end the same way. Convert it to MP4 with H.264 and AAC, and upload that.",
+      ended_whole: "All of it was sent, and then the server ended the upload. Most likely it isn't a video that can be played: convert it to MP4 with H.264 and AAC, and upload that. Or try once more.",
       storage_full: "What was sent stays where it is. Delete videos you no longer need, or ask whoever runs this server for more space; then try again.",
       taken_over: "It is being sent from another window or device. If that isn't so any more, try again here.",
       not_found: "Its entry was deleted, or belongs to another account. Discard it, and upload the file anew if you still want to.",
@@ -327,7 +327,7 @@ export const en = {
     broken: "The server's answer wasn't understood",
     unreadable: "The file can't be read any more. Was it moved or changed?",
     taken_over: "The upload goes on somewhere else",
-    refused_whole: "The server has refused the file",
+    ended_whole: "The server has ended the upload",
     request_timeout: "The bytes came too slowly",
     bad_request: "The server didn't understand the request",
     unauthenticated: "Please sign in",

@@ -149,7 +149,7 @@ export const zhCN: Text = {
     advice: {
       body_too_large: "请降低分辨率或拆分后再上传，或者请服务器管理员允许更大的文件（stream.max_upload）。",
       unsupported_media: "请转换为所有浏览器都能播放的 MP4（H.264 和 AAC）后再上传。",
-      refused_whole: "再发一次结果也一样。请转换为 MP4（H.264 和 AAC）后再上传。",
+      ended_whole: "文件已全部发送，随后服务器结束了上传，很可能是因为它不是可以播放的视频。请转换为 MP4（H.264 和 AAC）后再上传，或者再试一次。",
       storage_full: "已发送的部分会保留。请删除不再需要的视频，或请服务器管理员增加空间，然后重试。",
       taken_over: "它正在从另一个窗口或设备上传。如果已经不是这样，可以在这里重试。",
       not_found: "它的条目已被删除，或属于另一个账号。请放弃它；如果还需要，请重新上传。",
@@ -324,7 +324,7 @@ export const zhCN: Text = {
     broken: "无法理解服务器的回应",
     unreadable: "无法再读取这个文件。它被移动或修改了吗？",
     taken_over: "上传正在别处继续",
-    refused_whole: "服务器拒绝了这个文件",
+    ended_whole: "服务器已结束这次上传",
     request_timeout: "数据到达得太慢",
     bad_request: "服务器无法理解请求",
     unauthenticated: "请先登录",

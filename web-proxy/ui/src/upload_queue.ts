@@ -5,10 +5,11 @@ import type { Chosen } from "./kept_file";
 import { asProblem } from "./problem";
 import { difference, factsOf, type Difference } from "./same_file";
 import { Store } from "./store";
-import { Uploader, type UploadWorld } from "./uploader";
-import type { Locks, Release } from "./upload_locks";
+import { Item } from "./upload_item";
+import type { Locks } from "./upload_locks";
 import type { Fields, Records, UploadRecord } from "./upload_records";
 import { active, type UploadState } from "./upload_state";
+import { Uploader, type UploadWorld } from "./uploader";
 
 /**
  * Sent at once; the others wait. They share one line, so more of them would only make each end later, and the server's four places of a user
@@ -33,20 +34,6 @@ export interface Listed {
   state: UploadState;
 }
 
-interface Item {
-  uploader: Uploader;
-  /** Held while this tab has it. */
-  release: Release | null;
-  /** Resolves when it no longer runs. */
-  running: Promise<void> | null;
-  unwatch: () => void;
-  /** Ends waiting for another tab to leave it. */
-  stopWaiting: AbortController | null;
-}
-
-/** This tab has it, or is just about to: its file was chosen here. */
-const ours = ({ release, uploader }: Item): boolean => release !== null || uploader.file !== null;
-
 export class UploadQueue {
   readonly list = new Store<readonly Listed[]>([]);
   /** How many wait for somebody to sign in. */
@@ -55,6 +42,8 @@ export class UploadQueue {
   #items = new Map<string, Item>();
   #waking = new Map<string, Promise<void>>();
   #username: string | null = null;
+  #adding: Promise<void> = Promise.resolve();
+  #lastChosen = 0;
 
   constructor(world: QueueWorld) {
     this.#world = { ...world, keep: (record) => world.records.put(record) };
@@ -74,20 +63,28 @@ export class UploadQueue {
   }
 
   /** Takes files in; resolves when they are queued. */
-  async add(chosen: Chosen, fields: Fields): Promise<void> {
-    const username = this.#username;
-    if (username === null) return;
-    const record: UploadRecord = {
-      id: this.#world.newId(), username, chosenAt: this.#world.now(), fields, handle: chosen.handle,
-      file: await factsOf(chosen.file).catch(() => ({ name: chosen.file.name, size: chosen.file.size, lastModified: chosen.file.lastModified, sample: "" })),
+  add({ file, handle }: Chosen, fields: Fields): Promise<void> {
+    if (this.#username === null) return Promise.resolve();
+    const { name, size, lastModified } = file;
+    this.#lastChosen = Math.max(this.#world.now(), this.#lastChosen + 1);
+    const item = this.#insert({
+      id: this.#world.newId(), username: this.#username, chosenAt: this.#lastChosen, fields, handle, file: { name, size, lastModified, sample: "" },
       videoId: null, location: null, saved: 0, expires: null, paused: false,
-    };
-    const item = this.#insert(record);
-    item.uploader.file = chosen.file;
-    item.release = await this.#world.locks.take(record.id);
+    });
+    item.uploader.file = file;
+    // One after the other, so that they begin in their order.
+    this.#adding = this.#adding.then(() => this.#admit(item, file));
+    return this.#adding;
+  }
+
+  async #admit(item: Item, file: File): Promise<void> {
+    const { record } = item.uploader;
+    const facts = await factsOf(file).catch(() => null);
+    if (facts) record.file = facts;
+    else item.uploader.tell({ type: "slept", keptFile: false, complaint: "unreadable" });
+    await item.own();
     await this.#world.records.put(record);
     this.#world.announce(record.id);
-    if (record.file.sample === "") item.uploader.tell({ type: "slept", keptFile: false, complaint: "unreadable" });
     this.#pump();
   }
 
@@ -166,12 +163,12 @@ export class UploadQueue {
   /** Another tab has begun or ended something. */
   async heard(id: string): Promise<void> {
     const item = this.#items.get(id);
-    if (!item || !ours(item)) await this.#wake(id);
+    if (!item || !item.ours) await this.#wake(id);
   }
 
   /** Something of this tab would stop if the page were left. */
   get busy(): boolean {
-    return [...this.#items.values()].some(({ uploader, release }) => release !== null && active(uploader.state.value));
+    return [...this.#items.values()].some(({ uploader, held }) => held && active(uploader.state.value));
   }
 
   /** An upload that this tab doesn't have: another tab's, or nobody's any more. One look at a time. */
@@ -185,7 +182,7 @@ export class UploadQueue {
     const record = await this.#world.records.one(id);
     const taken = record !== undefined && (await this.#world.locks.isTaken(id));
     const known = this.#items.get(id);
-    if (known && ours(known)) return;
+    if (known && known.ours) return;
     if (!record || record.username !== this.#username) return this.#drop(id);
     this.#drop(id, true);
     const item = this.#insert(record);
@@ -199,12 +196,7 @@ export class UploadQueue {
   #watch(item: Item): void {
     const { id } = item.uploader.record;
     item.uploader.tell({ type: "left_to_another" });
-    item.stopWaiting?.abort();
-    const waiting = (item.stopWaiting = new AbortController());
-    this.#world.locks.free(id, waiting.signal).then(
-      () => waiting.signal.aborted || void this.#wake(id),
-      () => {}, // the item was dropped
-    );
+    item.whenFree(() => void this.#wake(id));
   }
 
   /** The answer to the last byte may have been lost with the page: then it is a video by now. */
@@ -235,10 +227,7 @@ export class UploadQueue {
   }
 
   async #own(item: Item): Promise<boolean> {
-    if (item.release) return true;
-    const release = await this.#world.locks.take(item.uploader.record.id);
-    item.release ??= release; // two clicks ask twice
-    if (item.release) return true;
+    if (await item.own()) return true;
     this.#watch(item);
     return false;
   }
@@ -253,7 +242,7 @@ export class UploadQueue {
     const sends = ({ running, uploader }: Item) => running !== null && uploader.state.value.step.name !== "processing";
     for (const item of this.#mine()) {
       if (this.#mine().filter(sends).length >= AT_ONCE) return;
-      if (item.running || !item.release || item.uploader.state.value.step.name !== "queued") continue;
+      if (item.running || !item.held || item.uploader.state.value.step.name !== "queued") continue;
       item.running = this.#run(item).finally(() => {
         item.running = null;
         this.#pump();
@@ -272,7 +261,7 @@ export class UploadQueue {
     // What was refused for good is of no use to anybody; its card stays and says why.
     else if (videoId !== null) await this.#world.remove(videoId).catch((thrown: unknown) => console.info("An entry without a file stays for now", asProblem(thrown).code));
     await this.#world.records.remove(id);
-    this.#letGo(item);
+    item.letGo();
   }
 
   #mine(): Item[] {
@@ -280,12 +269,11 @@ export class UploadQueue {
   }
 
   #insert(record: UploadRecord): Item {
-    const uploader = new Uploader(this.#world, record);
-    const unwatch = uploader.state.watch(({ step }) => {
+    const item = new Item(new Uploader(this.#world, record), this.#world);
+    item.unwatch = item.uploader.state.watch(({ step }) => {
       this.#show();
       if (step.name === "processing") this.#pump(); // it sends no more
     });
-    const item: Item = { uploader, release: null, running: null, unwatch, stopWaiting: null };
     this.#items.set(record.id, item);
     this.#show();
     return item;
@@ -295,18 +283,9 @@ export class UploadQueue {
   #drop(id: string, silently = false): void {
     const item = this.#items.get(id);
     if (!item) return;
-    item.unwatch();
-    item.stopWaiting?.abort();
     this.#items.delete(id);
-    this.#letGo(item);
+    item.end();
     if (!silently) this.#show();
-  }
-
-  #letGo(item: Item): void {
-    if (!item.release) return;
-    item.release();
-    item.release = null;
-    this.#world.announce(item.uploader.record.id);
   }
 
   #show(): void {

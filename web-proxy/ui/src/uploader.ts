@@ -5,6 +5,8 @@ import { STORED } from "./discard";
 import { Meter } from "./meter";
 import { Pieces } from "./pieces";
 import { asProblem, Problem } from "./problem";
+import { checkReadable } from "./same_file";
+import { look, settle } from "./settle";
 import { Store } from "./store";
 import type { Tus } from "./tus";
 import type { Upload, Video } from "./types";
@@ -24,6 +26,8 @@ export interface UploadWorld {
   /** Resolves as soon as the connection is likely to be back; never when that can't be told. */
   connected(signal: AbortSignal): Promise<void>;
   isOffline(): boolean;
+  /** The gateway is there. */
+  isLive(): boolean;
   /** Tells how many bytes have arrived, where the gateway says it; returns the way to stop. */
   onArrival(videoId: string, listener: (bytes: number) => void): () => void;
   /** Milliseconds of the wall clock. */
@@ -31,12 +35,6 @@ export interface UploadWorld {
   keep(record: UploadRecord): Promise<void>;
   tooLarge(size: number, maxBytes: number): string;
 }
-
-/** Waits between looks at a stored video, in milliseconds: quick at first, then every 5 s, for about 10 minutes in all. */
-const LOOKS_MS = [0, 200, 300, 500, 800, 1200, 2000, 3000, ...Array.from({ length: 120 }, () => 5000)];
-
-/** After this many looks (about 20 s) the page says that it may take longer. */
-const SLOW_AFTER_LOOKS = 10;
 
 export class Uploader {
   readonly state: Store<UploadState>;
@@ -117,7 +115,7 @@ export class Uploader {
     try {
       this.tell({ type: "begun" });
       await this.#send(file, signal);
-      await this.#settle(signal);
+      await settle(this.#world, this.record.videoId ?? "", (event) => this.tell(event), signal);
       return true;
     } catch (thrown) {
       signal.throwIfAborted();
@@ -132,7 +130,7 @@ export class Uploader {
     let offset = this.#offset ?? 0;
     this.#whole = offset >= total;
     this.tell({ type: "placed", saved: offset, expires: this.record.expires });
-    const meter = new Meter(offset, () => this.#world.now());
+    const meter = new Meter(offset, () => this.#world.now(), this.#world.isLive());
     const show = () => this.tell({ type: "progressed", sent: meter.bytes, rate: meter.rate });
     const deaf = this.#world.onArrival(this.record.videoId ?? "", (bytes) => {
       if (bytes < total) meter.arrived(bytes); // the last one is told by the answer
@@ -237,7 +235,7 @@ export class Uploader {
       case "look":
         return await this.#look(problem, signal);
       case "fail":
-        if (problem.status === 410 && verdict.final) return this.#fail(new Problem({ code: "refused_whole", status: 410, detail: "" }), false);
+        if (problem.status === 410 && this.#whole) return this.#fail(new Problem({ code: "ended_whole", status: 410, detail: "" }), true);
         break;
     }
     return this.#fail(problem, verdict.do !== "fail" || !verdict.final);
@@ -265,10 +263,10 @@ export class Uploader {
 
   /** A conflict: the video has its file, was deleted, waited too long for it, or somebody else is sending it. */
   async #look(problem: Problem, signal: AbortSignal): Promise<boolean> {
-    const video = await this.#video(signal);
+    const video = await look(this.#world, this.record.videoId ?? "", signal);
     if (video === null) return this.#fail(problem, true);
     if (STORED.includes(video.state)) {
-      await this.#settle(signal);
+      await settle(this.#world, this.record.videoId ?? "", (event) => this.tell(event), signal);
       return true;
     }
     if (video.state === "failed") {
@@ -282,43 +280,8 @@ export class Uploader {
     return this.#fail(taken ? new Problem({ code: "taken_over", status: 409, detail: "" }) : problem, taken);
   }
 
-  /** Looks at the video until it is ready. */
-  async #settle(signal: AbortSignal): Promise<void> {
-    this.tell({ type: "stored" });
-    for (const [look, ms] of LOOKS_MS.entries()) {
-      await this.#world.sleep(ms, signal);
-      const video = await this.#video(signal);
-      if (video?.state === "ready") return this.tell({ type: "ready" });
-      if (video && !STORED.includes(video.state) && video.state !== "awaiting_upload") {
-        throw new Problem({ code: "unsupported_media", status: 415, detail: video.failure ?? "" });
-      }
-      if (look === SLOW_AFTER_LOOKS) this.tell({ type: "slow" });
-    }
-  }
-
-  /** The video as it is now, or null when the server couldn't be asked just now. */
-  async #video(signal: AbortSignal): Promise<Video | null> {
-    try {
-      return await this.#world.video(this.record.videoId ?? "", signal);
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const problem = asProblem(thrown);
-      if (problem.passing) return null;
-      throw problem;
-    }
-  }
-
   async #change(change: Partial<UploadRecord>): Promise<void> {
     Object.assign(this.record, change);
     await this.#world.keep(this.record);
-  }
-}
-
-/** A file that was moved or changed can't be read any more; every try would look like a broken connection. */
-async function checkReadable(file: File): Promise<void> {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-  } catch {
-    throw new Problem({ code: "unreadable", status: 0, detail: "" });
   }
 }

@@ -25,6 +25,7 @@ export const uploads = new UploadQueue({
   sleep,
   connected,
   isOffline: () => navigator.onLine === false,
+  isLive: () => live.state.value.name === "live",
   onArrival: (videoId, listener) => live.on("OnUploadProgress", (event) => event.videoID === videoId && listener(event.receivedBytes)),
   now: () => Date.now(),
   tooLarge: (size, most) => text().upload.tooLarge(bytes(size, language.value), bytes(most, language.value)),

@@ -82,7 +82,7 @@ function forgotten(problem: Problem, at: Situation): Verdict {
   // The video itself is gone, or isn't this person's.
   if (at.asked === "grant") return { do: "look" };
   if (at.asked !== "where" && at.asked !== "bytes") return { do: "fail", final: false };
-  // Whole and then ended, the answer lost: it was looked into and refused. Sent again it would be refused again.
-  if (at.whole && problem.status === 410) return { do: "fail", final: true };
+  // Whole and then ended, the answer lost: most likely it was looked into and refused. Sent by itself again, it would be refused again.
+  if (at.whole && problem.status === 410) return { do: "fail", final: false };
   return at.lost === 0 ? { do: "begin_anew" } : { do: "fail", final: false };
 }

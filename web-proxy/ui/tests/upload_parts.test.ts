@@ -49,7 +49,7 @@ describe("pieces", () => {
 describe("the meter", () => {
   it("believes what has arrived before what was handed over, and never goes back", () => {
     let now = 0;
-    const meter = new Meter(100, () => now);
+    const meter = new Meter(100, () => now, false);
     meter.sent(5000);
     expect(meter.bytes).toBe(5000);
     meter.arrived(1000);
@@ -63,9 +63,19 @@ describe("the meter", () => {
     expect(meter.bytes).toBe(9000);
   });
 
+  it("waits a moment for the gateway's first word where the gateway is there", () => {
+    let now = 0;
+    const meter = new Meter(0, () => now, true);
+    meter.sent(5000);
+    expect(meter.bytes).toBe(0);
+    now = 2001;
+    meter.sent(6000);
+    expect(meter.bytes).toBe(6000);
+  });
+
   it("knows the rate after a while, smoothed", () => {
     let now = 0;
-    const meter = new Meter(0, () => now);
+    const meter = new Meter(0, () => now, false);
     meter.sent(1);
     expect(meter.rate).toBeNull();
     for (let second = 1; second <= 30; second += 1) {

@@ -83,6 +83,7 @@ class Browser {
       sleep: async () => {},
       connected: () => new Promise(() => {}),
       isOffline: () => false,
+      isLive: () => false,
       onArrival: () => () => {},
       now: () => (this.lastId += 1),
       tooLarge: () => "",

@@ -80,6 +80,7 @@ async function world(size: number, changes: Partial<UploadWorld> = {}, begun: Pa
     }),
     connected: () => new Promise<void>(() => {}),
     isOffline: () => false,
+    isLive: () => false,
     onArrival: vi.fn(() => () => {}),
     now: () => NOW,
     keep: vi.fn(async (changed: UploadRecord) => void kept.push({ ...changed })),
@@ -241,7 +242,7 @@ describe("what breaks", () => {
     expect(again.uploader.state.value.step).toMatchObject({ name: "failed", mayRetry: true, problem: { status: 410 } });
   });
 
-  it("doesn't send again what was refused when it was whole", async () => {
+  it("doesn't send again by itself what was ended when it was whole", async () => {
     const w = await world(MIB);
     const { append } = w.server.tus;
     w.server.tus.append = async (...args) => {
@@ -250,7 +251,7 @@ describe("what breaks", () => {
       throw network();
     };
     await w.uploader.run();
-    expect(w.uploader.state.value.step).toMatchObject({ name: "failed", mayRetry: false, problem: { code: "refused_whole" } });
+    expect(w.uploader.state.value.step).toMatchObject({ name: "failed", mayRetry: true, problem: { code: "ended_whole" } });
   });
 
   it.each([[415, false], [507, true], [400, true]])("with %i stops and says so", async (status, mayRetry) => {

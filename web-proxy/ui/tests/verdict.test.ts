@@ -34,7 +34,7 @@ describe("what to do when an upload fails", () => {
     ["the upload is unknown", { status: 404 }, { asked: "where" }, { do: "begin_anew" }],
     ["the upload has expired", { status: 410 }, {}, { do: "begin_anew" }],
     ["and the next one, too", { status: 410 }, { lost: 1 }, { do: "fail", final: false }],
-    ["it was refused when it was whole", { status: 410 }, { asked: "where", whole: true }, { do: "fail", final: true }],
+    ["it was ended when it was whole", { status: 410 }, { asked: "where", whole: true }, { do: "fail", final: false }],
     ["too large from the start", { status: 413 }, { asked: "begin" }, { do: "fail", final: true }],
     ["a piece too large for something in between", { status: 413 }, {}, { do: "smaller" }],
     ["not a video", { status: 415 }, {}, { do: "fail", final: true }],
