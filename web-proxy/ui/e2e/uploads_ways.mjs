@@ -133,6 +133,10 @@ export async function several({ page, uploads, files, shot }) {
   await by(page, "upload-input").setInputFiles(files.medium);
   check((await by(page, "upload-title").count()) === 3, "not each file has a title of its own");
   await shot("several-chosen");
+  await by(page, "upload-form").getByRole("button", { name: /^Leave out/ }).first().click();
+  await by(page, "upload-form").getByRole("button", { name: /^Leave out/ }).last().click();
+  check((await by(page, "video-title").inputValue()) === titles[1], "the one that is left has lost its title");
+  await by(page, "upload-input").setInputFiles(files.medium);
   await page.evaluate(() => {
     globalThis.mostAtOnce = 0;
     const look = () => {

@@ -28,6 +28,11 @@ export function UploadForm() {
     setRows(next.length === 1 && details.title !== "" ? next.map((row) => ({ ...row, title: details.title })) : next);
     if (next.length === 1 && details.title === "") setDetails({ ...details, title: next[0]?.title ?? "" });
   };
+  const change = (next: readonly Row[]) => {
+    setRows(next);
+    const [only] = next.length === 1 ? next : []; // whose title is asked for with the rest
+    if (only) setDetails({ ...details, title: only.title });
+  };
   const empty = rows.some(({ file }) => file.size === 0);
   const badFile = rows.length === 0 ? t.form.needFile : empty ? t.form.emptyFile : undefined;
   const several = rows.length > 1;
@@ -50,7 +55,7 @@ export function UploadForm() {
   return (
     <form onSubmit={submit} noValidate data-testid="upload-form">
       <FilePicker chosen={rows} onChosen={choose} complaint={tried || empty ? badFile : undefined} />
-      {several && <Titles rows={rows} onRows={setRows} tried={tried} />}
+      {several && <Titles rows={rows} onRows={change} tried={tried} />}
       <VideoFields details={details} onDetails={setDetails} withTitle={!several} complaints={{ title: tried ? badTitle : undefined }} />
       <button type="submit" class="button primary wide" data-testid="upload-submit">{several ? t.upload.startAll(rows.length) : t.upload.start}</button>
     </form>
