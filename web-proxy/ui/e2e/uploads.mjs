@@ -43,6 +43,7 @@ const STEPS = [
   ["a restart of the browser", breaks.browserRestart],
   ["a grant that expires", breaks.expiredGrant],
   ["a session that ends", breaks.sessionEnds],
+  ["two tabs without https", breaks.withoutHttps],
   ["a file that the browser keeps", ways.keptFile],
   ["pause and go on", ways.pauses],
   ["discard", ways.discards],

@@ -188,6 +188,7 @@ export async function sessionEnds({ base, page, uploads, files, shot, complaints
   for (const { id } of sessions) await other.request.delete(`/api/v1/sessions/${id}`, { headers: { "Sec-Fetch-Site": "same-origin" } });
   await other.close();
   await page.waitForURL(/\/signin\?next=%2Fupload$/);
+  await by(page, "signin-uploads").waitFor();
   await shot("asks-to-sign-in");
   const since = uploads.asked.length;
   await by(page, "signin-username").fill(uploads.username);
@@ -195,4 +196,41 @@ export async function sessionEnds({ base, page, uploads, files, shot, complaints
   await by(page, "signin-submit").click();
   await uploads.becomes(files.large, title);
   wentOn(uploads.offsets(since), saved);
+}
+
+/** A server in a home network: by http, under a name that isn't this computer's. Browsers give such pages no locks and no handles. */
+export async function withoutHttps({ server, base, browser, context: asked, uploads: mine, files, shot }) {
+  const title = "Without https";
+  const url = base.replace("127.0.0.1", "sluice.test");
+  const context = await browser.newContext({ baseURL: url, locale: "en-US", viewport: { width: 1200, height: 900 } });
+  const open = async () => {
+    const page = await context.newPage();
+    page.setDefaultTimeout(STEP_MS);
+    const heard = watch(page, new URL(url).origin);
+    heard.expected.push([409, /^\/uploads/]);
+    // The browser says itself that it ignores the policy of origins on such pages.
+    heard.forgiven.push(BROKEN, /Cross-Origin-Opener-Policy/);
+    return { page, heard, uploads: new Uploads({ context, page, server }) };
+  };
+  const first = await open();
+  await first.page.goto("/upload");
+  await by(first.page, "signin-username").fill(mine.username);
+  await by(first.page, "signin-password").fill(mine.password);
+  await by(first.page, "signin-submit").click();
+  await by(first.page, "upload-form").waitFor();
+  check(await first.page.evaluate(() => !isSecureContext && navigator.locks === undefined), "the page is one by https");
+  const saved = await first.uploads.inTheMiddle(files.large, title, first.page);
+  const second = await open();
+  await second.page.goto("/upload");
+  await by(second.uploads.card(title), "upload-choose").setInputFiles(files.large);
+  // The newer one wins, and the older one doesn't try to win back.
+  await first.uploads.card(title, "failed").waitFor();
+  check((await by(first.uploads.card(title), "upload-problem").getAttribute("data-code")) === "taken_over", "the first tab says something else");
+  await shot("taken-over", first.page);
+  await second.uploads.becomes(files.large, title, second.page, asked);
+  wentOn(second.uploads.offsets(0), saved);
+  check(first.uploads.count(0, "HEAD", /^\/uploads/) === 0, "the first tab tried to win back");
+  const heard = [...first.heard.list, ...second.heard.list];
+  check(heard.length === 0, heard.join("\n"));
+  await context.close();
 }

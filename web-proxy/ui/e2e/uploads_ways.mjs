@@ -147,6 +147,8 @@ export async function several({ page, uploads, files, shot }) {
     new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
   });
   await by(page, "upload-submit").click();
+  await uploads.card(titles[0], "sending").waitFor();
+  await uploads.card(titles[1], "sending").waitFor();
   await uploads.card(titles[2], "queued").waitFor();
   await shot("several");
   for (const [index, file] of files.medium.entries()) await uploads.becomes(file, titles[index]);

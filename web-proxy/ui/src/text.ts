@@ -84,6 +84,7 @@ export const en = {
     other: "New here?",
     otherLink: "Create an account",
     why: "Please sign in to go on.",
+    whyUploads: "Your upload has stopped because your session has ended. Sign in, and it goes on where it was.",
   },
   register: {
     title: "Create your account",

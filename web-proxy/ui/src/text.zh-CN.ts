@@ -81,6 +81,7 @@ export const zhCN: Text = {
     other: "还没有账号？",
     otherLink: "注册一个",
     why: "请先登录再继续。",
+    whyUploads: "登录已失效，上传已停下。登录后会从中断处继续。",
   },
   register: {
     title: "创建账号",

@@ -10,12 +10,15 @@ import { pathOf } from "../router";
 import { TextField } from "../parts/field";
 import { Mark } from "../parts/icons";
 import { ProblemBox } from "../parts/problem_box";
+import { useStore } from "../store";
 import type { User } from "../types";
+import { uploads } from "../uploads";
 
 export function SignIn({ next }: { next: string }) {
   const t = useText();
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
+  const uploadsWait = useStore(uploads.signedOut) > 0;
   const enter = useAction(async () => {
     const { user } = await signIn(username.trim().toLowerCase(), password);
     arrive(user, next);
@@ -28,7 +31,7 @@ export function SignIn({ next }: { next: string }) {
     <div class="entry">
       <Mark />
       <h1 tabIndex={-1}>{t.signIn.title}</h1>
-      {next !== "/" && <p class="quiet">{t.signIn.why}</p>}
+      {uploadsWait ? <p class="quiet" data-testid="signin-uploads">{t.signIn.whyUploads}</p> : next !== "/" && <p class="quiet">{t.signIn.why}</p>}
       <form onSubmit={submit} noValidate data-testid="signin-form">
         <TextField label={t.form.username} value={username} onValue={setUsername} autocomplete="username" testid="signin-username" />
         <TextField label={t.form.password} type="password" value={password} onValue={setPassword} autocomplete="current-password" testid="signin-password" />

@@ -42,7 +42,7 @@ export function UploadCard({ listed, onDiscard }: Props) {
         <strong class="user-text">{job.title}</strong>
         <span class="quiet user-text">{job.fileName} · {bytes(job.totalBytes, language.value)}</span>
       </p>
-      {!WITHOUT_BAR.includes(step.name) && !refused && <Bars state={state} />}
+      {!WITHOUT_BAR.includes(step.name) && !refused && !(step.name === "queued" && state.saved === 0) && <Bars state={state} />}
       <p class="visually-hidden" role="status">{heard}</p>
       <Detail state={state} />
       {step.name === "ready" && <p class="success" role="status" data-testid="upload-ready"><CheckIcon /> {t.upload.ready}</p>}

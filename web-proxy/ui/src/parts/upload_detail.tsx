@@ -11,7 +11,7 @@ export function Detail({ state }: { state: UploadState }) {
   const seconds = useSecondsUntil(step.name === "waiting" ? step.until : null);
   const words = wordsOf(state, seconds, t);
   const size = (count: number) => bytes(count, language.value);
-  const keeps = saved > 0 && saved < job.totalBytes && !["processing", "ready", "discarding"].includes(step.name) && !(step.name === "failed" && !step.mayRetry);
+  const keeps = saved > 0 && saved < job.totalBytes && !["processing", "ready", "discarding", "elsewhere"].includes(step.name) && !(step.name === "failed" && !step.mayRetry);
   return (
     <>
       {/* Numbers that change all the time are not read out by themselves. */}
