@@ -1,5 +1,4 @@
 // After the last byte: waits until the platform knows the video.
-import { STORED } from "./discard";
 import { asProblem, Problem } from "./problem";
 import type { Video } from "./types";
 import type { UploadEvent } from "./upload_state";
@@ -20,9 +19,8 @@ export async function settle(world: World, videoId: string, tell: (event: Upload
     await world.sleep(ms, signal);
     const video = await look(world, videoId, signal);
     if (video?.state === "ready") return tell({ type: "ready" });
-    if (video && !STORED.includes(video.state) && video.state !== "awaiting_upload") {
-      throw new Problem({ code: "unsupported_media", status: 415, detail: video.failure ?? "" });
-    }
+    if (video?.state === "failed") throw new Problem({ code: "unsupported_media", status: 415, detail: video.failure ?? "" });
+    if (video?.state === "trashed" || video?.state === "purging") throw new Problem({ code: "gone", status: 410, detail: "" });
     if (count === SLOW_AFTER_LOOKS) tell({ type: "slow" });
   }
 }

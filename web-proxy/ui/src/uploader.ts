@@ -53,6 +53,8 @@ export class Uploader {
   #freshGrant = false;
   #lost = 0;
   #whole = false;
+  /** The video has its file: all that is left is to wait for it. */
+  #stored = false;
   #hurry: () => void = () => {};
 
   constructor(world: UploadWorld, record: UploadRecord) {
@@ -73,7 +75,7 @@ export class Uploader {
     this.#abort = new AbortController();
     const { signal } = this.#abort;
     this.#failures = this.#lost = 0;
-    this.#whole = false;
+    this.#whole = this.#stored = false;
     this.#offset = null;
     try {
       while (!(await this.#attempt(file, signal))) signal.throwIfAborted();
@@ -114,7 +116,9 @@ export class Uploader {
   async #attempt(file: File, signal: AbortSignal): Promise<boolean> {
     try {
       this.tell({ type: "begun" });
-      await this.#send(file, signal);
+      if (!this.#stored) await this.#send(file, signal);
+      this.#stored = true;
+      this.#asked = "entry";
       await settle(this.#world, this.record.videoId ?? "", (event) => this.tell(event), signal);
       return true;
     } catch (thrown) {
@@ -235,7 +239,7 @@ export class Uploader {
       case "look":
         return await this.#look(problem, signal);
       case "fail":
-        if (problem.status === 410 && this.#whole) return this.#fail(new Problem({ code: "ended_whole", status: 410, detail: "" }), true);
+        if (problem.status === 410 && this.#whole && !this.#stored) return this.#fail(new Problem({ code: "ended_whole", status: 410, detail: "" }), true);
         break;
     }
     return this.#fail(problem, verdict.do !== "fail" || !verdict.final);
@@ -266,8 +270,8 @@ export class Uploader {
     const video = await look(this.#world, this.record.videoId ?? "", signal);
     if (video === null) return this.#fail(problem, true);
     if (STORED.includes(video.state)) {
-      await settle(this.#world, this.record.videoId ?? "", (event) => this.tell(event), signal);
-      return true;
+      this.#stored = true;
+      return false;
     }
     if (video.state === "failed") {
       // It waited for its file for too long. The same once more, as a new video.

@@ -311,6 +311,18 @@ describe("grants and sessions", () => {
     expect(w.server.asked.slice(2)).toEqual(["where g3", `append g3 5+${4 * MIB}`, expect.stringContaining("last")]);
     expect(w.uploader.state.value.step.name).toBe("ready");
   });
+
+  it("waits for a sign-in also when everything is sent", async () => {
+    const look = vi.fn<UploadWorld["video"]>(async () => Promise.reject(refused(401)));
+    const w = await world(MIB, { video: look });
+    await w.uploader.run();
+    expect(w.uploader.state.value.step.name).toBe("signed_out");
+    look.mockImplementation(async () => video("ready"));
+    w.uploader.tell({ type: "queued" });
+    await w.uploader.run();
+    expect(w.uploader.state.value.step.name).toBe("ready");
+    expect(w.server.asked.filter((line) => line.startsWith("append"))).toHaveLength(1);
+  });
 });
 
 describe("a conflict", () => {
@@ -339,6 +351,12 @@ describe("a conflict", () => {
     expect(w.create).toHaveBeenCalledOnce();
     expect(w.server.asked).toEqual(["create g", `append g 0+${MIB} last`]);
     expect(w.uploader.state.value.step.name).toBe("ready");
+  });
+
+  it.each([["failed", "unsupported_media"], ["trashed", "gone"], ["purging", "gone"]] as const)("with a video that is %s in the end: it says so", async (state, code) => {
+    const w = await world(MIB, { video: async () => video(state, "why") });
+    await w.uploader.run();
+    expect(w.uploader.state.value.step).toMatchObject({ name: "failed", problem: { code } });
   });
 
   it("with a video that was deleted: it says so", async () => {
