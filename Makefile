@@ -12,7 +12,7 @@ TUS := stream-service/tests/tus
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-autobahn bench clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,13 @@ $(TUS)/node_modules/.stamp: $(TUS)/package.json $(TUS)/package-lock.json
 	cd $(TUS) && npm ci --no-audit --no-fund
 	@touch $@
 
+# Without a network the tests of tuspy skip themselves, and say so.
+$(TUS)/.venv/.stamp: $(TUS)/requirements.txt
+	@echo "== Python packages of the upload tests (tuspy), as requirements.txt says"
+	@rm -rf $(TUS)/.venv
+	@if python3 -m venv $(TUS)/.venv && $(TUS)/.venv/bin/pip install -q --disable-pip-version-check --require-hashes --only-binary=:all: -r $(TUS)/requirements.txt; \
+	then touch $@; else rm -rf $(TUS)/.venv; echo "tuspy could not be installed (no network?): its tests will be skipped" >&2; fi
+
 $(SDK)/dist/index.js: $(SDK)/node_modules/.stamp $(shell find $(SDK)/src $(SDK)/tsconfig.json $(SDK)/tsconfig.build.json -type f 2>/dev/null)
 	@echo "== the gateway's client"
 	cd $(SDK) && npm run --silent build
@@ -77,11 +84,15 @@ test-sdk: setup-test $(SDK)/node_modules/.stamp ## The gateway's JavaScript clie
 test-ui: ui ## The page's own tests
 	cd $(UI) && npm test --silent
 
-test-rust: ui sdk $(TUS)/node_modules/.stamp ## Unit, integration and end-to-end tests of the services
+test-rust: ui sdk $(TUS)/node_modules/.stamp $(TUS)/.venv/.stamp ## Unit, integration and end-to-end tests of the services
 	$(CARGO) test --workspace --locked
+
+# About six minutes. BREAKS=n for another count, SEED=n (printed) to repeat one.
+test-breaks: setup-test ## 10,000 random breaks of uploads: nothing acknowledged is lost
+	SLUICE_TEST_BREAKS=$(or $(BREAKS),10000) $(if $(SEED),SLUICE_TEST_SEED=$(SEED)) $(CARGO) test --locked -p stream-service --test it random_breaks -- --nocapture
 
 bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
 
 clean: ## Remove what was built (never data)
-	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules $(TUS)/node_modules
+	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules $(TUS)/node_modules $(TUS)/.venv

@@ -100,6 +100,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         min_free: config.stream.min_free.0,
         stall_timeout: config.stream.stall_timeout.0,
         disk_patience: Arc::new(AtomicU64::new(upload::writer::PATIENCE)),
+        upload_expiry: config.stream.upload_expiry.0,
         orphan_grace: config.stream.orphan_grace.0,
     })
 }

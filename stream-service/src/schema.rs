@@ -50,6 +50,7 @@ diesel::table! {
         holder -> Text,
         expires_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+        complete -> Bool,
     }
 }
 

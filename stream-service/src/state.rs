@@ -62,6 +62,8 @@ pub struct State {
     pub stall_timeout: Duration,
     /// Milliseconds after which a write is one that the disk held up: the upload leaves the worker for the blocking pool.
     pub disk_patience: Arc<AtomicU64>,
+    /// How long an unfinished upload waits for its next request.
+    pub upload_expiry: Duration,
     /// Nothing younger is an orphan.
     pub orphan_grace: Duration,
 }

@@ -1,4 +1,6 @@
-//! tus 1.0.0 (<https://tus.io/protocols/resumable-upload>): uploads that survive their connections.
+//! Uploads that survive their connections, in two protocols over one state: tus 1.0.0
+//! (<https://tus.io/protocols/resumable-upload>) and its successor at the IETF ([`draft`]). A request says by its headers in
+//! which it is written, and is answered in that; an upload that was begun in one can be continued in the other.
 //!
 //! The data's way. An upload is one ledger row (state `writing`, so that purge, sweeps and reconciler know its file as they
 //! know any other) and one row of `tus_uploads` that says its length, how many of its bytes are acknowledged, and which
@@ -11,19 +13,22 @@
 //! waits until that has saved what it has, and takes its place. Between processes the column `holder` is the fence: whoever
 //! is no longer named there can't acknowledge anything, and the lock on the file keeps its last write away.
 
+pub mod answer;
 mod begin;
 mod concat;
+pub mod draft;
 pub mod fields;
 pub mod plan;
 mod receive;
 pub mod request;
 pub mod rows;
 mod serve;
+mod v1;
 
 use std::time::Duration;
 
 pub use plan::{Known, Plan, Upload, decide, plan};
-pub use request::{Place, Request, read};
+pub use request::{Place, Protocol, Request, read};
 pub use serve::serve;
 
 pub const VERSION: &str = "1.0.0";
@@ -32,10 +37,7 @@ pub const VERSION: &str = "1.0.0";
 pub const EXTENSIONS: &str =
     "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination,concatenation";
 
-/// An unfinished upload is kept for this long after its last request: as long as a grant lives (`api.upload_grant_ttl`).
-pub const KEEP: Duration = Duration::from_secs(24 * 3600);
-
-/// What has ended is remembered for this long beyond that, so that its client hears 410 and not 404.
+/// What has ended is remembered for this long beyond `stream.upload_expiry`, so that its client hears 410 and not 404.
 pub const REMEMBER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Unfinished uploads of one video at most: eight clients with four parts each, or a client that starts over again and again.

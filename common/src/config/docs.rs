@@ -163,6 +163,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "An upload that brings no byte for this long is cut.",
     ),
     (
+        "stream.upload_expiry",
+        "A resumable upload that is not finished is removed this long after its last byte or request.",
+    ),
+    (
         "stream.orphan_grace",
         "The reconciler leaves files and rows younger than this alone.",
     ),

@@ -152,6 +152,7 @@ section! {
         egress_per_user_day: ByteSize = ByteSize(0),
         egress_per_address_day: ByteSize = ByteSize(0),
         stall_timeout: Span = Span::seconds(60),
+        upload_expiry: Span = Span::hours(24),
         orphan_grace: Span = Span::hours(1),
     }
 }

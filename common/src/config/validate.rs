@@ -127,6 +127,11 @@ impl Config {
         at_least("api.playback_grant_ttl", self.api.playback_grant_ttl, second)?;
         at_least("api.sign_in_window", self.api.sign_in_window, second)?;
         at_least("stream.stall_timeout", self.stream.stall_timeout, second)?;
+        at_least(
+            "stream.upload_expiry",
+            self.stream.upload_expiry,
+            self.stream.stall_timeout.0,
+        )?;
         at_least("scheduler.lease", self.scheduler.lease, second)?;
         at_least("scheduler.poll", self.scheduler.poll, 10 * ms)?;
         at_least(

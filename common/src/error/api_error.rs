@@ -26,6 +26,8 @@ pub struct ApiError(Box<Inner>);
 
 struct Inner {
     code: Code,
+    /// In the place of `/problems/<code>`.
+    kind: Option<&'static str>,
     detail: String,
     fields: Vec<FieldError>,
     extra: Map<String, Value>,
@@ -37,6 +39,7 @@ impl ApiError {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         ApiError(Box::new(Inner {
             code,
+            kind: None,
             detail: detail.into(),
             fields: Vec::new(),
             extra: Map::new(),
@@ -83,6 +86,13 @@ impl ApiError {
         self
     }
 
+    /// Names a problem type that is registered elsewhere (RFC 9457 section 3.1.1); `code` stays that of the catalogue.
+    #[must_use]
+    pub fn kind(mut self, uri: &'static str) -> Self {
+        self.0.kind = Some(uri);
+        self
+    }
+
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
@@ -124,7 +134,10 @@ impl ApiError {
     pub fn problem(&self) -> Problem {
         let entry = self.0.code.entry();
         Problem {
-            kind: format!("/problems/{}", entry.code),
+            kind: match self.0.kind {
+                Some(uri) => uri.to_owned(),
+                None => format!("/problems/{}", entry.code),
+            },
             title: entry.title.to_owned(),
             status: entry.status,
             detail: self.0.detail.clone(),

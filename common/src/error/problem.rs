@@ -11,7 +11,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The body of every failed request, `application/problem+json` (RFC 9457 section 3).
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// `/problems/<code>`.
+    /// `/problems/<code>`, or the address of a registered problem type.
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,

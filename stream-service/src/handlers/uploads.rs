@@ -4,6 +4,7 @@ use crate::{
     ledger::Uploader,
     refusal,
     state::State,
+    tus::draft::says_incomplete,
     upload::{self, Admitted, Body, Stored, check_room, too_large},
 };
 use actix_multipart::Multipart;
@@ -53,6 +54,12 @@ pub async fn put(
     payload: web::Payload,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
+    if says_incomplete(request.headers()) {
+        return Err(ApiError::new(
+            Code::BadRequest,
+            "This address takes a whole file; an upload in parts begins at /uploads.",
+        ));
+    }
     let mut admitted = admit(&state, &request, video.into_inner(), 0).await?;
     admitted.length = declared_length(&request);
     let stored = upload::run(&state, admitted, Body::Raw(payload)).await?;

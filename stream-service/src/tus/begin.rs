@@ -1,19 +1,18 @@
 //! New uploads: whole ones, parts, and final ones that join parts.
 
 use super::{
-    KEEP,
     concat::{self, Part},
     fields::Concat,
-    plan::{Known, Plan, Upload, after, decide},
-    receive::Held,
-    request::{Body, Create, Request},
+    plan::{Known, Plan, Upload, decide},
+    receive::{Held, Received},
+    request::{Body, Create, End, Protocol, Request},
     rows::{self, Uncreated},
     serve::{Asker, append, find, permit, respond, take, take_over},
 };
 use crate::{
     state::State,
     store::ObjectKey,
-    upload::{barred, check_room, on_its_own, too_large},
+    upload::{barred, check_room, finish, on_its_own, too_large},
 };
 use actix_web::{HttpResponse, web};
 use common::{
@@ -24,28 +23,28 @@ use common::{
 };
 
 pub async fn begin(state: &State, asker: Asker, asked: Request, body: web::Payload) -> Result<HttpResponse, ApiError> {
-    let most = asker.granted.max_bytes;
-    let plan = decide(asked, &Known::Nothing, most)?;
-    let status = plan.status();
-    let (key, upload, bytes_came) = match plan {
+    let terms = asker.terms;
+    let plan = decide(terms.protocol, asked, &Known::Nothing, terms.max_bytes)?;
+    let status = terms.status(&plan);
+    let (key, received, bytes_came) = match plan {
         Plan::Create(create) => {
             let bytes_come = create.body.is_some();
-            let (key, upload) = self::create(state, asker, create, body).await?;
-            (key, upload, bytes_come)
+            let (key, received) = self::create(state, asker, create, body).await?;
+            (key, received, bytes_come)
         }
         Plan::Join { parts, create } => {
-            let (key, upload) = join(state, asker, parts, create).await?;
-            (key, upload, false)
+            let (key, received) = join(state, asker, parts, create).await?;
+            (key, received, false)
         }
-        plan => return Ok(respond(status, plan.fields(state.max_upload))),
+        plan => return Ok(respond(&terms, status, terms.fields(&plan), None)),
     };
-    let mut fields = after(&upload, upload.offset);
-    if !bytes_came {
-        // The offset of a creation says that it took bytes.
+    let mut fields = terms.after(&received.upload);
+    if !bytes_came && terms.protocol == Protocol::Tus {
+        // There the offset of a creation says that it took bytes.
         fields.retain(|(name, _)| *name != "upload-offset");
     }
     fields.push(("location", format!("/uploads/{}", key.object)));
-    Ok(respond(status, fields))
+    Ok(respond(&terms, status, fields, received.stored))
 }
 
 async fn create(
@@ -53,14 +52,15 @@ async fn create(
     asker: Asker,
     create: Create,
     body: web::Payload,
-) -> Result<(ObjectKey, Upload), ApiError> {
+) -> Result<(ObjectKey, Received), ApiError> {
     let most = create.length.unwrap_or(asker.granted.max_bytes);
     let announced = match (create.body, create.length) {
         (Some(announced), _) => Some(announced),
         // Without bytes to wait for it is whole at once.
-        (None, Some(0)) => Some(Body {
+        (None, Some(0)) if asker.terms.protocol == Protocol::Tus => Some(Body {
             declared: Some(0),
             checksum: None,
+            end: End::AtLength,
         }),
         (None, _) => None,
     };
@@ -70,14 +70,19 @@ async fn create(
     let upload = new_upload(create.length, create.metadata, create.concat);
     let held = insert(state, &asker, upload).await?;
     let key = held.key.clone();
-    let upload = match (announced, permit) {
-        (Some(announced), Some(permit)) => append(state, held, (announced, most, permit), body).await?,
-        _ => held.upload,
+    let (Some(announced), Some(permit)) = (announced, permit) else {
+        let upload = held.upload;
+        return Ok((key, Received { upload, stored: None }));
     };
-    Ok((key, upload))
+    let received = append(state, held, (announced, most, permit), body).await;
+    if received.is_err() {
+        // Its client has no address to go on with.
+        finish::remove(state, &key).await;
+    }
+    Ok((key, received?))
 }
 
-async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Upload), ApiError> {
+async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Received), ApiError> {
     let permit = permit(state, &asker)?;
     let (mut held_parts, mut length) = (Vec::new(), 0u64);
     for object in parts {
@@ -112,6 +117,7 @@ fn new_upload(length: Option<u64>, metadata: String, concat: Option<Concat>) -> 
         length,
         metadata,
         concat,
+        complete: false,
         finished: false,
         expires: Timestamp(0),
     }
@@ -127,24 +133,32 @@ async fn insert(state: &State, asker: &Asker, mut upload: Upload) -> Result<Held
     // Registered before the row is written: a row whose upload isn't registered may be dead to the sweeps.
     let ticket = state.uploads.register(&key, &by.session);
     let (row_key, row_by, owner, row) = (key.clone(), by.clone(), state.instance.clone(), upload.clone());
+    let keep = state.upload_expiry;
     let holder = Id::now();
     let row_holder = holder.clone();
-    let created = state
-        .db
-        .write(move |conn| Ok::<_, DbError>(rows::create(conn, &row_key, &row_by, (&owner, &row_holder), &row)?));
+    let created = state.db.write(move |conn| {
+        Ok::<_, DbError>(rows::create(
+            conn,
+            &row_key,
+            &row_by,
+            (&owner, &row_holder),
+            (&row, keep),
+        )?)
+    });
     upload.expires = created.await?.map_err(|why| match why {
         Uncreated::Barred(why) => barred(why),
         Uncreated::TooMany => ApiError::new(
             Code::TooManyUploads,
             "This video has too many unfinished uploads; end one of them, or let them expire.",
         )
-        .retry_after(KEEP),
+        .retry_after(keep),
     })?;
     Ok(Held {
         key,
         by,
         holder,
         upload,
+        protocol: asker.terms.protocol,
         ticket,
     })
 }

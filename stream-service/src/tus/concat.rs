@@ -4,7 +4,7 @@
 use super::{
     fields::Concat,
     plan::{Known, Upload},
-    receive::{Held, complete, save},
+    receive::{Held, Received, complete, save},
 };
 use crate::{
     limit::conn::Permit,
@@ -50,7 +50,7 @@ pub fn part_bytes(known: &Known) -> Result<u64, ApiError> {
 }
 
 /// Copies and finishes. It does not end with its client: all bytes are here.
-pub async fn join(state: &State, mut held: Held, parts: Vec<Part>, permit: Permit) -> Result<Upload, ApiError> {
+pub async fn join(state: &State, mut held: Held, parts: Vec<Part>, permit: Permit) -> Result<Received, ApiError> {
     let key = held.key.clone();
     let whole = match copy(state, &mut held, &parts).await {
         Ok(sink) => sink,
@@ -72,6 +72,7 @@ async fn copy(state: &State, held: &mut Held, parts: &[Part]) -> Result<Sink, Ap
         for part in parts {
             append(state, held, &mut sink, part).await?;
         }
+        held.upload.complete = true;
         save(state, held, &mut sink).await
     };
     tokio::select! {

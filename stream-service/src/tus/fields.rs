@@ -11,6 +11,9 @@ use std::{collections::HashSet, fmt::Write};
 const MAX_METADATA_KEYS: usize = 32;
 const MAX_METADATA: usize = 4096;
 
+/// Fields of an answer.
+pub type Fields = Vec<(&'static str, String)>;
+
 /// `Upload-Metadata`: pairs of a key and a base64 value, divided by commas. Checked and kept as it is; nothing in it is used,
 /// it is text of a user.
 pub fn metadata(text: &str) -> Result<String, String> {

@@ -2,9 +2,9 @@
 //! the upload it names, give a [`Plan`] or a refusal. A table of vectors holds it to the protocol.
 
 use super::{
-    EXTENSIONS, VERSION,
+    draft,
     fields::Concat,
-    request::{Append, Body, Create, Place, Request, read},
+    request::{Append, Body, Create, Place, Protocol, Request, read},
 };
 use crate::upload::too_large;
 use actix_web::http::{
@@ -16,7 +16,6 @@ use common::{
     ids::Id,
     time::Timestamp,
 };
-use std::time::{Duration, SystemTime};
 
 /// What is known of the upload that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +35,8 @@ pub struct Upload {
     /// As it was given, empty when it was not.
     pub metadata: String,
     pub concat: Option<Concat>,
+    /// The client has said that these bytes are all: by their number (tus), or in so many words (the draft).
+    pub complete: bool,
     /// The video is stored; never true of a partial upload.
     pub finished: bool,
     pub expires: Timestamp,
@@ -50,24 +51,29 @@ impl Upload {
     pub fn partial(&self) -> bool {
         self.concat == Some(Concat::Partial)
     }
+
+    /// Nothing can be appended any more.
+    pub fn closed(&self) -> bool {
+        self.finished || (self.partial() && self.whole())
+    }
 }
 
 /// What to do, and how to answer when it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// 204 with what is built.
+    /// Say what is built.
     Describe,
-    /// 201, after the bytes that come with it.
+    /// Begin, and take the bytes that come with it.
     Create(Create),
-    /// 201, after the parts have become a video.
+    /// Begin with the bytes of the parts, which makes a video.
     Join { parts: Vec<Id>, create: Create },
-    /// 200 with where it is.
+    /// Say where it is.
     Tell(Upload),
-    /// All bytes are acknowledged and the video is not stored yet: a crash was between. Do it, then 200 as above.
+    /// All bytes are acknowledged and the video is not stored yet: a crash was between. Do it, then as above.
     Complete(Upload),
-    /// 204 with the offset after the bytes; they may not go beyond `most`.
+    /// Take the bytes; they may not go beyond `most`.
     Append { upload: Upload, body: Body, most: u64 },
-    /// 204.
+    /// Remove it.
     Terminate,
 }
 
@@ -79,23 +85,17 @@ pub fn plan(
     known: &Known,
     max_bytes: u64,
 ) -> Result<Plan, ApiError> {
-    decide(read(method, place, headers)?, known, max_bytes)
+    let (protocol, request) = read(method, place, headers)?;
+    decide(protocol, request, known, max_bytes)
 }
 
 /// `max_bytes` is the most that the grant and the service allow.
-pub fn decide(request: Request, known: &Known, max_bytes: u64) -> Result<Plan, ApiError> {
+pub fn decide(protocol: Protocol, request: Request, known: &Known, max_bytes: u64) -> Result<Plan, ApiError> {
     match request {
         Request::Describe => Ok(Plan::Describe),
-        Request::Create(create) => decide_create(create, max_bytes),
-        Request::Tell => {
-            let upload = existing(known)?;
-            Ok(if upload.whole() && !upload.finished && !upload.partial() {
-                Plan::Complete(upload)
-            } else {
-                Plan::Tell(upload)
-            })
-        }
-        Request::Append(append) => decide_append(append, existing(known)?, max_bytes),
+        Request::Create(create) => decide_create(protocol, create, max_bytes),
+        Request::Tell => Ok(decide_tell(protocol, existing(known)?)),
+        Request::Append(append) => decide_append(protocol, append, existing(known)?, max_bytes),
         Request::Terminate => {
             if existing(known)?.finished {
                 return Err(ApiError::new(
@@ -116,7 +116,7 @@ fn existing(known: &Known) -> Result<Upload, ApiError> {
     }
 }
 
-fn decide_create(create: Create, max_bytes: u64) -> Result<Plan, ApiError> {
+fn decide_create(protocol: Protocol, create: Create, max_bytes: u64) -> Result<Plan, ApiError> {
     if create.length.is_some_and(|length| length > max_bytes) {
         return Err(too_large(max_bytes));
     }
@@ -127,12 +127,26 @@ fn decide_create(create: Create, max_bytes: u64) -> Result<Plan, ApiError> {
         });
     }
     if let Some(body) = &create.body {
-        fits(0, body, create.length.unwrap_or(max_bytes))?;
+        fits(protocol, 0, body, (create.length, max_bytes))?;
     }
     Ok(Plan::Create(create))
 }
 
-fn decide_append(append: Append, mut upload: Upload, max_bytes: u64) -> Result<Plan, ApiError> {
+/// In tus the length alone says that all is here, in the draft only the client (section 4.1.3).
+fn decide_tell(protocol: Protocol, mut upload: Upload) -> Plan {
+    let complete = match protocol {
+        Protocol::Tus => upload.whole(),
+        Protocol::Draft => upload.complete,
+    };
+    if complete && !upload.finished && !upload.partial() {
+        upload.complete = true;
+        Plan::Complete(upload)
+    } else {
+        Plan::Tell(upload)
+    }
+}
+
+fn decide_append(protocol: Protocol, append: Append, mut upload: Upload, max_bytes: u64) -> Result<Plan, ApiError> {
     if matches!(upload.concat, Some(Concat::Final(_))) {
         return Err(ApiError::new(
             Code::Forbidden,
@@ -140,26 +154,32 @@ fn decide_append(append: Append, mut upload: Upload, max_bytes: u64) -> Result<P
         ));
     }
     if append.offset != upload.offset {
-        return Err(offset_mismatch(upload.offset));
+        let refused = offset_mismatch(upload.offset);
+        return Err(match protocol {
+            Protocol::Tus => refused,
+            Protocol::Draft => draft::mismatching_offset(refused, upload.offset, append.offset),
+        });
     }
-    match (append.length, upload.length) {
-        (Some(now), Some(before)) if now != before => {
-            return Err(ApiError::new(
-                Code::BadRequest,
-                "The length of this upload is known and stays.",
-            ));
+    if protocol == Protocol::Draft && upload.closed() {
+        return Err(draft::completed(&append.body));
+    }
+    for now in [append.length, append.body.length_from(upload.offset)]
+        .into_iter()
+        .flatten()
+    {
+        if upload.length.is_some_and(|before| before != now) {
+            return Err(contradiction(protocol, "The length of this upload is known and stays."));
         }
-        (Some(now), _) if now < upload.offset => {
-            return Err(ApiError::new(
-                Code::BadRequest,
-                "Upload-Length is less than what is here.",
-            ));
+        if now < upload.offset {
+            return Err(contradiction(protocol, "Upload-Length is less than what is here."));
         }
-        (Some(now), _) if now > max_bytes => return Err(too_large(max_bytes)),
-        (now, before) => upload.length = before.or(now),
+        if now > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        upload.length = Some(now);
     }
     let most = upload.length.unwrap_or(max_bytes).min(max_bytes);
-    fits(upload.offset, &append.body, most)?;
+    fits(protocol, upload.offset, &append.body, (upload.length, most))?;
     Ok(Plan::Append {
         upload,
         body: append.body,
@@ -167,12 +187,25 @@ fn decide_append(append: Append, mut upload: Upload, max_bytes: u64) -> Result<P
     })
 }
 
-/// A declared body that goes beyond the end is refused before it is read.
-fn fits(offset: u64, body: &Body, most: u64) -> Result<(), ApiError> {
-    match body.declared {
-        Some(declared) if offset.saturating_add(declared) > most => Err(too_large(most)),
-        _ => Ok(()),
+fn contradiction(protocol: Protocol, text: &str) -> ApiError {
+    match protocol {
+        Protocol::Tus => ApiError::new(Code::BadRequest, text),
+        Protocol::Draft => draft::inconsistent_length(text),
     }
+}
+
+/// A declared body that goes beyond the end is refused before it is read.
+fn fits(protocol: Protocol, offset: u64, body: &Body, (length, most): (Option<u64>, u64)) -> Result<(), ApiError> {
+    let Some(end) = body.declared.map(|declared| offset.saturating_add(declared)) else {
+        return Ok(());
+    };
+    if protocol == Protocol::Draft && length.is_some_and(|length| end > length) {
+        return Err(draft::inconsistent_length(
+            "These bytes go beyond the length of this upload.",
+        ));
+    }
+    let most = length.map_or(most, |length| length.min(most));
+    if end > most { Err(too_large(most)) } else { Ok(()) }
 }
 
 /// 409 with the true offset, also as the header that a client knows it by.
@@ -180,82 +213,4 @@ pub fn offset_mismatch(offset: u64) -> ApiError {
     ApiError::new(Code::OffsetMismatch, format!("This upload continues at {offset}."))
         .with("offset", offset)
         .header(HeaderName::from_static("upload-offset"), HeaderValue::from(offset))
-}
-
-pub type Fields = Vec<(&'static str, String)>;
-
-impl Plan {
-    /// The status when all goes well.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Create(_) | Self::Join { .. } => 201,
-            Self::Tell(_) | Self::Complete(_) => 200,
-            Self::Describe | Self::Append { .. } | Self::Terminate => 204,
-        }
-    }
-
-    /// The fields of the answer as far as they are known before the work is done: not the address of a new upload, and not
-    /// the offset after bytes that come in chunks.
-    pub fn fields(&self, max_upload: u64) -> Fields {
-        match self {
-            Self::Describe => vec![
-                ("tus-version", VERSION.into()),
-                ("tus-extension", EXTENSIONS.into()),
-                ("tus-checksum-algorithm", "sha1,sha256".into()),
-                ("tus-max-size", max_upload.to_string()),
-            ],
-            Self::Tell(upload) | Self::Complete(upload) => told(upload),
-            Self::Append { upload, .. } if upload.finished => after(upload, upload.offset),
-            Self::Append { upload, body, .. } => match body.declared {
-                Some(declared) => {
-                    let mut then = upload.clone();
-                    then.offset += declared;
-                    then.finished = then.whole() && !then.partial();
-                    let offset = then.offset;
-                    after(&then, offset)
-                }
-                None => Vec::new(),
-            },
-            Self::Create(create) => match &create.body {
-                Some(Body {
-                    declared: Some(declared),
-                    ..
-                }) => vec![("upload-offset", declared.to_string())],
-                _ => Vec::new(),
-            },
-            Self::Join { .. } | Self::Terminate => Vec::new(),
-        }
-    }
-}
-
-/// HEAD.
-fn told(upload: &Upload) -> Fields {
-    let mut fields = vec![("cache-control", "no-store".to_owned())];
-    fields.extend(after(upload, upload.offset));
-    match upload.length {
-        Some(length) => fields.push(("upload-length", length.to_string())),
-        None => fields.push(("upload-defer-length", "1".to_owned())),
-    }
-    if !upload.metadata.is_empty() {
-        fields.push(("upload-metadata", upload.metadata.clone()));
-    }
-    if let Some(concat) = &upload.concat {
-        fields.push(("upload-concat", concat.text()));
-    }
-    fields
-}
-
-/// The offset, and until when the upload waits for more. A stored video doesn't expire.
-pub fn after(upload: &Upload, offset: u64) -> Fields {
-    let mut fields = vec![("upload-offset", offset.to_string())];
-    if !upload.finished {
-        fields.push(("upload-expires", http_date(upload.expires)));
-    }
-    fields
-}
-
-/// RFC 9110 section 5.6.7, as the expiration extension asks for.
-pub fn http_date(time: Timestamp) -> String {
-    let since = Duration::from_millis(u64::try_from(time.millis()).unwrap_or(0));
-    httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + since)
 }

@@ -3,7 +3,14 @@
 //! Whatever ends the request early (the client leaves, stalls, is taken over, the service drains), what came until then is
 //! saved. Only bytes under a checksum are all or nothing.
 
-use super::{SAVE_EVERY, fields::Checksum, plan::Upload, rows};
+use super::{
+    SAVE_EVERY, draft,
+    fields::Checksum,
+    plan::{Known, Upload},
+    request::{Body, End, Protocol},
+    rows,
+    serve::find,
+};
 use crate::{
     ledger::Uploader,
     limit::conn::Permit,
@@ -11,7 +18,7 @@ use crate::{
     state::State,
     store::ObjectKey,
     upload::{
-        finish, keep_alive,
+        Stored, finish, keep_alive,
         progress::Progress,
         registry::{Stop, Ticket},
         sink::Sink,
@@ -19,7 +26,10 @@ use crate::{
         stopped,
     },
 };
-use actix_web::web;
+use actix_web::{
+    http::header::{HeaderName, HeaderValue},
+    web,
+};
 use common::{
     db::{Backend, DbError},
     error::{ApiError, Code},
@@ -27,7 +37,7 @@ use common::{
     ids::Id,
 };
 use log::{info, warn};
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::sync::oneshot;
 
 /// How often a request looks whether another process has taken its upload. With one process it hears of it at once.
@@ -40,25 +50,38 @@ pub struct Held {
     /// This request, in the row.
     pub holder: Id,
     pub upload: Upload,
+    /// In which the request is answered.
+    pub protocol: Protocol,
     /// Given back last: whoever comes next finds everything saved and closed.
     pub ticket: Ticket,
+}
+
+/// How far an upload is after a request; with the last byte, what is stored now.
+pub struct Received {
+    pub upload: Upload,
+    pub stored: Option<Stored>,
 }
 
 /// Receives, and finishes the video when that was its last byte.
 pub async fn append(
     state: &State,
     mut held: Held,
-    (most, checksum, mut permit): (u64, Option<Checksum>, Permit),
+    (announced, most, mut permit): (Body, u64, Permit),
     body: web::Payload,
     gone: oneshot::Receiver<Infallible>,
-) -> Result<Upload, ApiError> {
+) -> Result<Received, ApiError> {
+    let (checksum, end) = (announced.checksum, announced.end);
     let whole_or_nothing = checksum.is_some();
     let at = held.upload.offset;
     let mut sink = Sink::resume(state, &held.key, at, most, checksum.map(Checksum::begin)).await?;
     permit.counted_by(sink.received());
     let received = receive(state, &mut held, &mut sink, body, gone, whole_or_nothing).await;
     match received {
-        Ok(()) if sink.checksum_holds().await? => save(state, &mut held, &mut sink).await?,
+        Ok(()) if sink.checksum_holds().await? => {
+            let ended = ends(&mut held.upload, end, sink.received().load(Ordering::Relaxed));
+            save(state, &mut held, &mut sink).await?;
+            ended?;
+        }
         Ok(()) => {
             sink.keep_hash(&state.uploads.hashes, &held.key.object, at);
             return Err(ApiError::new(
@@ -77,6 +100,22 @@ pub async fn append(
     }
     drop(permit);
     complete(state, held, sink).await
+}
+
+/// Says whether the upload is complete with these bytes, which are all that the request had.
+fn ends(upload: &mut Upload, end: End, offset: u64) -> Result<(), ApiError> {
+    upload.complete = match end {
+        End::AtLength => upload.length == Some(offset),
+        End::Here if upload.length.is_some_and(|length| length != offset) => {
+            return Err(draft::inconsistent_length("The upload ends before its length."));
+        }
+        End::Here => {
+            upload.length = Some(offset);
+            true
+        }
+        End::Later => false,
+    };
+    Ok(())
 }
 
 async fn receive(
@@ -123,42 +162,59 @@ async fn read(
 /// Synced first, then told.
 pub async fn save(state: &State, held: &mut Held, sink: &mut Sink) -> Result<(), ApiError> {
     let offset = sink.save().await?;
-    let (object, holder, length) = (held.key.object.clone(), held.holder.clone(), held.upload.length);
+    let (object, holder) = (held.key.object.clone(), held.holder.clone());
+    let upload = Upload {
+        offset,
+        ..held.upload.clone()
+    };
+    let keep = state.upload_expiry;
     let acknowledged = state
         .db
-        .write(move |conn| Ok::<_, DbError>(rows::acknowledge(conn, &object, &holder, offset, length)?));
-    if !acknowledged.await? {
-        return Err(stopped(Stop::TakenOver));
-    }
+        .write(move |conn| Ok::<_, DbError>(rows::acknowledge(conn, &object, &holder, (&upload, keep))?));
+    held.upload.expires = acknowledged.await?.ok_or_else(|| stopped(Stop::TakenOver))?;
     held.upload.offset = offset;
     Ok(())
 }
 
 /// The video, if all bytes are here and it isn't one part of it.
-pub async fn complete(state: &State, mut held: Held, mut sink: Sink) -> Result<Upload, ApiError> {
-    if !held.upload.whole() || held.upload.partial() {
+pub async fn complete(state: &State, mut held: Held, mut sink: Sink) -> Result<Received, ApiError> {
+    if !held.upload.complete || held.upload.partial() {
         sink.keep_hash(&state.uploads.hashes, &held.key.object, held.upload.offset);
-        return Ok(held.upload);
+        return Ok(Received {
+            upload: held.upload,
+            stored: None,
+        });
     }
     let progress = Progress::new(state, &held.key.video, held.by.user.clone(), held.upload.length);
     progress.done(held.upload.offset);
     let mut whole = sink.complete().await?;
     whole.holder = Some(held.holder.clone());
-    match finish::finish(state, &held.key, &held.ticket, whole).await {
-        Ok(stored) => {
-            state.metrics.uploads_stored.inc();
-            let (key, bytes) = (&held.key, stored.size_bytes);
-            info!(video_id = key.video, bytes = bytes; "Stored {bytes} bytes of video {}", key.video);
-        }
+    let stored = match finish::finish(state, &held.key, &held.ticket, whole).await {
+        Ok(stored) => stored,
         Err(error) => {
             state.metrics.uploads_failed.inc();
             info!(video_id = held.key.video; "Upload {} ended: {error}", held.key);
-            return Err(error);
+            return Err(unfinished(state, &held, error).await);
         }
-    }
-    clear(state, &held.key).await;
+    };
+    state.metrics.uploads_stored.inc();
+    let (key, bytes) = (&held.key, stored.size_bytes);
+    info!(video_id = key.video, bytes = bytes; "Stored {bytes} bytes of video {}", key.video);
+    clear(state, key).await;
     held.upload.finished = true;
-    Ok(held.upload)
+    Ok(Received {
+        upload: held.upload,
+        stored: Some(stored),
+    })
+}
+
+/// In the draft an error of what became of the whole file is told from one of the transfer (section 4.4.1).
+async fn unfinished(state: &State, held: &Held, error: ApiError) -> ApiError {
+    if held.protocol == Protocol::Draft && matches!(find(state, &held.key).await, Ok(Known::Gone)) {
+        let name = HeaderName::from_static("upload-complete");
+        return error.header(name, HeaderValue::from_static("?1"));
+    }
+    error
 }
 
 /// Removes the other unfinished uploads of a video that has its file now: parts of it, and what clients began and left. Those

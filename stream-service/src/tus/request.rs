@@ -2,8 +2,9 @@
 //! refuse what is malformed.
 
 use super::{
-    VERSION,
+    VERSION, draft,
     fields::{self, Checksum, Concat},
+    v1,
 };
 use actix_web::http::{
     Method,
@@ -25,6 +26,26 @@ impl Place {
         match self {
             Self::Collection => "OPTIONS, POST",
             Self::Upload => "OPTIONS, HEAD, PATCH, DELETE",
+        }
+    }
+}
+
+/// In which protocol a request is written. Both speak of the same uploads: what is begun in one can be continued in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// tus 1.0.0: `Tus-Resumable`.
+    Tus,
+    /// Resumable Uploads for HTTP, see [`draft`]: `Upload-Draft-Interop-Version`.
+    Draft,
+}
+
+impl Protocol {
+    /// The words in which a request is answered, also when it can't be read.
+    pub fn of(headers: &HeaderMap) -> Self {
+        if headers.contains_key(draft::INTEROP) && !headers.contains_key("tus-resumable") {
+            Self::Draft
+        } else {
+            Self::Tus
         }
     }
 }
@@ -56,23 +77,41 @@ pub struct Append {
     pub body: Body,
 }
 
+/// Whether the bytes of a request are the last ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// When the offset is the length then.
+    AtLength,
+    /// They are, wherever they end.
+    Here,
+    /// They are not, whatever the length is.
+    Later,
+}
+
 /// What the head says of the bytes that follow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// `None`: in chunks.
     pub declared: Option<u64>,
     pub checksum: Option<Checksum>,
+    pub end: End,
 }
 
-const BYTES: &str = "application/offset+octet-stream";
+impl Body {
+    /// The length of the upload that these bytes imply when they go to `offset`.
+    pub fn length_from(&self, offset: u64) -> Option<u64> {
+        let declared = self.declared.filter(|_| self.end == End::Here);
+        declared.map(|declared| offset.saturating_add(declared))
+    }
+}
 
-/// Reads a head. `method` is the one of the request line; `X-HTTP-Method-Override` goes before it, as the protocol has it
-/// for clients that can't send PATCH.
-pub fn read(method: &Method, place: Place, headers: &HeaderMap) -> Result<Request, ApiError> {
+/// Reads a head. `method` is the one of the request line; `X-HTTP-Method-Override` goes before it, as tus has it for clients
+/// that can't send PATCH.
+pub fn read(method: &Method, place: Place, headers: &HeaderMap) -> Result<(Protocol, Request), ApiError> {
     let overridden = one(headers, "x-http-method-override")?;
     let method = overridden.unwrap_or(method.as_str());
     if method == "OPTIONS" {
-        return Ok(Request::Describe);
+        return Ok((Protocol::of(headers), Request::Describe));
     }
     let known = match place {
         Place::Collection => method == "POST",
@@ -82,112 +121,53 @@ pub fn read(method: &Method, place: Place, headers: &HeaderMap) -> Result<Reques
         let refused = ApiError::new(Code::MethodNotAllowed, "The header `Allow` names the methods that are.");
         return Err(refused.header(ALLOW, HeaderValue::from_static(place.allowed())));
     }
-    if one(headers, "tus-resumable")? != Some(VERSION) {
-        let refused = ApiError::new(
-            Code::PreconditionFailed,
-            "This address speaks tus 1.0.0; say so in the header `Tus-Resumable`.",
-        );
-        return Err(refused.header(
-            HeaderName::from_static("tus-version"),
-            HeaderValue::from_static(VERSION),
-        ));
-    }
-    match method {
-        "POST" => create(headers).map(Request::Create),
-        "HEAD" => Ok(Request::Tell),
-        "PATCH" => append(headers).map(Request::Append),
-        _ => Ok(Request::Terminate),
-    }
+    let protocol = protocol(headers)?;
+    let asked = match (method, protocol) {
+        ("POST", Protocol::Tus) => Request::Create(v1::create(headers)?),
+        ("POST", Protocol::Draft) => Request::Create(draft::create(headers)?),
+        ("PATCH", Protocol::Tus) => Request::Append(v1::append(headers)?),
+        ("PATCH", Protocol::Draft) => Request::Append(draft::append(headers)?),
+        ("HEAD", _) => Request::Tell,
+        _ => Request::Terminate,
+    };
+    Ok((protocol, asked))
 }
 
-fn create(headers: &HeaderMap) -> Result<Create, ApiError> {
-    let concat = one(headers, "upload-concat")?
-        .map(Concat::parse)
-        .transpose()
-        .map_err(bad)?;
-    let metadata = one(headers, "upload-metadata")?
-        .map(fields::metadata)
-        .transpose()
-        .map_err(bad)?;
-    let length = length(headers)?;
-    let deferred = match one(headers, "upload-defer-length")? {
-        None => false,
-        Some("1") => true,
-        Some(_) => return Err(bad("Upload-Defer-Length is 1 or not there.")),
-    };
-    let body = created_with(headers)?;
-    if matches!(concat, Some(Concat::Final(_))) {
-        if length.is_some() || deferred || body.is_some() {
+fn protocol(headers: &HeaderMap) -> Result<Protocol, ApiError> {
+    let tus = one(headers, "tus-resumable")?;
+    if headers.contains_key(draft::INTEROP) {
+        if tus.is_some() {
             return Err(bad(
-                "A final upload has the length and the bytes of its parts, and none of its own.",
+                "A request is written in one protocol: `Tus-Resumable` or `Upload-Draft-Interop-Version`.",
             ));
         }
-    } else if length.is_some() && deferred {
-        return Err(bad("Upload-Length and Upload-Defer-Length exclude each other."));
-    } else if length.is_none() && !deferred {
-        return Err(ApiError::new(
-            Code::LengthRequired,
-            "Upload-Length is needed, or Upload-Defer-Length: 1.",
-        ));
+        draft::check_version(headers)?;
+        return Ok(Protocol::Draft);
     }
-    Ok(Create {
-        length,
-        metadata: metadata.unwrap_or_default(),
-        concat,
-        body,
-    })
-}
-
-/// The bytes that come with a creation, if any do.
-fn created_with(headers: &HeaderMap) -> Result<Option<Body>, ApiError> {
-    let body = body(headers)?;
-    let typed = one(headers, "content-type")?;
-    match (typed, body.declared) {
-        (Some(BYTES), _) => Ok(Some(body)),
-        // Clients name some type also when they send nothing.
-        (_, Some(0)) if body.checksum.is_none() => Ok(None),
-        (_, Some(0)) => Err(bad("Upload-Checksum is for bytes, and none come.")),
-        _ => Err(wrong_type()),
+    if tus == Some(VERSION) {
+        return Ok(Protocol::Tus);
     }
+    let refused = ApiError::new(
+        Code::PreconditionFailed,
+        "This address speaks tus 1.0.0 (`Tus-Resumable: 1.0.0`) and the IETF's draft (`Upload-Draft-Interop-Version: 8`); say which.",
+    );
+    Err(refused.header(
+        HeaderName::from_static("tus-version"),
+        HeaderValue::from_static(VERSION),
+    ))
 }
 
-fn append(headers: &HeaderMap) -> Result<Append, ApiError> {
-    if one(headers, "content-type")? != Some(BYTES) {
-        return Err(wrong_type());
+/// The bytes that a head declares; `None`: they come in chunks.
+pub fn declared(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+    if headers.contains_key("transfer-encoding") {
+        return Ok(None);
     }
-    let offset = one(headers, "upload-offset")?.ok_or_else(|| bad("Upload-Offset is needed."))?;
-    Ok(Append {
-        offset: fields::size("Upload-Offset", offset).map_err(bad)?,
-        length: length(headers)?,
-        body: body(headers)?,
-    })
-}
-
-fn length(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
-    let text = one(headers, "upload-length")?;
-    text.map(|text| fields::size("Upload-Length", text))
-        .transpose()
-        .map_err(bad)
-}
-
-fn body(headers: &HeaderMap) -> Result<Body, ApiError> {
-    let chunked = headers.contains_key("transfer-encoding");
-    let declared = one(headers, "content-length")?
-        .map(|text| fields::size("Content-Length", text))
-        .transpose()
-        .map_err(bad)?;
-    let checksum = one(headers, "upload-checksum")?
-        .map(Checksum::parse)
-        .transpose()
-        .map_err(bad)?;
-    Ok(Body {
-        declared: if chunked { None } else { Some(declared.unwrap_or(0)) },
-        checksum,
-    })
+    let declared = one(headers, "content-length")?.map(|text| fields::size("Content-Length", text));
+    Ok(Some(declared.transpose().map_err(bad)?.unwrap_or(0)))
 }
 
 /// The value of a field that may stand there once at most.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
+pub fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiError> {
     let mut values = headers.get_all(name);
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -199,13 +179,14 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, ApiErr
     Ok(Some(text.trim_matches([' ', '\t'])))
 }
 
-fn bad(text: impl Into<String>) -> ApiError {
+pub fn bad(text: impl Into<String>) -> ApiError {
     ApiError::new(Code::BadRequest, text)
 }
 
-fn wrong_type() -> ApiError {
+/// `wanted`: the type that the bytes come in.
+pub fn wrong_type(wanted: &str) -> ApiError {
     ApiError::new(
         Code::UnsupportedMedia,
-        format!("The bytes of an upload come as `{BYTES}`."),
+        format!("The bytes of an upload come as `{wanted}`."),
     )
 }

@@ -1,7 +1,7 @@
 //! The rows of uploads that can be continued. All functions run inside of a caller's transaction or read.
 
 use super::{
-    KEEP, MAX_OPEN, REMEMBER,
+    MAX_OPEN, REMEMBER,
     fields::Concat,
     plan::{Known, Upload},
 };
@@ -16,8 +16,9 @@ use common::{
     time::Timestamp,
 };
 use diesel::{dsl::exists, prelude::*, select};
+use std::time::Duration;
 
-type Row = (Option<i64>, i64, String, String, i64, Option<i64>, Option<String>);
+type Row = (Option<i64>, i64, String, String, bool, i64, Option<i64>, Option<String>);
 
 /// Why an upload may not be created.
 pub enum Uncreated {
@@ -38,13 +39,14 @@ pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
             tus_uploads::acknowledged,
             tus_uploads::metadata,
             tus_uploads::concat,
+            tus_uploads::complete,
             tus_uploads::expires_at,
             tus_uploads::finished_at,
             objects::state.nullable(),
         ))
         .first(conn)
         .optional()?;
-    let Some((length, acknowledged, metadata, concat, expires_at, finished_at, state)) = row else {
+    let Some((length, acknowledged, metadata, concat, complete, expires_at, finished_at, state)) = row else {
         // A purge removes the rows; whoever holds a grant for the video may know.
         let purged = ledger::purge::has_begun(conn, &key.video)?;
         return Ok(if purged { Known::Gone } else { Known::Nothing });
@@ -61,18 +63,19 @@ pub fn find(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<Known> {
         metadata,
         // What is stored has been parsed before.
         concat: Concat::parse(&concat).ok(),
+        complete,
         finished,
         expires: Timestamp(expires_at),
     }))
 }
 
-/// Both rows of a new upload.
+/// Both rows of a new upload, which is kept for `keep`.
 pub fn create(
     conn: &mut AnyConn,
     key: &ObjectKey,
     by: &Uploader,
     (owner, holder): (&Id, &Id),
-    upload: &Upload,
+    (upload, keep): (&Upload, Duration),
 ) -> QueryResult<Result<Timestamp, Uncreated>> {
     let open: i64 = tus_uploads::table
         .inner_join(objects::table.on(objects::object_id.eq(tus_uploads::object_id)))
@@ -86,7 +89,7 @@ pub fn create(
     if let Err(barred) = ledger::begin(conn, &key.video, &key.object, by, owner)? {
         return Ok(Err(Uncreated::Barred(barred)));
     }
-    let expires = Timestamp(now_ms(conn)?) + KEEP;
+    let expires = Timestamp(now_ms(conn)?) + keep;
     diesel::insert_into(tus_uploads::table)
         .values((
             tus_uploads::object_id.eq(key.object.as_str()),
@@ -103,12 +106,12 @@ pub fn create(
 }
 
 /// Makes `holder` the one that may acknowledge, gives the upload its time anew, and says what is known then.
-pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id) -> QueryResult<Known> {
+pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id, keep: Duration) -> QueryResult<Known> {
     let known = find(conn, key)?;
     if !matches!(&known, Known::Is(upload) if !upload.finished) {
         return Ok(known);
     }
-    let expires = Timestamp(now_ms(conn)?) + KEEP;
+    let expires = Timestamp(now_ms(conn)?) + keep;
     // Our row before the ledger's, as in `finish`: the two never wait for each other.
     diesel::update(tus_uploads::table.find(key.object.as_str()))
         .set((
@@ -122,25 +125,28 @@ pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id) -> QueryResult<Kno
     find(conn, key)
 }
 
-/// These bytes are durable. `false` when another request has taken the upload, which then knows nothing of them.
+/// The bytes up to its offset are durable. Until when the upload waits for more then;
+/// `None` when another request has taken the upload, which then knows nothing of them.
 pub fn acknowledge(
     conn: &mut AnyConn,
     object: &Id,
     holder: &Id,
-    offset: u64,
-    length: Option<u64>,
-) -> QueryResult<bool> {
+    (upload, keep): (&Upload, Duration),
+) -> QueryResult<Option<Timestamp>> {
+    let expires = Timestamp(now_ms(conn)?) + keep;
     let mine = tus_uploads::table
         .find(object.as_str())
         .filter(tus_uploads::holder.eq(holder.as_str()))
         .filter(tus_uploads::finished_at.is_null());
-    Ok(diesel::update(mine)
+    let updated = diesel::update(mine)
         .set((
-            tus_uploads::acknowledged.eq(number(offset)),
-            tus_uploads::length.eq(length.map(number)),
+            tus_uploads::acknowledged.eq(number(upload.offset)),
+            tus_uploads::length.eq(upload.length.map(number)),
+            tus_uploads::complete.eq(upload.complete),
+            tus_uploads::expires_at.eq(expires.millis()),
         ))
-        .execute(conn)?
-        == 1)
+        .execute(conn)?;
+    Ok((updated == 1).then_some(expires))
 }
 
 /// Whether this request may still write.

@@ -2,10 +2,13 @@
 
 use super::{
     VERSION,
+    answer::Terms,
     begin::begin,
-    plan::{Fields, Known, Plan, Upload, after, decide},
-    receive::{self, Held},
-    request::{Body, Place, Request, read},
+    draft,
+    fields::Fields,
+    plan::{Known, Plan, Upload, decide},
+    receive::{self, Held, Received},
+    request::{Body, Place, Protocol, Request, read},
     rows,
 };
 use crate::{
@@ -15,14 +18,11 @@ use crate::{
     refusal,
     state::State,
     store::ObjectKey,
-    upload::{barred, check_room, on_its_own, registry::Ticket, sink::Sink},
+    upload::{Stored, barred, check_room, on_its_own, registry::Ticket, sink::Sink},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        StatusCode,
-        header::{HeaderName, HeaderValue},
-    },
+    http::{StatusCode, header::HeaderName},
     web,
 };
 use common::{
@@ -44,6 +44,7 @@ const TAKE_OVER: Duration = Duration::from_secs(30);
 pub struct Asker {
     pub granted: Granted,
     pub client: ClientKey,
+    pub terms: Terms,
 }
 
 /// Answers a request to `/uploads` (without an id) or `/uploads/{id}`.
@@ -53,8 +54,13 @@ pub async fn serve(
     id: Option<&str>,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let answered = answer(state, request, id, body).await;
-    answered.map_err(|error| error.header(RESUMABLE, HeaderValue::from_static(VERSION)))
+    let mut terms = Terms {
+        protocol: Protocol::of(request.headers()),
+        max_bytes: state.max_upload,
+        now: Timestamp::now(),
+    };
+    let answered = answer(state, request, id, body, &mut terms).await;
+    answered.map_err(|error| terms.refused(error))
 }
 
 async fn answer(
@@ -62,18 +68,25 @@ async fn answer(
     request: &HttpRequest,
     id: Option<&str>,
     body: web::Payload,
+    terms: &mut Terms,
 ) -> Result<HttpResponse, ApiError> {
     let (grant, client) = state.identify(request.head(), bearer(request.headers()));
     refusal::take_token(state, client)?;
     let place = if id.is_some() { Place::Upload } else { Place::Collection };
-    let asked = read(request.method(), place, request.headers())?;
+    let (protocol, asked) = read(request.method(), place, request.headers())?;
+    terms.protocol = protocol;
     if asked == Request::Describe {
         let plan = Plan::Describe;
-        return Ok(respond(plan.status(), plan.fields(state.max_upload)));
+        return Ok(respond(terms, terms.status(&plan), terms.fields(&plan), None));
     }
     let granted = Granted::new(state, grant?)?;
+    terms.max_bytes = granted.max_bytes;
     check_session(state, &granted.by.session).await?;
-    let asker = Asker { granted, client };
+    let asker = Asker {
+        granted,
+        client,
+        terms: *terms,
+    };
     match id {
         None => begin(state, asker, asked, body).await,
         Some(id) => {
@@ -87,14 +100,24 @@ async fn answer(
     }
 }
 
-pub fn respond(status: u16, fields: Fields) -> HttpResponse {
+/// What is stored is told in the draft, where the answer to the last byte is that of a whole upload (section 4.4.2), with its
+/// hash in words of RFC 9530; in tus it has no content.
+pub fn respond(terms: &Terms, status: u16, fields: Fields, stored: Option<Stored>) -> HttpResponse {
     let status = StatusCode::from_u16(status).expect("a plan has a good status");
     let mut response = HttpResponse::build(status);
-    response.insert_header((RESUMABLE, VERSION));
     for field in fields {
         response.insert_header(field);
     }
-    response.finish()
+    match (terms.protocol, stored) {
+        (Protocol::Tus, _) => response.insert_header((RESUMABLE, VERSION)).finish(),
+        (Protocol::Draft, Some(stored)) => {
+            if let Some(digest) = draft::repr_digest(&stored.sha256) {
+                response.insert_header(("repr-digest", digest));
+            }
+            response.json(stored)
+        }
+        (Protocol::Draft, None) => response.finish(),
+    }
 }
 
 pub fn permit(state: &State, asker: &Asker) -> Result<Permit, ApiError> {
@@ -109,23 +132,25 @@ async fn go_on(
     asked: Request,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let terms = asker.terms;
+    let say = |plan: &Plan| respond(&terms, terms.status(plan), terms.fields(plan), None);
     // What has ended, or never was, takes nobody's place.
     let known = find(state, &key).await?;
     if !matches!(&known, Known::Is(upload) if !upload.finished) {
-        let plan = decide(asked, &known, asker.granted.max_bytes)?;
-        return Ok(respond(plan.status(), plan.fields(state.max_upload)));
+        return Ok(say(&decide(terms.protocol, asked, &known, terms.max_bytes)?));
     }
     let ticket = take_over(state, &key, &asker.granted.by.session).await?;
     let (holder, known) = take(state, &key).await?;
-    let plan = decide(asked, &known, asker.granted.max_bytes)?;
-    let status = plan.status();
+    let plan = decide(terms.protocol, asked, &known, terms.max_bytes)?;
     let held = |upload| Held {
         key: key.clone(),
         by: asker.granted.by.clone(),
         holder,
         upload,
+        protocol: terms.protocol,
         ticket,
     };
+    let status = terms.status(&plan);
     match plan {
         Plan::Append {
             upload,
@@ -135,18 +160,17 @@ async fn go_on(
             still_open(state, &key).await?;
             let permit = permit(state, &asker)?;
             check_room(state, announced.declared.unwrap_or(0)).await?;
-            let upload = append(state, held(upload), (announced, most, permit), body).await?;
-            Ok(respond(status, after(&upload, upload.offset)))
+            let received = append(state, held(upload), (announced, most, permit), body).await?;
+            Ok(respond(&terms, status, terms.after(&received.upload), received.stored))
         }
         Plan::Complete(upload) => {
-            let task = state.clone();
-            let held = held(upload);
-            let upload = on_its_own(state, move |_| async move {
+            let (task, held) = (state.clone(), held(upload));
+            let received = on_its_own(state, move |_| async move {
                 let at = held.upload.offset;
                 let sink = Sink::resume(&task, &held.key, at, at, None).await?;
                 receive::complete(&task, held, sink).await
             });
-            Ok(respond(status, Plan::Tell(upload.await?).fields(state.max_upload)))
+            Ok(respond(&terms, status, terms.told(&received.await?.upload), None))
         }
         Plan::Terminate => {
             // Not cut short by a client that leaves: half of a removal would wait for the next sweep.
@@ -156,9 +180,9 @@ async fn go_on(
                 move |_| async move { receive::terminate(&task, &held.key).await },
             )
             .await?;
-            Ok(respond(status, Vec::new()))
+            Ok(respond(&terms, status, Vec::new(), None))
         }
-        plan => Ok(respond(status, plan.fields(state.max_upload))),
+        plan => Ok(say(&plan)),
     }
 }
 
@@ -168,6 +192,7 @@ const UNNEEDED: Upload = Upload {
     length: None,
     metadata: String::new(),
     concat: None,
+    complete: false,
     finished: false,
     expires: Timestamp(0),
 };
@@ -177,12 +202,22 @@ pub async fn append(
     held: Held,
     (announced, most, permit): (Body, u64, Permit),
     body: web::Payload,
-) -> Result<Upload, ApiError> {
-    let task = state.clone();
-    on_its_own(state, move |gone| async move {
-        receive::append(&task, held, (most, announced.checksum, permit), body, gone).await
-    })
-    .await
+) -> Result<Received, ApiError> {
+    let (task, key) = (state.clone(), held.key.clone());
+    // Where the draft has the last word on an upload that goes beyond its end (section 4.4.2).
+    let ends = held.protocol == Protocol::Draft && held.upload.length == Some(most);
+    let received = on_its_own(state, move |gone| async move {
+        receive::append(&task, held, (announced, most, permit), body, gone).await
+    });
+    match received.await {
+        Err(error) if ends && error.code() == Code::BodyTooLarge => {
+            receive::terminate(state, &key).await?;
+            Err(draft::inconsistent_length(
+                "The bytes go beyond the length of this upload, which has ended by that.",
+            ))
+        }
+        received => received,
+    }
 }
 
 pub async fn find(state: &State, key: &ObjectKey) -> Result<Known, ApiError> {
@@ -202,11 +237,11 @@ pub async fn take_over(state: &State, key: &ObjectKey, session: &Id) -> Result<T
 
 /// The row names this request from now on, and what it says stays true until the next one.
 pub async fn take(state: &State, key: &ObjectKey) -> Result<(Id, Known), ApiError> {
-    let (holder, row_key) = (Id::now(), key.clone());
+    let (holder, row_key, keep) = (Id::now(), key.clone(), state.upload_expiry);
     let row_holder = holder.clone();
     let known = state
         .db
-        .write(move |conn| Ok::<_, DbError>(rows::take(conn, &row_key, &row_holder)?));
+        .write(move |conn| Ok::<_, DbError>(rows::take(conn, &row_key, &row_holder, keep)?));
     Ok((holder, known.await?))
 }
 

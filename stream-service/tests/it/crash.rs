@@ -6,6 +6,7 @@ use crate::{
     tus::client::Client,
 };
 use common::{
+    clients::{Clients, StreamClient},
     config::{Config, Secret},
     db::Backend,
     grant::{Grant, GrantKeys, Permission},
@@ -54,7 +55,8 @@ fn config(dir: &str, database: &str, key: &str) -> Config {
 /// A stream-service in a process of its own.
 pub struct Process {
     child: Child,
-    public: String,
+    pub public: String,
+    internal: String,
     keys: GrantKeys,
     http: reqwest::Client,
 }
@@ -81,10 +83,12 @@ impl Process {
             .expect("the child serves");
         let mut words = line.split("serving ").nth(1).unwrap().split(' ');
         let public = words.next().unwrap().to_owned();
+        let internal = words.next().unwrap().trim().to_owned();
         let keys = GrantKeys::parse(&[key.to_owned()]).unwrap();
         Process {
             child,
             public,
+            internal,
             keys,
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         }
@@ -97,8 +101,18 @@ impl Process {
 
     /// A tus client of this process, with a grant of its own.
     pub fn tus(&self, video: &VideoId) -> Client {
-        let token = self.keys.sign(&upload_grant(video));
-        Client::at(&self.public, self.http.clone(), video.clone(), token)
+        Client::at(&self.public, self.http.clone(), video.clone(), self.upload_token(video))
+    }
+
+    pub fn upload_token(&self, video: &VideoId) -> String {
+        self.keys.sign(&upload_grant(video))
+    }
+
+    /// The client that the other services use.
+    pub fn client(&self) -> StreamClient {
+        let mut config = test_config();
+        config.internal.stream = vec![self.internal.clone()];
+        Clients::new(&config).stream
     }
 
     async fn put(
@@ -124,6 +138,11 @@ impl Process {
     }
 
     pub async fn get(&self, video: &VideoId) -> reqwest::Response {
+        self.asking(video).send().await.unwrap()
+    }
+
+    /// For the file of a video.
+    pub fn asking(&self, video: &VideoId) -> reqwest::RequestBuilder {
         let grant = Grant::new(
             Permission::Play,
             video.clone(),
@@ -132,7 +151,7 @@ impl Process {
             Duration::from_secs(60),
         );
         let url = format!("{}/media/{}/{video}/file", self.public, self.keys.sign(&grant));
-        self.http.get(url).send().await.unwrap()
+        self.http.get(url)
     }
 
     /// A value of /proc/<pid>/status in KiB.

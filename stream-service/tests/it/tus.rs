@@ -1,9 +1,10 @@
-//! tus 1.0.0: the table of vectors, and what only real sockets show.
+//! Resumable uploads, in tus 1.0.0 and in the IETF's draft: the table of vectors, and what only real sockets show.
 
 mod breaks;
 pub mod client;
+mod clients;
+mod draft;
 mod ends;
-mod node;
 mod parts;
 mod pieces;
 mod table;

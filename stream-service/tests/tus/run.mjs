@@ -1,11 +1,15 @@
-// tus-js-client against a stream-service: node run.mjs <mode> <endpoint> <file>, the grant in $GRANT.
+// tus-js-client against a stream-service: node run.mjs <mode> <endpoint> <file>, the grant in $GRANT. A mode that begins with
+// `draft-` is spoken in the IETF's draft instead, as far as the client knows it (interop version 6).
 // Ends with 0 when the upload went as the mode expects, and says why not otherwise.
 import { createReadStream, readFileSync, statSync } from 'node:fs'
 import { PassThrough } from 'node:stream'
 import * as tus from 'tus-js-client'
 
-const [mode, endpoint, file] = process.argv.slice(2)
+const [spoken, endpoint, file] = process.argv.slice(2)
+const draft = spoken.startsWith('draft-')
+const mode = spoken.replace('draft-', '')
 const base = {
+  ...(draft && { protocol: 'ietf-draft-05' }),
   endpoint,
   headers: { Authorization: `Bearer ${process.env.GRANT}` },
   metadata: { filename: 'Ferien in Köln.mp4', filetype: 'video/mp4' },
@@ -39,6 +43,8 @@ const bytes = readFileSync(file)
 const size = statSync(file).size
 const modes = {
   plain: () => upload(bytes, {}),
+  // Connections are cut by what is between: see the test.
+  broken: () => upload(bytes, {}),
   chunks: () => upload(bytes, { chunkSize: 700_000 }),
   creation: () => upload(bytes, { chunkSize: 700_000, uploadDataDuringCreation: true }),
   // A stream whose end nobody knows (a file's own stream is taken for a file by the client).
@@ -58,7 +64,7 @@ const modes = {
     const ended = await broken(bytes, true)
     const response = await fetch(ended.url, {
       method: 'HEAD',
-      headers: { ...base.headers, 'Tus-Resumable': '1.0.0' },
+      headers: { ...base.headers, ...(draft ? { 'Upload-Draft-Interop-Version': '6' } : { 'Tus-Resumable': '1.0.0' }) },
     })
     if (response.status !== 410) throw new Error(`an ended upload answers ${response.status}`)
   },
@@ -66,7 +72,7 @@ const modes = {
 
 try {
   await modes[mode]()
-  console.log(`${mode}: ${size} bytes`)
+  console.log(`${spoken}: ${size} bytes`)
 } catch (error) {
   console.error(error)
   process.exitCode = 1

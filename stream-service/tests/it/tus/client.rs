@@ -109,6 +109,28 @@ impl Client {
         assert_eq!(offset_of(&response), Some(offset + bytes.len()));
     }
 
+    /// In the words of the draft.
+    pub fn draft(&self, method: &str, path: &str) -> RequestBuilder {
+        self.bare(method, path).header("upload-draft-interop-version", "8")
+    }
+
+    pub fn appending(&self, upload: &str, offset: usize, last: bool) -> RequestBuilder {
+        self.draft("PATCH", upload)
+            .header("content-type", "application/partial-upload")
+            .header("upload-complete", if last { "?1" } else { "?0" })
+            .header("upload-offset", offset)
+    }
+
+    /// Sends bytes in the words of the draft and expects them to be taken.
+    pub async fn append(&self, upload: &str, offset: usize, bytes: &[u8], last: bool) -> Response {
+        let response = self.appending(upload, offset, last).body(bytes.to_vec()).send();
+        let response = response.await.unwrap();
+        let status = response.status().as_u16();
+        assert_eq!(status, if last { 200 } else { 204 });
+        assert_eq!(offset_of(&response), Some(offset + bytes.len()));
+        response
+    }
+
     pub async fn head(&self, upload: &str) -> Response {
         self.request("HEAD", upload).send().await.unwrap()
     }

@@ -2,6 +2,7 @@
 //! alone and against the real socket on both databases (see `table.rs`).
 
 mod creation;
+mod draft;
 mod existing;
 mod protocol;
 
@@ -24,6 +25,8 @@ pub enum On {
     OpenPart,
     /// A part with 300 of 300 bytes.
     Part,
+    /// 5,000 of 5,000 bytes, sent by a client of the draft that did not say that these are all.
+    AllButSaid,
     /// A stored video.
     Done,
     /// A stored video, made of one part.
@@ -40,7 +43,8 @@ pub struct Vector {
     /// Bytes of the body, declared as they are.
     pub body: usize,
     pub status: u16,
-    /// Fields of the answer: a value, `*` for any, `-` for none.
+    /// Fields of the answer: a value, `*` for any, `-` for none; `*` at the end of a value for anything more. With `problem.`
+    /// before its name a member of the problem document.
     pub told: &'static [Field],
 }
 
@@ -68,7 +72,7 @@ const fn v(
 }
 
 pub fn all() -> impl Iterator<Item = &'static Vector> {
-    [protocol::VECTORS, creation::VECTORS, existing::VECTORS]
+    [protocol::VECTORS, creation::VECTORS, existing::VECTORS, draft::VECTORS]
         .into_iter()
         .flatten()
 }
