@@ -19,6 +19,7 @@
 //! ```
 
 mod body;
+mod interim;
 mod socket;
 mod stream;
 
@@ -170,6 +171,7 @@ struct Slot {
     sent: Cell<u64>,
     tail: Cell<Tail>,
     expected: Cell<Tail>,
+    interim: RefCell<interim::Interim>,
     violations: Counter,
 }
 
@@ -194,6 +196,7 @@ impl Slot {
             sent: Cell::new(0),
             tail: Cell::new(Tail::default()),
             expected: Cell::new(Tail::default()),
+            interim: RefCell::default(),
             violations,
         }
     }

@@ -2,5 +2,6 @@
 
 pub mod internal;
 pub mod media;
+mod refusals;
 pub mod tus;
 pub mod uploads;

@@ -57,6 +57,13 @@ mod tests {
             assert!(methods.iter().all(|method| paths[path][method].is_object()), "{path}");
         }
         assert!(paths["/media/{grant}/{videoId}/file"]["get"].is_object());
+        let head = &paths["/uploads/{id}"]["head"]["responses"];
+        for status in ["200", "204", "400", "401", "404", "410", "412", "415", "429", "503"] {
+            assert!(
+                head[status].is_object(),
+                "shared refusals are in the document: {status}"
+            );
+        }
         assert!(document["components"]["schemas"]["Stored"]["properties"]["sha256"].is_object());
     }
 }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{MANY, Outlet, SENDING, Slot, SlotHandle, Socket, State};
 
 pub struct SlotStream<S> {
-    socket: S,
-    slot: Rc<Slot>,
+    pub(super) socket: S,
+    pub(super) slot: Rc<Slot>,
     /// Longest time in which the client takes no byte.
     stall: Duration,
     progress: Instant,
@@ -131,6 +131,7 @@ impl<S: Socket> AsyncWrite for SlotStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check_write()?;
+        ready!(this.poll_end_interim(cx))?;
         // A head that waits for its body shares the first segment with it.
         let written = if this.slot.state.get() == State::Queued {
             ready!(this.socket.poll_send(cx, buf, true))?
@@ -149,7 +150,10 @@ impl<S: Socket> AsyncWrite for SlotStream<S> {
         match this.slot.state.get() {
             State::Sending => this.poll_job(cx),
             State::Failed => Poll::Ready(Err(io::Error::other("the slot failed"))),
-            State::Idle | State::Queued | State::Done => Pin::new(&mut this.socket).poll_flush(cx),
+            State::Idle | State::Queued | State::Done => {
+                ready!(this.poll_interim(cx))?;
+                Pin::new(&mut this.socket).poll_flush(cx)
+            }
         }
     }
 

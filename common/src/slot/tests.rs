@@ -150,6 +150,20 @@ fn respond(request: &Request) -> Response<BoxBody> {
         .map_into_boxed_body()
 }
 
+/// Paths with `inform` in them are told of themselves before they are answered; those with `late` have no time for it.
+async fn inform(request: &Request) {
+    if request.path().contains("inform") {
+        let slot = request.conn_data::<SlotHandle>().unwrap();
+        slot.inform(format!("HTTP/1.1 104 Soon\r\nabout: {}\r\n\r\n", request.path()));
+        if !request.path().contains("late") {
+            // Turns enough to write a part of it, but not all: the answer waits for the rest.
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
 /// What a connection answers to `requests`, the last of which closes it.
 async fn converse(requests: &str) -> (String, Vec<Event>, u64, Counter) {
     let (wire, violations) = (Memory::default(), Counter::default());
@@ -161,6 +175,7 @@ async fn converse(requests: &str) -> (String, Vec<Event>, u64, Counter) {
             data.insert(io.handle());
         })
         .h1(fn_service(|request: Request| async move {
+            inform(&request).await;
             Ok::<_, Infallible>(respond(&request))
         }));
     let service = service.new_service(()).await.unwrap();
@@ -317,4 +332,34 @@ fn the_tail_is_the_last_four_bytes_however_they_came() {
         let tail = tail_after(tail_after(Tail::default(), &all[..cut]), &all[cut..]);
         assert_eq!(&tail, b"\r\n\r\n", "{cut}");
     }
+}
+
+#[actix_web::test]
+async fn an_interim_response_comes_whole_before_the_final_one_or_not_at_all() {
+    let (text, _, _, violations) = converse(&format!(
+        "GET /slot/a HTTP/1.1\r\n{HOST}\r\nGET /slot/inform HTTP/1.1\r\n{HOST}\r\nGET /inform HTTP/1.1\r\n{HOST}\r\n\
+         GET /inform/behind HTTP/1.1\r\n{HOST}\r\nGET /slot/b HTTP/1.1\r\n{HOST}\r\nGET /late/inform HTTP/1.1\r\n{HOST}{CLOSE}\r\n"
+    ))
+    .await;
+    let text = undated(&text);
+    let messages: Vec<&str> = text.split("HTTP/1.1 ").skip(1).collect();
+    // The last but two is queued while the answer before it is still being written, the last one when its own comes already.
+    let expected = [
+        ("206", "aBODY"),
+        ("104 Soon\r\n", "about: /slot/inform\r\n\r\n"),
+        ("206", "informBODY"),
+        ("104 Soon\r\n", "about: /inform\r\n\r\n"),
+        ("200", "/inform"),
+        ("200", "/inform/behind"),
+        ("206", "bBODY"),
+        ("200", "/late/inform"),
+    ];
+    assert_eq!(messages.len(), expected.len(), "{text}");
+    for (message, (begin, end)) in messages.iter().zip(expected) {
+        assert!(
+            message.starts_with(begin) && message.ends_with(end),
+            "{message} in {text}"
+        );
+    }
+    assert_eq!(violations.get(), 0);
 }

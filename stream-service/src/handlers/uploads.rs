@@ -1,5 +1,6 @@
 //! `/uploads/by-video/{videoId}`: a whole video in one request.
 
+use super::refusals::{NeedsGrant, Whole};
 use crate::{
     ledger::Uploader,
     refusal,
@@ -36,15 +37,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The file"),
     responses(
         (status = 201, description = "The video is stored durably", body = Stored),
-        (status = 401, description = "No grant, a broken or expired one, or its session has ended", body = Problem),
-        (status = 404, description = "The grant is for another video", body = Problem),
-        (status = 409, description = "The video has its file already", body = Problem),
-        (status = 410, description = "The video has been deleted for good", body = Problem),
-        (status = 413, description = "Larger than `maxBytes`", body = Problem),
-        (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
-        (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
-        (status = 503, description = "The session can't be checked just now; see Retry-After", body = Problem),
-        (status = 507, description = "The storage is full", body = Problem),
+        NeedsGrant,
+        Whole,
     ),
     security(("uploadGrant" = [])),
 )]
@@ -76,15 +70,8 @@ pub async fn put(
     responses(
         (status = 201, description = "The video is stored durably", body = Stored),
         (status = 400, description = "The form can't be read or has no field `file`", body = Problem),
-        (status = 401, description = "No grant, a broken or expired one, or its session has ended", body = Problem),
-        (status = 404, description = "The grant is for another video", body = Problem),
-        (status = 409, description = "The video has its file already", body = Problem),
-        (status = 410, description = "The video has been deleted for good", body = Problem),
-        (status = 413, description = "Larger than `maxBytes`", body = Problem),
-        (status = 415, description = "Not a video that can be played; `found` says what it is", body = Problem),
-        (status = 429, description = "Too many requests or uploads; see Retry-After", body = Problem),
-        (status = 503, description = "The session can't be checked just now; see Retry-After", body = Problem),
-        (status = 507, description = "The storage is full", body = Problem),
+        NeedsGrant,
+        Whole,
     ),
     security(("uploadGrant" = [])),
 )]

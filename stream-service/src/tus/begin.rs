@@ -12,7 +12,7 @@ use super::{
 use crate::{
     state::State,
     store::ObjectKey,
-    upload::{barred, check_room, finish, on_its_own, too_large},
+    upload::{barred, check_room, on_its_own, too_large},
 };
 use actix_web::{HttpResponse, web};
 use common::{
@@ -43,7 +43,7 @@ pub async fn begin(state: &State, asker: Asker, asked: Request, body: web::Paylo
         // There the offset of a creation says that it took bytes.
         fields.retain(|(name, _)| *name != "upload-offset");
     }
-    fields.push(("location", format!("/uploads/{}", key.object)));
+    fields.push(("location", location(&key)));
     Ok(respond(&terms, status, fields, received.stored))
 }
 
@@ -70,16 +70,13 @@ async fn create(
     let upload = new_upload(create.length, create.metadata, create.concat);
     let held = insert(state, &asker, upload).await?;
     let key = held.key.clone();
+    let told = announced.is_some() && asker.told(&held);
     let (Some(announced), Some(permit)) = (announced, permit) else {
         let upload = held.upload;
         return Ok((key, Received { upload, stored: None }));
     };
-    let received = append(state, held, (announced, most, permit), body).await;
-    if received.is_err() {
-        // Its client has no address to go on with.
-        finish::remove(state, &key).await;
-    }
-    Ok((key, received?))
+    let received = append(state, held, (announced, most, permit), body, told).await?;
+    Ok((key, received))
 }
 
 async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Received), ApiError> {
@@ -109,6 +106,10 @@ async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Re
         concat::join(&task, held, held_parts, permit).await
     });
     Ok((key, joined.await?))
+}
+
+pub fn location(key: &ObjectKey) -> String {
+    format!("/uploads/{}", key.object)
 }
 
 fn new_upload(length: Option<u64>, metadata: String, concat: Option<Concat>) -> Upload {

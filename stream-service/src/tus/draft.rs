@@ -6,7 +6,9 @@
 //! last bytes is that of a whole upload; headers are structured fields (RFC 9651), and one of another form counts as not
 //! being there (sections 4.1.1 to 4.1.3), so that only what is needed and missing is refused.
 //!
-//! Left out: `Repr-Digest` of requests (section 10.1), and interim responses where the connection can't carry them.
+//! `104 (Upload Resumption Supported)` tells the address of an upload before its bytes, where the connection can carry it: not
+//! over TLS and not through a proxy that makes requests of its own. Left out: interim responses that tell progress, which
+//! clients must do without anyway, and `Repr-Digest` of requests (section 10.1).
 
 use super::{
     fields::{Checksum, Fields},
@@ -189,6 +191,15 @@ pub fn state(upload: &Upload, max_bytes: u64, now: Timestamp) -> Fields {
             limits(max_bytes, (!closed).then_some((now, upload.expires))),
         ),
     ]
+}
+
+/// Section 5: the head of `104 (Upload Resumption Supported)`.
+pub fn interim(fields: &Fields) -> String {
+    let mut head = format!("HTTP/1.1 104 Upload Resumption Supported\r\n{INTEROP}: {INTEROP_VERSION}\r\n");
+    for (name, value) in fields {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head + "\r\n"
 }
 
 /// Section 4.3.2: the answer to HEAD.

@@ -3,7 +3,7 @@
 use super::{
     VERSION,
     answer::Terms,
-    begin::begin,
+    begin::{begin, location},
     draft,
     fields::Fields,
     plan::{Known, Plan, Upload, decide},
@@ -18,11 +18,11 @@ use crate::{
     refusal,
     state::State,
     store::ObjectKey,
-    upload::{Stored, barred, check_room, on_its_own, registry::Ticket, sink::Sink},
+    upload::{Stored, barred, check_room, finish, on_its_own, registry::Ticket, sink::Sink},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::HeaderName},
+    http::{StatusCode, Version, header::HeaderName},
     web,
 };
 use common::{
@@ -30,6 +30,7 @@ use common::{
     error::{ApiError, Code},
     http::bearer,
     ids::Id,
+    slot::SlotHandle,
     time::Timestamp,
 };
 use std::time::Duration;
@@ -45,6 +46,29 @@ pub struct Asker {
     pub granted: Granted,
     pub client: ClientKey,
     pub terms: Terms,
+    /// Takes interim responses, if the client and its connection do.
+    pub informed: Option<SlotHandle>,
+}
+
+impl Asker {
+    /// Tells the address of a new upload before its bytes are here (section 5 of the draft), so that a client whose connection
+    /// breaks can go on. `false` when that can't be done.
+    pub fn told(&self, held: &Held) -> bool {
+        let Some(slot) = &self.informed else { return false };
+        let mut fields = self.terms.after(&held.upload);
+        fields.retain(|(name, _)| *name == "upload-limit");
+        fields.push(("location", location(&held.key)));
+        slot.inform(draft::interim(&fields));
+        true
+    }
+}
+
+/// Interim responses are for HTTP/1.1, and 104 is for those who know the draft in our version (appendix B).
+fn informed(request: &HttpRequest, protocol: Protocol) -> Option<SlotHandle> {
+    let knows = protocol == Protocol::Draft
+        && request.version() == Version::HTTP_11
+        && draft::interop_version(request.headers()) == Some(draft::INTEROP_VERSION);
+    request.conn_data::<SlotHandle>().filter(|_| knows).cloned()
 }
 
 /// Answers a request to `/uploads` (without an id) or `/uploads/{id}`.
@@ -86,6 +110,7 @@ async fn answer(
         granted,
         client,
         terms: *terms,
+        informed: informed(request, protocol),
     };
     match id {
         None => begin(state, asker, asked, body).await,
@@ -160,7 +185,7 @@ async fn go_on(
             still_open(state, &key).await?;
             let permit = permit(state, &asker)?;
             check_room(state, announced.declared.unwrap_or(0)).await?;
-            let received = append(state, held(upload), (announced, most, permit), body).await?;
+            let received = append(state, held(upload), (announced, most, permit), body, true).await?;
             Ok(respond(&terms, status, terms.after(&received.upload), received.stored))
         }
         Plan::Complete(upload) => {
@@ -197,27 +222,34 @@ const UNNEEDED: Upload = Upload {
     expires: Timestamp(0),
 };
 
+/// `known`: the client has the address of the upload. If it hasn't, what is left of a broken request is of no use to anybody.
 pub async fn append(
     state: &State,
     held: Held,
     (announced, most, permit): (Body, u64, Permit),
     body: web::Payload,
+    known: bool,
 ) -> Result<Received, ApiError> {
     let (task, key) = (state.clone(), held.key.clone());
     // Where the draft has the last word on an upload that goes beyond its end (section 4.4.2).
     let ends = held.protocol == Protocol::Draft && held.upload.length == Some(most);
-    let received = on_its_own(state, move |gone| async move {
-        receive::append(&task, held, (announced, most, permit), body, gone).await
-    });
-    match received.await {
-        Err(error) if ends && error.code() == Code::BodyTooLarge => {
-            receive::terminate(state, &key).await?;
-            Err(draft::inconsistent_length(
-                "The bytes go beyond the length of this upload, which has ended by that.",
-            ))
+    on_its_own(state, move |gone| async move {
+        let received = receive::append(&task, held, (announced, most, permit), body, gone).await;
+        match received {
+            Err(error) if ends && error.code() == Code::BodyTooLarge => {
+                finish::remove(&task, &key).await;
+                Err(draft::inconsistent_length(
+                    "The bytes go beyond the length of this upload, which has ended by that.",
+                ))
+            }
+            Err(error) if !known => {
+                finish::remove(&task, &key).await;
+                Err(error)
+            }
+            received => received,
         }
-        received => received,
-    }
+    })
+    .await
 }
 
 pub async fn find(state: &State, key: &ObjectKey) -> Result<Known, ApiError> {

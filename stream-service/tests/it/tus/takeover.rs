@@ -11,6 +11,7 @@ use common::{
 };
 use diesel::RunQueryDsl;
 use futures_util::future::join_all;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_new_request_takes_an_upload_over_from_a_stalled_one_and_loses_nothing() {
@@ -135,6 +136,40 @@ fn promise_19_a_drain_cuts_an_upload_at_a_saved_offset() {
             Ok::<_, common::db::DbError>(row.acknowledged)
         });
         assert!(saved.await.unwrap() >= 262_144);
+    });
+}
+
+/// How long a request that hangs keeps the one after it from writing. The promise is a time: the quickest of three counts, so that
+/// a busy machine breaks nothing, and a takeover that waits for a timer of a second or more never does it in time.
+async fn quickest_takeover(app: &App, other: &str) -> Duration {
+    let mut times = Vec::new();
+    for round in 0..3 {
+        let (client, bytes) = (Client::new(app), clip(900_000, round));
+        let there = Client::at(other, app.http.clone(), client.video.clone(), client.token.clone());
+        let upload = create(&client, &bytes).await;
+        let _hanging = stalled(app, &client, &upload, &bytes, 500_000).await;
+        let began = Instant::now();
+        let at = there.offset(&upload).await;
+        there.send(&upload, at, &bytes[at..at + 10_000]).await;
+        times.push(began.elapsed());
+        client.delete(&upload).await;
+    }
+    times.into_iter().min().unwrap()
+}
+
+#[test]
+fn a_takeover_takes_less_than_a_second() {
+    on_each_app(|app| async move {
+        let here = quickest_takeover(&app, &app.running.public).await;
+        assert!(here < Duration::from_secs(1), "{here:?}");
+        if app.db.backend() == Backend::Postgres {
+            // Another process hears of it from the row that they share.
+            let (other, other_state) = start_service(app.running.config.clone()).await;
+            let there = quickest_takeover(&app, &other.public).await;
+            assert!(there < Duration::from_secs(1), "{there:?}");
+            drop(other_state);
+            other.stop().await;
+        }
     });
 }
 

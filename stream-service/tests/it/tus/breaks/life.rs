@@ -6,7 +6,7 @@ use super::{
     server::Server,
     wire::{Framing, Speech, answer, connect, offset, send},
 };
-use crate::clip::clip;
+use crate::clip::{clip, sha256};
 use common::{ids::VideoId, testing::raw::Answer};
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt, time::timeout};
@@ -109,11 +109,12 @@ impl<'a> Life<'a> {
         self.check().await;
     }
 
-    /// The bytes of the video are those that were sent.
+    /// The bytes of the video are those that were sent, and so is its hash.
     async fn check(&self) {
         for _ in 0..PATIENCE {
-            if let Some(stored) = self.server.stored(&self.video).await {
+            if let Some((stored, etag)) = self.server.stored(&self.video).await {
                 assert!(stored == self.bytes, "the bytes of {} differ", self.path);
+                assert_eq!(etag, format!("\"{}\"", sha256(&stored)), "the hash of {}", self.path);
                 self.server.delete(&self.video).await;
                 return;
             }

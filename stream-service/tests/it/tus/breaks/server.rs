@@ -65,12 +65,13 @@ impl Server {
         self.process.borrow().upload_token(video)
     }
 
-    /// What is stored, if the server is there for as long as that takes.
-    pub async fn stored(&self, video: &VideoId) -> Option<Vec<u8>> {
+    /// What is stored and the hash that is told of it, if the server is there for as long as that takes.
+    pub async fn stored(&self, video: &VideoId) -> Option<(Vec<u8>, String)> {
         let asked = self.process.borrow().asking(video);
         let response = asked.send().await.ok()?;
         assert_eq!(response.status(), 200, "{video} is stored");
-        response.bytes().await.ok().map(|bytes| bytes.to_vec())
+        let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+        Some((response.bytes().await.ok()?.to_vec(), etag))
     }
 
     pub async fn delete(&self, video: &VideoId) {
