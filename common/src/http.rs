@@ -2,6 +2,7 @@
 //! problem documents, and who asks (`session`).
 
 mod body;
+mod operator;
 mod session;
 
 use actix_web::error::PayloadError;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 use crate::error::{ApiError, Code};
 
 pub use body::Body;
+pub use operator::operator;
 pub use session::{
     CookieName, HOST_SESSION_COOKIE, SESSION_COOKIE, SessionToken, bearer, refuse_cross_site, same_secret,
     session_token,

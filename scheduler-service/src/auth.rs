@@ -1,14 +1,13 @@
-//! Who may look at jobs: an operator, and nobody else. The token is asked about at api-service with every request; these
-//! routes are few and seldom used, and nothing is granted while api-service can't be asked.
+//! Who may look at jobs: an operator, and nobody else.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
-use common::error::{ApiError, Code};
-use common::http::session_token;
-use common::messages::{Role, TokenOwner};
+use common::error::ApiError;
+use common::http::{operator, session_token};
+use common::messages::TokenOwner;
 
 use crate::handlers::State;
 
@@ -25,14 +24,8 @@ impl FromRequest for Operator {
             .ok_or_else(|| ApiError::internal("the scope has no state"))
             .and_then(|state| Ok((session_token(request, state.cookie)?, state)));
         Box::pin(async move {
-            let (Some(token), state) = found? else {
-                return Err(ApiError::new(Code::Unauthenticated, "Sign in as an operator."));
-            };
-            let owner = state.api.parse_token(token.as_str()).await?;
-            match owner.role {
-                Role::Operator => Ok(Operator(owner)),
-                Role::User => Err(ApiError::new(Code::Forbidden, "Only operators see jobs.")),
-            }
+            let (token, state) = found?;
+            operator(&state.api, token, "see jobs").await.map(Operator)
         })
     }
 }

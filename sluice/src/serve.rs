@@ -37,11 +37,12 @@ impl Role {
 /// Everything in this process.
 pub fn embedded(config: Config) -> Result<(), StartError> {
     run_all(config, async |process: Process| {
-        // In the order in which their routes are tried: /api/v1/jobs lies below /api/v1, and the page takes the rest.
+        // In the order in which their routes are tried: /api/v1/jobs and /api/v1/limits lie below /api/v1, and the page takes the
+        // rest.
         let services = vec![
             Role::Scheduler.start(&process).await?,
-            Role::Api.start(&process).await?,
             Role::Stream.start(&process).await?,
+            Role::Api.start(&process).await?,
             web_proxy::start(&process.config, &process.platform, web_proxy::Mode::Pages(documents())).await?,
         ];
         let headers = web_proxy::security_headers(&process.config);

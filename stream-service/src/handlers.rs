@@ -1,6 +1,7 @@
 //! The routes' handlers: typed input, one question or change, the answer.
 
 pub mod internal;
+pub mod limits;
 pub mod media;
 mod refusals;
 pub mod tus;

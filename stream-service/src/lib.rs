@@ -27,6 +27,7 @@ mod watch;
 use common::{
     config::{Config, ConfigError},
     db::{Backend, DatabaseUrl, Db, DbOptions, Migrations, migrate},
+    http::CookieName,
     ids::Id,
     outbox::{self, Delivery, Relay},
     service::{Platform, Service, StartError},
@@ -95,6 +96,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         metrics,
         instance: Id::now(),
         started: Timestamp::now(),
+        cookie: CookieName::of(&config.server.public_url),
         proxies: Arc::new(state::trusted_proxies(&config.server.trusted_proxies)?),
         max_upload: config.stream.max_upload.0,
         min_free: config.stream.min_free.0,

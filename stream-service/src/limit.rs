@@ -14,5 +14,6 @@ pub mod rows;
 pub mod settings;
 pub mod sync;
 pub mod told;
+pub mod view;
 
 pub use common::limit::{bucket, headers, rate};

@@ -24,9 +24,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         handlers::tus::patch,
         handlers::tus::delete,
         handlers::media::file,
+        handlers::limits::show,
+        handlers::limits::change,
     ),
     components(schemas(Stored, Problem, FieldError)),
-    tags((name = "uploads", description = "Sending a video"), (name = "media", description = "Playing a video")),
+    tags(
+        (name = "uploads", description = "Sending a video"),
+        (name = "media", description = "Playing a video"),
+        (name = "limits", description = "Who may how much; operators only"),
+    ),
     modifiers(&Grants),
 )]
 struct Docs;

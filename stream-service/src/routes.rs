@@ -1,10 +1,10 @@
 //! One line per address.
 
 use crate::{
-    handlers::{internal, media, tus, uploads},
+    handlers::{internal, limits, media, tus, uploads},
     state::State,
 };
-use actix_web::{Resource, web};
+use actix_web::{Resource, http::header::CACHE_CONTROL, middleware::DefaultHeaders, web};
 use common::{
     http::{openapi_document, resource, typed_input},
     serve::Configure,
@@ -37,6 +37,13 @@ pub fn public(state: &State) -> Configure {
                             .route(web::delete().to(tus::delete))
                             .default_service(web::to(tus::other)),
                     ),
+            )
+            .service(
+                web::scope("/api/v1/limits")
+                    .app_data(state.clone())
+                    .configure(typed_input)
+                    .service(resource("").get(limits::show).patch(limits::change).done())
+                    .wrap(DefaultHeaders::new().add((CACHE_CONTROL, "no-store"))),
             )
             .service(
                 web::scope("/media")

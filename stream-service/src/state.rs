@@ -24,6 +24,7 @@ use common::{
     db::Db,
     error::{ApiError, Code},
     grant::{Grant, GrantError},
+    http::CookieName,
     ids::Id,
     net::TrustedProxies,
     outbox::Relay,
@@ -56,6 +57,8 @@ pub struct State {
     pub instance: Id,
     pub started: Timestamp,
     pub proxies: Arc<TrustedProxies>,
+    /// Where operators may have their session token.
+    pub cookie: CookieName,
     pub max_upload: u64,
     /// Room that uploads leave on the file system of the store.
     pub min_free: u64,
@@ -102,7 +105,17 @@ impl Limits {
         self.settings.configure(Values::of(config), |values| self.apply(values))
     }
 
-    /// This is what operators have set by now.
+    /// See [`Settings::changed`].
+    pub fn changed(&self) -> u64 {
+        self.settings.changed()
+    }
+
+    /// See [`Settings::heard`].
+    pub fn heard(&self, changed: u64, overrides: Overrides) -> Vec<Change> {
+        self.settings.heard(changed, overrides, |values| self.apply(values))
+    }
+
+    /// An operator's call has made this of the overrides.
     pub fn take_over(&self, overrides: Overrides) -> Vec<Change> {
         self.settings.take_over(overrides, |values| self.apply(values))
     }

@@ -185,6 +185,7 @@ fn target(segments: &[Vec<u8>]) -> Target {
     let names: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
     match names.as_slice() {
         [b"api", b"v1", b"jobs", ..] => Target::Service(Kind::Scheduler),
+        [b"api", b"v1", b"limits", ..] => Target::Service(Kind::Stream),
         [b"api", b"v1", ..] => Target::Service(Kind::Api),
         [b"uploads", ..] => Target::Service(Kind::Stream),
         [b"media", ..] => Target::Media,
@@ -208,6 +209,8 @@ mod tests {
         check("/api/v1/jobs/summary", service(Kind::Scheduler));
         check("/api/v1/j%6fbs", service(Kind::Scheduler));
         check("/api/v1/jobsx", service(Kind::Api));
+        check("/api/v1/limits", service(Kind::Stream));
+        check("/api/v1/limitsx", service(Kind::Api));
         check("/api/v2/videos", Target::Page);
         check("/uploads", service(Kind::Stream));
         check("/uploads/", service(Kind::Stream));

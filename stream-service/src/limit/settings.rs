@@ -191,6 +191,8 @@ pub struct Settings(Arc<Mutex<Inner>>);
 struct Inner {
     configured: Values,
     overrides: Overrides,
+    /// Counts what operators changed here.
+    changed: u64,
 }
 
 /// A setting whose value in force is another one now.
@@ -215,6 +217,7 @@ impl Settings {
         Self(Arc::new(Mutex::new(Inner {
             configured,
             overrides: Overrides::new(),
+            changed: 0,
         })))
     }
 
@@ -223,9 +226,29 @@ impl Settings {
         self.change(|inner| inner.configured = configured, apply)
     }
 
-    /// This is what operators have set by now.
+    /// An operator's call has made this of the overrides.
     pub fn take_over(&self, overrides: Overrides, apply: impl FnOnce(&Values)) -> Vec<Change> {
-        self.change(|inner| inner.overrides = overrides, apply)
+        let change = |inner: &mut Inner| {
+            inner.overrides = overrides;
+            inner.changed += 1;
+        };
+        self.change(change, apply)
+    }
+
+    /// How often operators have changed something here: to be given to [`Settings::heard`].
+    pub fn changed(&self) -> u64 {
+        self.lock().changed
+    }
+
+    /// This is what the database said when it was asked after `changed`; nothing if an operator's call came between, whose answer
+    /// is newer.
+    pub fn heard(&self, changed: u64, overrides: Overrides, apply: impl FnOnce(&Values)) -> Vec<Change> {
+        let change = |inner: &mut Inner| {
+            if inner.changed == changed {
+                inner.overrides = overrides;
+            }
+        };
+        self.change(change, apply)
     }
 
     fn change(&self, change: impl FnOnce(&mut Inner), apply: impl FnOnce(&Values)) -> Vec<Change> {
@@ -317,6 +340,14 @@ mod tests {
             settings
                 .take_over(Overrides::new(), |_| panic!("nothing changed"))
                 .is_empty()
+        );
+        // What was asked before an operator's call does not undo it for a while.
+        let asked = settings.changed();
+        settings.take_over([(Setting::Rate, set(5))].into(), |_| {});
+        assert!(settings.heard(asked, Overrides::new(), |_| {}).is_empty());
+        assert_eq!(
+            settings.heard(settings.changed(), Overrides::new(), |_| {}),
+            [change(5, 70)]
         );
     }
 

@@ -119,7 +119,7 @@ impl Sync {
         };
         let (watches, writes) = (!egress.is_empty(), turn.writes());
         let asked = move |conn: &mut AnyConn| take(conn, &turn, watches);
-        let db = &self.state.db;
+        let (db, changed) = (&self.state.db, self.state.limits.changed());
         let answer = if writes {
             db.write(asked).await
         } else {
@@ -143,7 +143,7 @@ impl Sync {
         self.asked_at = Some(answer.now);
         self.forgotten = Some(day);
         tell(
-            &self.state.limits.take_over(answer.overrides),
+            &self.state.limits.heard(changed, answer.overrides),
             "what operators have set",
         );
         true

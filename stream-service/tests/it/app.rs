@@ -9,7 +9,7 @@ use common::{
     error::{ApiError, Code},
     grant::{Grant, Permission},
     ids::{Id, VideoId},
-    messages::{MediaReady, SessionList},
+    messages::{MediaReady, Role, SessionList, TokenOwner, TokenQuery},
     serve::Configure,
     service::Service,
     testing::{Running, eventually, on_each_backend_with, spawn, test_config},
@@ -287,7 +287,8 @@ pub async fn spawn_api(told: &Arc<Mutex<Told>>) -> Running {
             .app_data(told.clone())
             .route("/internal/videos/{id}/media-ready", web::post().to(media_ready))
             .route("/internal/videos/{id}/media-failed", web::post().to(media_failed))
-            .route("/internal/sessions/check", web::post().to(check_sessions));
+            .route("/internal/sessions/check", web::post().to(check_sessions))
+            .route("/internal/tokens/parse", web::post().to(parse_token));
     });
     let service = Service {
         name: "api-service",
@@ -323,6 +324,25 @@ async fn media_failed(
         .failed
         .push((video.into_inner(), failure.into_inner()));
     HttpResponse::NoContent().finish()
+}
+
+/// The tokens of two people, who have no others.
+pub const OPERATOR: &str = "token-of-the-operator";
+pub const USER: &str = "token-of-a-user";
+
+async fn parse_token(query: web::Json<TokenQuery>) -> Result<HttpResponse, ApiError> {
+    let role = match query.token.as_str() {
+        OPERATOR => Role::Operator,
+        USER => Role::User,
+        _ => return Err(ApiError::new(Code::Unauthenticated, "nobody's")),
+    };
+    Ok(HttpResponse::Ok().json(TokenOwner {
+        user: Id::now(),
+        session: Id::now(),
+        username: "opal".to_owned(),
+        role,
+        expires_at: Timestamp::now() + Duration::from_secs(60),
+    }))
 }
 
 async fn check_sessions(list: web::Json<SessionList>, told: web::Data<Mutex<Told>>) -> Result<HttpResponse, ApiError> {

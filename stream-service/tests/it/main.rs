@@ -9,6 +9,7 @@ mod cut;
 mod egress;
 mod internal;
 mod interrupted;
+mod limits;
 mod media;
 mod probe;
 mod progress;

@@ -43,7 +43,7 @@ fn token(app: &App, video: &VideoId, user: Option<&Id>) -> String {
 }
 
 /// A body whose pieces the test sends when it likes.
-fn dripping() -> (mpsc::UnboundedSender<Vec<u8>>, reqwest::Body) {
+pub fn dripping() -> (mpsc::UnboundedSender<Vec<u8>>, reqwest::Body) {
     let (sender, receiver) = mpsc::unbounded_channel::<Vec<u8>>();
     let pieces = stream::unfold(receiver, |mut receiver| async {
         let piece = receiver.recv().await?;
