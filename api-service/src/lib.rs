@@ -73,6 +73,19 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     platform.spawn_loop("api-service: write-ahead log", move || {
         settle::follow(settled.clone(), settling.clone())
     });
+    let (posts, configured) = (state.posts.clone(), platform.clone());
+    platform.spawn_loop("api-service: configuration", move || {
+        let (posts, mut live, drain) = (posts.clone(), configured.live.watch(), configured.drain.clone());
+        async move {
+            loop {
+                posts.configure(&live.borrow_and_update().api);
+                tokio::select! {
+                    changed = live.changed() => if changed.is_err() { return },
+                    () = drain.begun() => return,
+                }
+            }
+        }
+    });
     state.passwords.register(&platform.metrics);
     let ready: Check = Arc::new(move || {
         let db = db.clone();

@@ -33,6 +33,11 @@ impl PostLimit {
         PostLimit(Arc::new(RateLimiter::new(quota, MAX_TRACKED)))
     }
 
+    /// Counts from now on by other numbers.
+    pub fn configure(&self, config: &ApiConfig) {
+        self.0.set_quota(Quota::new(config.posts_per_second, config.post_burst));
+    }
+
     /// Counts a post, or refuses it with 429.
     pub fn take(&self, user: &Id, now: Instant) -> Result<Allowance, ApiError> {
         let policy = Policy::tokens("posts", &self.0.quota());

@@ -8,7 +8,7 @@ mod sections;
 pub mod units;
 mod validate;
 
-pub use load::{Sources, load};
+pub use load::{Loaded, Sources, load};
 pub use secret::Secret;
 pub use sections::{
     ApiConfig, BusConfig, Config, DatabaseConfig, InternalConfig, LogConfig, LogFormat, ProxyConfig, SchedulerConfig,

@@ -23,6 +23,7 @@ pub mod operation;
 #[cfg(feature = "db")]
 pub mod outbox;
 pub mod process;
+pub mod reload;
 pub mod request;
 pub mod serve;
 pub mod service;

@@ -1,7 +1,7 @@
 //! Log lines on standard error: text for people, JSON for machines, with fields and the operation id in both.
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use chrono::{SecondsFormat, Utc};
 use env_logger::fmt::Formatter;
@@ -12,25 +12,75 @@ use serde_json::Map;
 use crate::config::{ConfigError, LogConfig, LogFormat};
 use crate::operation;
 
-static STARTED: OnceLock<()> = OnceLock::new();
+/// The logger of this process, whose level can change, and the format that it keeps.
+struct Replaceable {
+    format: LogFormat,
+    logger: RwLock<env_logger::Logger>,
+}
+
+static LOGGER: OnceLock<Replaceable> = OnceLock::new();
 
 /// Installs the logger of this process; a second call does nothing. Errors when `log.level` can't be read.
 pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
+    let logger = build(&config.level, config.format)?;
+    let most = logger.filter();
+    let ours = Replaceable {
+        format: config.format,
+        logger: RwLock::new(logger),
+    };
+    // A logger that a test harness installed stays.
+    if LOGGER.set(ours).is_ok()
+        && let Some(ours) = LOGGER.get()
+        && log::set_logger(ours).is_ok()
+    {
+        log::set_max_level(most);
+    }
+    Ok(())
+}
+
+/// Logs from now on at another level. Errors when it can't be read.
+pub fn set_level(level: &str) -> Result<(), ConfigError> {
+    let Some(ours) = LOGGER.get() else {
+        return build(level, LogFormat::Text).map(drop);
+    };
+    let logger = build(level, ours.format)?;
+    log::set_max_level(logger.filter());
+    *ours.logger.write().unwrap_or_else(PoisonError::into_inner) = logger;
+    Ok(())
+}
+
+impl Replaceable {
+    fn read(&self) -> RwLockReadGuard<'_, env_logger::Logger> {
+        self.logger.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl log::Log for Replaceable {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        self.read().enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.read().log(record);
+    }
+
+    fn flush(&self) {
+        self.read().flush();
+    }
+}
+
+fn build(level: &str, format: LogFormat) -> Result<env_logger::Logger, ConfigError> {
     let mut builder = env_logger::Builder::new();
     // It announces every thread; `log.level` can ask for it by name.
     builder.filter_module("actix_server", log::LevelFilter::Warn);
     builder
-        .try_parse_filters(&config.level)
+        .try_parse_filters(level)
         .map_err(|error| ConfigError::new("log.level", error))?;
-    match config.format {
+    match format {
         LogFormat::Text => builder.format(text_line),
         LogFormat::Json => builder.format(json_line),
     };
-    if STARTED.set(()).is_ok() {
-        // A logger that a test harness installed stays.
-        drop(builder.try_init());
-    }
-    Ok(())
+    Ok(builder.build())
 }
 
 trait TryParseFilters {

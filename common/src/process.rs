@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::rt::System;
 
-use crate::config::{Config, Sources, load};
+use crate::config::{Config, Loaded, Sources};
 use crate::data_dir;
 use crate::drain::Drain;
+use crate::reload::Reloader;
 use crate::service::{self, Platform, Service, Sockets, StartError};
 
 /// A bound and connected process, before its services start.
@@ -64,21 +65,23 @@ impl Process {
 }
 
 /// Runs every service in this process: makes the data folder and the secrets, locks the folder.
-pub fn run_all<F>(mut config: Config, start: F) -> Result<(), StartError>
+pub fn run_all<F>(loaded: Loaded, start: F) -> Result<(), StartError>
 where
     F: AsyncFnOnce(Process) -> Result<(), StartError>,
 {
+    let mut config = loaded.config.clone();
     data_dir::create(&config)?;
     let _locks = data_dir::lock(&config, &["api", "stream", "scheduler"])?;
     data_dir::secrets(&mut config, true)?;
-    in_system(config, true, start)
+    in_system(config, loaded, true, start)
 }
 
 /// Runs the one service `name` in this process. `owns_tables` is false for the edge, which needs no data folder.
-pub fn run_one<F>(mut config: Config, name: &str, owns_tables: bool, start: F) -> Result<(), StartError>
+pub fn run_one<F>(loaded: Loaded, name: &str, owns_tables: bool, start: F) -> Result<(), StartError>
 where
     F: AsyncFnOnce(Process) -> Result<(), StartError>,
 {
+    let mut config = loaded.config.clone();
     let _locks = if owns_tables {
         data_dir::create(&config)?;
         Some(data_dir::lock(&config, &[name])?)
@@ -86,16 +89,17 @@ where
         None
     };
     data_dir::secrets(&mut config, false)?;
-    in_system(config, false, start)
+    in_system(config, loaded, false, start)
 }
 
 /// `main` of a service's own executable: configuration from `SLUICE_CONFIG` and the environment.
 pub fn main<F>(run: F) -> ExitCode
 where
-    F: FnOnce(Config) -> Result<(), StartError>,
+    F: FnOnce(Loaded) -> Result<(), StartError>,
 {
     let file = std::env::var_os("SLUICE_CONFIG").map(Into::into);
-    exit_code(load(&Sources::from_env(file)).map_err(StartError::from).and_then(run))
+    let loaded = Loaded::read(Sources::from_env(file));
+    exit_code(loaded.map_err(StartError::from).and_then(run))
 }
 
 /// One line for a person on standard error, and 2 for what they must mend.
@@ -111,7 +115,8 @@ pub fn exit_code(result: Result<(), StartError>) -> ExitCode {
     }
 }
 
-fn in_system<F>(config: Config, alone: bool, start: F) -> Result<(), StartError>
+/// `config` is the loaded one with what was added to it since.
+fn in_system<F>(config: Config, loaded: Loaded, alone: bool, start: F) -> Result<(), StartError>
 where
     F: AsyncFnOnce(Process) -> Result<(), StartError>,
 {
@@ -120,7 +125,11 @@ where
     System::new().block_on(async {
         let drain = Drain::new();
         drain.on_signals().map_err(other)?;
-        start(Process::new(config, drain, alone)?).await
+        let process = Process::new(config, drain, alone)?;
+        Reloader::new(loaded, process.platform.live.clone())
+            .on_signal()
+            .map_err(other)?;
+        start(process).await
     })
 }
 

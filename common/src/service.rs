@@ -18,6 +18,7 @@ use crate::grant::GrantKeys;
 use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
+use crate::reload::Live;
 use crate::request::Context;
 use crate::serve::{self, Bounds, Configure, Direct, Listener, Upgrades};
 use crate::supervise::supervise;
@@ -49,6 +50,8 @@ pub struct Platform {
     pub grants: GrantKeys,
     pub metrics: Metrics,
     pub drain: Drain,
+    /// The configuration, as it changes.
+    pub live: Live,
     /// Cancelled when the listeners have ended.
     served: CancellationToken,
     tasks: TaskTracker,
@@ -69,6 +72,7 @@ impl Platform {
             grants: config.grant_keys()?,
             metrics: Metrics::new(),
             drain,
+            live: Live::new(config),
             served: CancellationToken::new(),
             tasks: TaskTracker::new(),
         })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use common::config::{Config, ConfigError, Sources, load};
+use common::config::{Config, ConfigError, Loaded, Sources};
 
 #[derive(Parser)]
 #[command(
@@ -95,6 +95,11 @@ pub struct ConfigArgs {
 
 impl ConfigArgs {
     pub fn config(&self) -> Result<Config, ConfigError> {
+        self.loaded().map(|loaded| loaded.config)
+    }
+
+    /// For a process that reads it again at SIGHUP.
+    pub fn loaded(&self) -> Result<Loaded, ConfigError> {
         let mut sources = Sources::from_env(self.config.clone());
         let mut flag = |key: &str, value: &Option<String>| {
             sources
@@ -109,6 +114,6 @@ impl ConfigArgs {
                 .ok_or_else(|| ConfigError::new(pair, "write --set KEY=VALUE"))?;
             sources.flags.push((key.to_owned(), value.to_owned()));
         }
-        load(&sources)
+        Loaded::read(sources)
     }
 }

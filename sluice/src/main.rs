@@ -21,11 +21,11 @@ fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> Result<(), StartError> {
     match cli.command {
-        Command::Serve(args) => serve::embedded(args.config()?),
-        Command::Api(args) => serve::role(args.config()?, serve::Role::Api),
-        Command::Stream(args) => serve::role(args.config()?, serve::Role::Stream),
-        Command::Scheduler(args) => serve::role(args.config()?, serve::Role::Scheduler),
-        Command::Proxy(args) => serve::role(args.config()?, serve::Role::Proxy),
+        Command::Serve(args) => serve::embedded(args.loaded()?),
+        Command::Api(args) => serve::role(args.loaded()?, serve::Role::Api),
+        Command::Stream(args) => serve::role(args.loaded()?, serve::Role::Stream),
+        Command::Scheduler(args) => serve::role(args.loaded()?, serve::Role::Scheduler),
+        Command::Proxy(args) => serve::role(args.loaded()?, serve::Role::Proxy),
         Command::Migrate(args) => migrate::all(&args.config()?),
         Command::CheckConfig { config, print } => check_config(&config, print),
         Command::DefaultConfig => {

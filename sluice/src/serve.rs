@@ -1,6 +1,6 @@
 //! Starting services: all in one process, or one role.
 
-use common::config::Config;
+use common::config::Loaded;
 use common::process::{Process, run_all, run_one};
 use common::service::{Service, StartError};
 
@@ -35,8 +35,8 @@ impl Role {
 }
 
 /// Everything in this process.
-pub fn embedded(config: Config) -> Result<(), StartError> {
-    run_all(config, async |process: Process| {
+pub fn embedded(loaded: Loaded) -> Result<(), StartError> {
+    run_all(loaded, async |process: Process| {
         // In the order in which their routes are tried: /api/v1/jobs and /api/v1/limits lie below /api/v1, and the page takes the
         // rest.
         let services = vec![
@@ -51,8 +51,8 @@ pub fn embedded(config: Config) -> Result<(), StartError> {
 }
 
 /// One service in this process.
-pub fn role(config: Config, role: Role) -> Result<(), StartError> {
-    run_one(config, role.name(), role != Role::Proxy, async |process: Process| {
+pub fn role(loaded: Loaded, role: Role) -> Result<(), StartError> {
+    run_one(loaded, role.name(), role != Role::Proxy, async |process: Process| {
         let services = vec![role.start(&process).await?];
         let headers = web_proxy::security_headers(&process.config);
         process.serve(role.name(), services, &headers).await

@@ -152,6 +152,10 @@ fn spawn_loops(state: &State) {
         })
     });
     let limited = state.clone();
+    platform.spawn_loop("stream-service: configuration", move || {
+        limit::sync::configuration(limited.clone())
+    });
+    let limited = state.clone();
     platform.spawn_loop("stream-service: limits", move || limit::sync::run(limited.clone()));
     let watched = state.clone();
     platform.spawn_loop("stream-service: sessions that end", move || {

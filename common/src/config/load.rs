@@ -45,6 +45,22 @@ impl Sources {
     }
 }
 
+/// A configuration and where it came from, so that it can be read again.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub sources: Sources,
+}
+
+impl Loaded {
+    pub fn read(sources: Sources) -> Result<Self, ConfigError> {
+        Ok(Loaded {
+            config: load(&sources)?,
+            sources,
+        })
+    }
+}
+
 /// The tree of defaults: every key that exists, with a value of its type.
 pub(super) fn schema() -> Table {
     match Value::try_from(Config::default()) {

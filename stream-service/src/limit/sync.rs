@@ -69,6 +69,19 @@ pub async fn run(state: State) {
     sync.last().await;
 }
 
+/// Takes the limits over whenever the configuration was read again.
+pub async fn configuration(state: State) {
+    let mut live = state.platform.live.watch();
+    loop {
+        let changes = state.limits.configure(&live.borrow_and_update().stream);
+        tell(&changes, "the configuration");
+        tokio::select! {
+            changed = live.changed() => if changed.is_err() { return },
+            () = state.platform.drain.begun() => return,
+        }
+    }
+}
+
 impl Sync {
     pub fn new(state: &State) -> Self {
         Self {
