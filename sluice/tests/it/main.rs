@@ -5,6 +5,7 @@ mod browser;
 mod cli;
 mod docs;
 mod errors;
+mod flow;
 mod gateway;
 mod history;
 mod journey;
