@@ -67,6 +67,9 @@ export async function pauses({ server, uploads, files, shot }) {
   const title = "Paused";
   const saved = await uploads.inTheMiddle(files.large, title);
   const card = uploads.card(title);
+  // It is held back: the rate of before is not shown for ever.
+  await until("it says that nothing moves", async () => /waiting for the connection/.test(await by(card, "upload-detail").innerText()));
+  check(!/left/.test(await by(card, "upload-detail").innerText()), "a time that is left is told though nothing moves");
   await by(card, "upload-pause").click();
   await uploads.card(title, "paused").waitFor();
   server.wire.dropHeld();

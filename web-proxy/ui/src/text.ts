@@ -120,6 +120,7 @@ export const en = {
     creating: "Preparing…",
     sent: (sent: string, total: string) => `${sent} of ${total}`,
     rate: (rate: string) => `${rate}/s`,
+    still: "waiting for the connection",
     left: (time: string) => `about ${time} left`,
     seconds: (count: number) => `${count} s`,
     minutes: (count: number) => `${count} min`,

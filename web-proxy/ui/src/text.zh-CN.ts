@@ -117,6 +117,7 @@ export const zhCN: Text = {
     creating: "准备中…",
     sent: (sent, total) => `${sent} / ${total}`,
     rate: (rate) => `${rate}/秒`,
+    still: "正在等待连接",
     left: (time) => `约剩 ${time}`,
     seconds: (count) => `${count} 秒`,
     minutes: (count) => `${count} 分钟`,

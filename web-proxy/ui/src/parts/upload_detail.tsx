@@ -5,11 +5,15 @@ import { language, useText } from "../language";
 import type { Text } from "../text";
 import type { Step, UploadState } from "../upload_state";
 
+/** Without a byte for this long nothing is said of the rate. */
+const STILL_MS = 8_000;
+
 export function Detail({ state }: { state: UploadState }) {
   const t = useText();
   const { step, saved, job } = state;
   const seconds = useSecondsUntil(step.name === "waiting" ? step.until : null);
-  const words = wordsOf(state, seconds, t);
+  const still = useIsStill(state.sent);
+  const words = step.name === "sending" ? sendingText(state, still ? null : step.rate, still, t) : wordsOf(state, seconds, t);
   const size = (count: number) => bytes(count, language.value);
   const keeps = saved > 0 && saved < job.totalBytes && !["processing", "ready", "discarding", "elsewhere"].includes(step.name) && !(step.name === "failed" && !step.mayRetry);
   return (
@@ -35,8 +39,6 @@ function wordsOf(state: UploadState, seconds: number, t: Text): string {
       return t.upload.queued;
     case "preparing":
       return state.saved > 0 ? t.upload.asking : t.upload.creating;
-    case "sending":
-      return sendingText(state, step, t);
     case "waiting":
       return waitingText(step, seconds, t);
     case "paused":
@@ -64,8 +66,9 @@ function waitingText(step: Extract<Step, { name: "waiting" }>, seconds: number, 
   return t.upload.again(reason, seconds);
 }
 
-function sendingText({ job, sent }: UploadState, { rate }: Extract<Step, { name: "sending" }>, t: Text): string {
+function sendingText({ job, sent }: UploadState, rate: number | null, still: boolean, t: Text): string {
   const parts = [t.upload.sent(bytes(sent, language.value), bytes(job.totalBytes, language.value))];
+  if (still) parts.push(t.upload.still);
   if (rate !== null && rate > 0) {
     parts.push(t.upload.rate(bytes(Math.round(rate), language.value)));
     parts.push(t.upload.left(leftText((job.totalBytes - sent) / rate, t)));
@@ -76,6 +79,17 @@ function sendingText({ job, sent }: UploadState, { rate }: Extract<Step, { name:
 function leftText(seconds: number, t: Text): string {
   if (seconds < 90) return t.upload.seconds(Math.max(Math.ceil(seconds), 1));
   return seconds < 5400 ? t.upload.minutes(Math.round(seconds / 60)) : t.upload.hours(Math.round(seconds / 3600));
+}
+
+/** The rate of what doesn't move is a thing of the past. */
+function useIsStill(sent: number): boolean {
+  const [still, setStill] = useState(false);
+  useEffect(() => {
+    setStill(false);
+    const timer = setTimeout(() => setStill(true), STILL_MS);
+    return () => clearTimeout(timer);
+  }, [sent]);
+  return still;
 }
 
 function useSecondsUntil(time: number | null): number {
