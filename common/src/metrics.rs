@@ -1,6 +1,7 @@
 //! Prometheus metrics of a process. Each module registers its own under its service's prefix; labels come from fixed
 //! sets, never from users.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,11 +12,21 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-/// The registry of this process and the metrics of every HTTP request. Cheap to clone.
+/// The registry of this process and the metrics of every HTTP request. A clone is one pointer: every request has one.
 #[derive(Clone)]
-pub struct Metrics {
-    registry: Arc<Mutex<Registry>>,
+pub struct Metrics(Arc<Shared>);
+
+pub struct Shared {
+    registry: Mutex<Registry>,
     pub http: HttpMetrics,
+}
+
+impl Deref for Metrics {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 /// Labels of one kind of request.
@@ -26,7 +37,6 @@ pub struct RequestLabels {
     pub status: &'static str,
 }
 
-#[derive(Clone)]
 pub struct HttpMetrics {
     pub requests: Family<RequestLabels, Counter>,
     pub in_flight: Gauge,
@@ -38,8 +48,8 @@ pub struct HttpMetrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let metrics = Metrics {
-            registry: Arc::new(Mutex::new(Registry::with_prefix("sluice"))),
+        let metrics = Metrics(Arc::new(Shared {
+            registry: Mutex::new(Registry::with_prefix("sluice")),
             http: HttpMetrics {
                 requests: Family::default(),
                 in_flight: Gauge::default(),
@@ -47,7 +57,7 @@ impl Default for Metrics {
                 duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
                 slot_violations: Counter::default(),
             },
-        };
+        }));
         metrics.register(|registry| {
             registry.register("http_requests", "Requests answered", metrics.http.requests.clone());
             registry.register(

@@ -4,6 +4,7 @@
 mod body;
 
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -103,7 +104,7 @@ pub async fn serve_one(
 }
 
 /// [`serve_one`] for a request that the App does not see.
-pub(crate) async fn serve_direct(context: Context, direct: Direct, request: Request) -> Response<BoxBody> {
+pub(crate) async fn serve_direct(context: Rc<Context>, direct: Direct, request: Request) -> Response<BoxBody> {
     let id = OperationId::from_headers(&request.head().headers);
     let origin = Origin {
         connection: request.conn_data(),

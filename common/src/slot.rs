@@ -50,9 +50,6 @@ static SENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// What a job writes to: a socket, or in tests one in memory. All calls take `&self`: the stream is owned by the framework.
 pub trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Sends bytes; with `more` the kernel may wait for what follows to fill a segment.
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>>;
-
     /// At most `count` bytes of `file` from `offset` on, which moves along. `Ok(0)`: the file ends there.
     fn poll_sendfile(
         &self,

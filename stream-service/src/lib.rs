@@ -5,6 +5,7 @@
 mod announce;
 mod deliver;
 mod entries;
+mod grants;
 mod handlers;
 mod ledger;
 pub mod limit;
@@ -90,6 +91,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         relay: Relay::new(),
         announced: announce::Announcements::default(),
         entries: entries::Entries::default(),
+        grants: grants::Grants::new(platform.grants.clone()),
         uploads: upload::registry::Registry::default(),
         streams: media::registry::Streams::default(),
         limits,
@@ -114,7 +116,7 @@ fn service(state: &State) -> Service {
         public: Some(routes::public(state)),
         internal: Some(routes::internal(state)),
         upgrades: None,
-        direct: Some(Arc::new(handlers::media::DirectFile(state.clone()))),
+        direct: Some(Arc::new(handlers::media::DirectFile(Arc::new(state.clone())))),
         ready: vec![(
             "stream database",
             Arc::new(move || {

@@ -3,9 +3,22 @@
 use crate::limit::refusals::Refusals;
 use common::metrics::Metrics;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use std::{ops::Deref, sync::Arc};
 
+/// Clones are one pointer: every stream has one.
 #[derive(Clone, Default)]
-pub struct StreamMetrics {
+pub struct StreamMetrics(Arc<Counters>);
+
+impl Deref for StreamMetrics {
+    type Target = Counters;
+
+    fn deref(&self) -> &Counters {
+        &self.0
+    }
+}
+
+#[derive(Default)]
+pub struct Counters {
     pub uploads_stored: Counter,
     pub uploads_failed: Counter,
     pub received_bytes: Counter,

@@ -3,6 +3,7 @@
 use crate::{
     announce::Announcements,
     entries::Entries,
+    grants::Grants,
     limit::{
         bucket::Quota,
         client::ClientKey,
@@ -49,6 +50,7 @@ pub struct State {
     pub relay: Relay,
     pub announced: Announcements,
     pub entries: Entries,
+    pub grants: Grants,
     pub uploads: Registry,
     pub streams: Streams,
     pub limits: Limits,
@@ -181,11 +183,7 @@ impl State {
     /// Verifies a grant, and says whom the limits count: its user, else the address.
     pub fn identify(&self, request: &RequestHead, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
         let grant = match grant {
-            Some(text) => self
-                .platform
-                .grants
-                .verify(text, Timestamp::now())
-                .map_err(refused_grant),
+            Some(text) => self.grants.verify(text, Timestamp::now()).map_err(refused_grant),
             None => Err(ApiError::new(
                 Code::Unauthenticated,
                 "A grant is needed, as `Authorization: Bearer <grant>`.",

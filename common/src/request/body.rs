@@ -15,7 +15,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode};
 use bytes::Bytes;
 use futures_util::Stream;
-use log::{Level, log};
+use log::{Level, log, log_enabled};
 use tokio::time::Sleep;
 
 use crate::metrics::Metrics;
@@ -97,7 +97,7 @@ impl Seen {
         super::count(metrics, method_label(&self.method), status, self.started);
         let (method, path) = (&self.method, &self.path);
         log!(
-            target: "access", Level::Info,
+            target: ACCESS, Level::Info,
             operation_id = self.id.as_str(), client = self.client.as_str(), status = status,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             "{method} {path} {status}"
@@ -129,8 +129,7 @@ pub(super) struct Origin<'a> {
 pub(super) struct RequestLog {
     id: OperationId,
     method: Method,
-    path: String,
-    client: String,
+    line: Option<Line>,
     started: Instant,
     status: StatusCode,
     bytes: u64,
@@ -151,8 +150,7 @@ impl RequestLog {
         RequestLog {
             id,
             method: head.method.clone(),
-            path: loggable_path(head.uri.path()),
-            client: head.peer_addr.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+            line: Line::of(head),
             started: Instant::now(),
             status: StatusCode::INTERNAL_SERVER_ERROR,
             bytes: 0,
@@ -179,16 +177,36 @@ impl RequestLog {
 impl Drop for RequestLog {
     fn drop(&mut self) {
         self.metrics.http.in_flight.dec();
-        let probe = matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics");
+        let Some(line) = &self.line else { return };
+        let probe = matches!(line.path.as_str(), "/healthz" | "/readyz" | "/metrics");
         let level = if probe { Level::Debug } else { Level::Info };
-        let (method, path, status) = (&self.method, &self.path, self.status.as_u16());
+        let (method, path, status) = (&self.method, &line.path, self.status.as_u16());
         let bytes = self.bytes + self.slot.as_ref().map_or(0, SlotHandle::take_sent);
         log!(
-            target: "access", level,
-            operation_id = self.id.as_str(), client = self.client.as_str(), status = status, bytes = bytes,
+            target: ACCESS, level,
+            operation_id = self.id.as_str(), client = line.client.as_str(), status = status, bytes = bytes,
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX), complete = self.complete;
             "{method} {path} {status}"
         );
+    }
+}
+
+/// Of the log lines about requests.
+const ACCESS: &str = "access";
+
+/// The texts of a log line.
+struct Line {
+    path: String,
+    client: String,
+}
+
+impl Line {
+    /// `None` when nobody wants it.
+    fn of(head: &RequestHead) -> Option<Line> {
+        log_enabled!(target: ACCESS, Level::Info).then(|| Line {
+            path: loggable_path(head.uri.path()),
+            client: head.peer_addr.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+        })
     }
 }
 

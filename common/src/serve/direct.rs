@@ -1,6 +1,7 @@
 //! Requests that are answered before the App sees them: its routing, extractors and boxed futures cost as much as sending
 //! 100 KiB does. What surrounds a request (operation id, Host, panic, failures, log, metrics) is the same (`request`).
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_http::{Request, RequestHead, Response};
@@ -35,7 +36,7 @@ pub(super) struct Before<F> {
 pub(super) struct BeforeService<S> {
     app: S,
     direct: Vec<Direct>,
-    context: Context,
+    context: Rc<Context>,
 }
 
 type Answer<E> = Result<Response<BoxBody>, E>;
@@ -57,7 +58,11 @@ where
     type Future = LocalBoxFuture<'static, Result<Self::Service, Self::InitError>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let (making, direct, context) = (self.app.new_service(()), self.direct.clone(), self.context.clone());
+        let (making, direct, context) = (
+            self.app.new_service(()),
+            self.direct.clone(),
+            Rc::new(self.context.clone()),
+        );
         Box::pin(async move {
             Ok(BeforeService {
                 app: making.await?,

@@ -6,6 +6,7 @@
 //! way and the interim one is dropped; whoever queues it has to do without.
 
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -38,7 +39,7 @@ impl<S: Socket> SlotStream<S> {
     pub(super) fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut interim = self.slot.interim.borrow_mut();
         while !interim.left.is_empty() && (interim.begun || self.slot.state.get() == State::Idle) {
-            let sent = ready!(self.socket.poll_send(cx, &interim.left, false))?;
+            let sent = ready!(Pin::new(&mut self.socket).poll_write(cx, &interim.left))?;
             self.slot.written(&interim.left[..sent]);
             interim.left.advance(sent);
             interim.begun = true;

@@ -6,7 +6,6 @@ use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::sendfile;
-use rustix::net::{SendFlags, send};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -32,12 +31,6 @@ fn poll_write_with(
 }
 
 impl Socket for TcpStream {
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
-        let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        flags.set(SendFlags::MORE, more);
-        poll_write_with(self, cx, || Ok(send(self, bytes, flags)?))
-    }
-
     fn poll_sendfile(
         &self,
         cx: &mut Context<'_>,

@@ -132,12 +132,7 @@ impl<S: Socket> AsyncWrite for SlotStream<S> {
         let this = self.get_mut();
         this.check_write()?;
         ready!(this.poll_end_interim(cx))?;
-        // A head that waits for its body shares the first segment with it.
-        let written = if this.slot.state.get() == State::Queued {
-            ready!(this.socket.poll_send(cx, buf, true))?
-        } else {
-            ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?
-        };
+        let written = ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?;
         this.slot.written(&buf[..written]);
         Poll::Ready(Ok(written))
     }

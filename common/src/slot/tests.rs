@@ -17,8 +17,8 @@ use super::*;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// Through the framework; `true` when more was announced.
-    Write(bool),
+    /// Through the framework.
+    Write,
     Sendfile,
     Shutdown,
 }
@@ -63,7 +63,7 @@ impl AsyncRead for Memory {
 
 impl AsyncWrite for Memory {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.borrow_mut().take(cx, buf, Event::Write(false))
+        self.0.borrow_mut().take(cx, buf, Event::Write)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -77,10 +77,6 @@ impl AsyncWrite for Memory {
 }
 
 impl Socket for Memory {
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
-        self.0.borrow_mut().take(cx, bytes, Event::Write(more))
-    }
-
     fn poll_sendfile(
         &self,
         cx: &mut Context<'_>,
@@ -219,7 +215,7 @@ async fn the_head_is_whole_before_the_job_and_the_job_before_the_next_head() {
          HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n/plain\
          HTTP/1.1 206 Partial Content\r\ncontent-length: 7\r\n\r\npreBODY"
     );
-    let (head, job) = (Event::Write(true), Event::Sendfile);
+    let (head, job) = (Event::Write, Event::Sendfile);
     // The plain answer goes out together with the head after it.
     assert_eq!(events, [head, job, head, job, Event::Shutdown]);
     assert_eq!((sent, violations.get()), (8, 0));

@@ -24,6 +24,7 @@ use common::{
 };
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// The connection that a request came by; tests without a server have none.
 struct Via<'a> {
@@ -81,7 +82,7 @@ pub async fn file(
 }
 
 /// The same address in front of the App, in the spelling that api-service gives out; every other spelling of it is the App's.
-pub struct DirectFile(pub State);
+pub struct DirectFile(pub Arc<State>);
 
 impl DirectHandler for DirectFile {
     fn wants(&self, head: &RequestHead) -> bool {
