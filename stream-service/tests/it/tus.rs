@@ -5,6 +5,7 @@ pub mod client;
 mod clients;
 mod draft;
 mod ends;
+mod interim;
 mod parts;
 mod pieces;
 mod table;

@@ -32,7 +32,7 @@ async fn begun(client: &Client) -> String {
 }
 
 /// Offset and completeness, as HEAD says them.
-async fn told(client: &Client, upload: &str) -> (usize, String) {
+pub async fn told(client: &Client, upload: &str) -> (usize, String) {
     let head = client.draft("HEAD", upload).send().await.unwrap();
     assert_eq!(head.status(), 204);
     let complete = head.headers()["upload-complete"].to_str().unwrap().to_owned();
@@ -302,65 +302,6 @@ fn a_part_of_a_file_is_no_whole_upload() {
             .await
             .unwrap();
         assert_eq!(App::problem(refused).await.1, "bad_request");
-        app.nothing_is_left().await;
-    });
-}
-
-/// A creation with all bytes, of which only some are sent; the address that 104 tells.
-async fn optimistic(app: &App, client: &Client, version: &str, bytes: &[u8], sent: usize) -> (Raw, Option<String>) {
-    let mut raw = Raw::connect(&app.running.public).await;
-    raw.send(&format!(
-        "POST /uploads HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nUpload-Draft-Interop-Version: {version}\r\n\
-         Upload-Complete: ?1\r\nContent-Length: {}\r\n\r\n",
-        client.token,
-        bytes.len(),
-    ))
-    .await;
-    raw.send_bytes(&bytes[..sent]).await;
-    if version != "8" {
-        return (raw, None);
-    }
-    let interim = raw.head().await;
-    assert_eq!(interim.status, 104, "{}", interim.head);
-    assert_eq!(interim.header("upload-draft-interop-version"), Some("8"));
-    assert!(interim.header("upload-limit").unwrap().starts_with("max-size="));
-    let upload = interim.header("location").unwrap().to_owned();
-    (raw, Some(upload))
-}
-
-#[test]
-fn the_address_is_told_before_the_bytes_so_that_a_cut_creation_goes_on() {
-    on_each_app(|app| async move {
-        let (client, bytes) = (Client::new(&app), clip(900_000, 3));
-        // Before the first byte, and then all goes well.
-        let (mut raw, upload) = optimistic(&app, &client, "8", &bytes, 0).await;
-        raw.send_bytes(&bytes).await;
-        let created = raw.answer().await;
-        assert_eq!((created.status, created.header("location")), (201, upload.as_deref()));
-        plays(&app, &client, &bytes).await;
-        // Cut in the middle.
-        let client = Client::new(&app);
-        let (raw, upload) = optimistic(&app, &client, "8", &bytes, 500_000).await;
-        let upload = upload.unwrap();
-        drop(raw);
-        let (at, complete) = told(&client, &upload).await;
-        assert!(at <= 500_000 && complete == "?0", "{at} {complete}");
-        client.append(&upload, at, &bytes[at..], true).await;
-        plays(&app, &client, &bytes).await;
-    });
-}
-
-#[test]
-fn a_cut_creation_whose_address_nobody_knows_leaves_nothing() {
-    on_each_app(|app| async move {
-        let (client, bytes) = (Client::new(&app), clip(900_000, 3));
-        // Version 7 knows another 104.
-        let (raw, _) = optimistic(&app, &client, "7", &bytes, 500_000).await;
-        eventually("it is being received", SOON, || async {
-            (app.bytes_on_disk() > 0).then_some(())
-        })
-        .await;
-        drop(raw);
         app.nothing_is_left().await;
     });
 }
