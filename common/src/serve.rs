@@ -4,6 +4,7 @@
 //! the kernel (`slot`). `HttpService` is generic over the stream; the assembly below is the documented one of
 //! actix-http.
 
+mod ahead;
 mod answer;
 mod bare;
 mod direct;

@@ -16,9 +16,11 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::ahead::Ahead;
 use super::bare;
 
 /// The deadlines of a connection.
@@ -40,6 +42,8 @@ struct Phase {
     idle_since: Cell<Instant>,
     /// Bytes of a request that has ended may still be on their way.
     answer_pending: Cell<bool>,
+    /// A request has ended since the stream was read.
+    answered: Cell<bool>,
     /// The request that is served is answered to the end, although the client has closed its side.
     outlasts: Cell<bool>,
     /// Something came or ended since: what is served now is not known before the next turn.
@@ -92,6 +96,7 @@ impl Drop for Serving {
         self.0.requests.set(self.0.requests.get().saturating_sub(1));
         self.0.idle_since.set(Instant::now());
         self.0.answer_pending.set(true);
+        self.0.answered.set(true);
         self.0.outlasts.set(false);
         self.0.fresh.set(true);
         if let Some(waiting) = self.0.held_back.borrow_mut().take() {
@@ -111,6 +116,7 @@ pub struct DeadlineStream<S> {
     headers: Arc<[(HeaderName, HeaderValue)]>,
     /// The rest of such an answer, which takes the place of the framework's.
     instead: Option<Vec<u8>>,
+    ahead: Ahead,
 }
 
 impl<S> DeadlineStream<S> {
@@ -120,6 +126,7 @@ impl<S> DeadlineStream<S> {
             head_began: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             answer_pending: Cell::new(false),
+            answered: Cell::new(false),
             outlasts: Cell::new(false),
             fresh: Cell::new(false),
             held_back: RefCell::new(None),
@@ -132,6 +139,7 @@ impl<S> DeadlineStream<S> {
             stall_timer: None,
             headers,
             instead: None,
+            ahead: Ahead::default(),
         }
     }
 
@@ -140,9 +148,26 @@ impl<S> DeadlineStream<S> {
         &self.io
     }
 
-    /// The stream below: its deadlines are the taker's own.
-    pub fn into_inner(self) -> S {
-        self.io
+    /// The stream below, whose deadlines are the taker's own, and what came behind the last request.
+    pub fn into_parts(self) -> (S, BytesMut) {
+        (self.io, self.ahead.into_rest())
+    }
+
+    /// Reads what the framework may see now.
+    fn poll_shown(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        let serving = self.phase.requests.get() > 0;
+        if self.phase.answered.take() {
+            self.ahead.answered();
+        }
+        let result = self.ahead.poll_read(&mut self.io, serving, cx, buf);
+        if serving && result.is_pending() && !self.ahead.is_empty() {
+            // Shown at the end of the request.
+            *self.phase.held_back.borrow_mut() = Some(cx.waker().clone());
+        }
+        result
     }
 
     #[must_use]
@@ -152,7 +177,8 @@ impl<S> DeadlineStream<S> {
 
     /// Between requests: `Err` when the next head is overdue; otherwise the task is woken when it will be.
     fn check_idle(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        if self.phase.requests.get() > 0 {
+        // Nor does who still takes the end of an answer owe a head.
+        if self.phase.requests.get() > 0 || self.phase.answer_pending.get() {
             return Ok(());
         }
         let due = match self.phase.head_began.get() {
@@ -226,7 +252,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.io).poll_read(cx, buf);
+        let result = this.poll_shown(cx, buf);
         let between = this.phase.requests.get() == 0;
         if buf.filled().len() > before {
             this.phase.fresh.set(true);
@@ -273,8 +299,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // The framework flushes when all that it has is written.
-        this.phase.answer_pending.set(false);
+        // The framework flushes when all that it has is written: from here on the next head may be waited for.
+        if this.phase.answer_pending.take() {
+            let now = Instant::now();
+            this.phase.idle_since.set(now);
+            if this.phase.head_began.get().is_some() {
+                this.phase.head_began.set(Some(now));
+            }
+        }
         this.check_idle(cx)?;
         Pin::new(&mut this.io).poll_flush(cx)
     }

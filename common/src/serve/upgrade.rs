@@ -94,7 +94,9 @@ pub(super) async fn serve_one(
 ) -> Result<(), actix_web::Error> {
     let operation = OperationId::from_headers(request.headers());
     let parts = framed.into_parts();
-    let mut socket = parts.io.into_inner().into_inner();
+    let (io, rest) = parts.io.into_parts();
+    let (mut socket, mut received) = (io.into_inner(), parts.read_buf);
+    received.unsplit(rest);
     let peer = socket.peer_addr().ok();
     let seen = Seen::begin(&request, peer, operation.clone(), Instant::now());
     let asked = UpgradeRequest {
@@ -122,11 +124,7 @@ pub(super) async fn serve_one(
         Ok(accept) => {
             let head = answer::switching(&accept.headers, &context.default_headers, &operation);
             seen.answered(&context.metrics, 101);
-            (accept.take)(HandedOver {
-                socket,
-                head,
-                received: parts.read_buf,
-            });
+            (accept.take)(HandedOver { socket, head, received });
             Ok(())
         }
         Err(error) => {

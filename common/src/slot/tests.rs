@@ -15,6 +15,8 @@ use tokio::io::ReadBuf;
 
 use super::*;
 
+mod tcp;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// Through the framework.

@@ -55,7 +55,8 @@ async fn promise_6_half_a_head_behind_a_whole_request_is_cut() {
         client
             .send(&format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\nGET /small HTT"))
             .await;
-        assert_eq!(client.answer().await.status, 200);
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 200, "{path} {}", answer.head);
         assert_eq!(client.rest().await, b"", "nothing but the end comes for half a head");
     }
     server.stop().await;
