@@ -5,6 +5,7 @@
 mod databases;
 #[cfg(feature = "db")]
 mod postgres;
+pub mod ranges;
 pub mod raw;
 mod service;
 

@@ -91,7 +91,7 @@ fn parse(header: &str) -> Option<Vec<Spec>> {
         return None;
     }
     let (unit, set) = header.split_once('=')?;
-    if !unit.trim_matches([' ', '\t']).eq_ignore_ascii_case("bytes") {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     let mut specs = Vec::new();
@@ -226,6 +226,7 @@ mod tests {
             "bytes=-1-2",
             "=0-1",
             "bytes==0-1",
+            "bytes =0-1",
         ] {
             check(header, 1000, Plan::Whole);
         }

@@ -91,7 +91,7 @@ pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse
             .no_chunking(size)
             .body(NoBody));
     }
-    let range = use_range.then(|| joined(headers, &header::RANGE)).flatten();
+    let range = use_range.then(|| only_range(headers)).flatten();
     let plan = range::plan(range.as_deref(), size);
     if plan == Plan::Unsatisfiable {
         return Err(unsatisfiable(size));
@@ -240,13 +240,21 @@ fn unsatisfiable(size: u64) -> ApiError {
     }
 }
 
-/// All lines of a header as one list; `None` when it is absent or not text.
+/// All lines of a header as one list; `None` when it is absent. Entity tags may hold bytes that are no text (RFC 9110 section
+/// 8.8.3): no tag of ours does, so it is enough that they stay different.
 fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
-    let mut lines = headers.get_all(name);
-    let first = lines.next()?.to_str().ok()?;
-    lines.try_fold(Cow::Borrowed(first), |all, line| {
-        Some(Cow::Owned(format!("{all}, {}", line.to_str().ok()?)))
-    })
+    let mut lines = headers
+        .get_all(name)
+        .map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let first = lines.next()?;
+    Some(lines.fold(first, |all, line| Cow::Owned(format!("{all}, {line}"))))
+}
+
+/// The Range, if there is one. It is no list: what stands in several lines is ignored as what can't be read is.
+fn only_range(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut lines = headers.get_all(header::RANGE);
+    let only = lines.next().filter(|_| lines.next().is_none())?;
+    Some(String::from_utf8_lossy(only.as_bytes()))
 }
 
 fn extension(mime: &str) -> &'static str {

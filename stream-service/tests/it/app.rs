@@ -5,14 +5,14 @@ use actix_web::{HttpResponse, web};
 use common::{
     clients::StreamClient,
     config::{Config, Secret},
-    db::{Db, DbOptions},
+    db::{Backend, Db, DbOptions},
     error::{ApiError, Code},
     grant::{Grant, Permission},
     ids::{Id, VideoId},
     messages::{MediaReady, Role, SessionList, TokenOwner, TokenQuery},
     serve::Configure,
     service::Service,
-    testing::{Running, eventually, on_each_backend_with, spawn, test_config},
+    testing::{Running, TestDatabase, eventually, on_each_backend_with, spawn, test_config},
     time::Timestamp,
 };
 use diesel::prelude::*;
@@ -83,12 +83,31 @@ where
     Fut: Future<Output = ()>,
 {
     let (tune, body) = (&tune, &body);
-    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db, url| async move {
-        let app = Rc::new(App::start(db, &url, tune).await);
-        body(app.clone()).await;
-        let app = Rc::try_unwrap(app).ok().expect("the test keeps nothing of the app");
-        app.stop().await;
+    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db, url| {
+        run_on(db, url, tune, body)
     });
+}
+
+/// The same on SQLite alone, for what no database has a part in.
+pub fn on_one_app_with<F, Fut>(tune: impl Fn(&mut Config), body: F)
+where
+    F: Fn(Rc<App>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let database = TestDatabase::new(Backend::Sqlite);
+    let db = database.open(&MIGRATIONS, &DbOptions::default());
+    actix_web::rt::System::new().block_on(run_on(db, database.url.clone(), &tune, &body));
+}
+
+async fn run_on<F, Fut>(db: Db, url: String, tune: &impl Fn(&mut Config), body: &F)
+where
+    F: Fn(Rc<App>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let app = Rc::new(App::start(db, &url, tune).await);
+    body(app.clone()).await;
+    let app = Rc::try_unwrap(app).ok().expect("the test keeps nothing of the app");
+    app.stop().await;
 }
 
 impl App {
@@ -128,8 +147,14 @@ impl App {
             http,
             ..
         } = self;
+        let metrics = running.platform.metrics.clone();
         drop((state, http));
         running.stop().await;
+        assert_eq!(
+            metrics.http.slot_violations.get(),
+            0,
+            "two answers would have been mixed"
+        );
         api.stop().await;
         drop((db, dir));
     }
@@ -236,6 +261,14 @@ impl App {
         eventually("neither a file nor a row is left", SOON, || async {
             (self.files().is_empty() && self.rows().await.is_empty() && self.state.limits.uploads.held() == 0)
                 .then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until every permit of a stream is back.
+    pub async fn nothing_is_held(&self) {
+        eventually("all permits are back", SOON, || async {
+            (self.state.limits.streams.held() == 0).then_some(())
         })
         .await;
     }

@@ -1,11 +1,12 @@
 //! What runs is cut when its video is hidden or purged, or its grant is taken back: promise 13 for open streams.
 
 use crate::{
-    app::{App, SOON, on_each_app},
+    app::{App, SOON, on_each_app, on_one_app_with},
     media::slow_stream,
 };
-use common::{ids::VideoId, messages::Visibility, testing::eventually};
+use common::{config::Config, ids::VideoId, messages::Visibility, testing::eventually};
 use std::{
+    rc::Rc,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ fn hidden(version: i64) -> Visibility {
 }
 
 /// Descriptors of this process on files of the video, removed ones included.
-fn descriptors(video: &VideoId) -> usize {
+pub fn descriptors(video: &VideoId) -> usize {
     let links = std::fs::read_dir("/proc/self/fd")
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
@@ -64,26 +65,37 @@ async fn is_cut(app: &App, mut viewer: reqwest::Response, since: Instant) {
 
 #[test]
 fn promise_13_a_running_stream_is_cut_when_its_video_is_hidden() {
-    on_each_app(|app| async move {
-        let (video, _) = app.stored(SIZE).await;
-        let (other, _) = app.stored(3_000_000).await;
-        let viewer = paced_viewer(&app, &app.file_url(&video)).await;
-        let mut unconcerned = paced_viewer(&app, &app.file_url(&other)).await;
-        app.client().set_hidden(&video, hidden(2)).await.unwrap();
-        assert_eq!(descriptors(&video), 0, "closed when the call is answered");
-        assert!(!read_rest(&mut unconcerned).await.1, "other videos go on");
-        is_cut(&app, viewer, Instant::now()).await;
-        // What changes nothing cuts nothing.
-        let show = Visibility {
-            hidden: false,
-            ..hidden(3)
-        };
-        app.client().set_hidden(&video, show).await.unwrap();
-        app.state.limits.pace.store(4_000_000, Ordering::Relaxed);
-        let mut viewer = app.get(&video).await;
-        app.client().set_hidden(&video, hidden(1)).await.unwrap();
-        assert_eq!(read_rest(&mut viewer).await, (SIZE, false));
-    });
+    on_each_app(is_cut_by_hiding);
+}
+
+#[test]
+fn promise_13_a_running_stream_is_cut_when_its_video_is_hidden_also_when_it_is_copied() {
+    on_one_app_with(copying, is_cut_by_hiding);
+}
+
+fn copying(config: &mut Config) {
+    config.server.zero_copy = false;
+}
+
+async fn is_cut_by_hiding(app: Rc<App>) {
+    let (video, _) = app.stored(SIZE).await;
+    let (other, _) = app.stored(3_000_000).await;
+    let viewer = paced_viewer(&app, &app.file_url(&video)).await;
+    let mut unconcerned = paced_viewer(&app, &app.file_url(&other)).await;
+    app.client().set_hidden(&video, hidden(2)).await.unwrap();
+    assert_eq!(descriptors(&video), 0, "closed when the call is answered");
+    assert!(!read_rest(&mut unconcerned).await.1, "other videos go on");
+    is_cut(&app, viewer, Instant::now()).await;
+    // What changes nothing cuts nothing.
+    let show = Visibility {
+        hidden: false,
+        ..hidden(3)
+    };
+    app.client().set_hidden(&video, show).await.unwrap();
+    app.state.limits.pace.store(4_000_000, Ordering::Relaxed);
+    let mut viewer = app.get(&video).await;
+    app.client().set_hidden(&video, hidden(1)).await.unwrap();
+    assert_eq!(read_rest(&mut viewer).await, (SIZE, false));
 }
 
 #[test]
@@ -137,27 +149,34 @@ fn promise_13_a_running_stream_is_cut_within_a_second_when_another_process_hides
 
 #[test]
 fn promise_3_a_receipt_comes_after_the_last_open_file_even_of_a_viewer_who_reads_nothing() {
-    on_each_app(|app| async move {
-        let (video, _) = app.stored(4 * SIZE).await;
-        let mut stalled = slow_stream(&app, &app.file_url(&video)).await;
-        eventually("the connection is full", SOON, || async {
-            (descriptors(&video) == 1).then_some(())
-        })
-        .await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let receipt = app.client().delete_media(&video).await.unwrap();
-        assert_eq!((receipt.objects, receipt.bytes), (1, 4 * SIZE as u64));
-        assert_eq!(descriptors(&video), 0);
-        assert_eq!(app.state.limits.streams.held(), 0);
-        let (mut read, mut buffer) = (0, vec![0; 1 << 20]);
-        let end = async {
-            while let Ok(bytes @ 1..) = stalled.read(&mut buffer).await {
-                read += bytes;
-            }
-        };
-        tokio::time::timeout(SOON, end).await.expect("the connection ends");
-        assert!(read < 4 * SIZE, "all of it was delivered");
-    });
+    on_each_app(is_purged_under_a_stalled_viewer);
+}
+
+#[test]
+fn promise_3_a_receipt_comes_after_the_last_open_file_also_when_it_is_copied() {
+    on_one_app_with(copying, is_purged_under_a_stalled_viewer);
+}
+
+async fn is_purged_under_a_stalled_viewer(app: Rc<App>) {
+    let (video, _) = app.stored(4 * SIZE).await;
+    let mut stalled = slow_stream(&app, &app.file_url(&video)).await;
+    eventually("the connection is full", SOON, || async {
+        (descriptors(&video) == 1).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let receipt = app.client().delete_media(&video).await.unwrap();
+    assert_eq!((receipt.objects, receipt.bytes), (1, 4 * SIZE as u64));
+    assert_eq!(descriptors(&video), 0);
+    assert_eq!(app.state.limits.streams.held(), 0);
+    let (mut read, mut buffer) = (0, vec![0; 1 << 20]);
+    let end = async {
+        while let Ok(bytes @ 1..) = stalled.read(&mut buffer).await {
+            read += bytes;
+        }
+    };
+    tokio::time::timeout(SOON, end).await.expect("the connection ends");
+    assert!(read < 4 * SIZE, "all of it was delivered");
 }
 
 #[test]

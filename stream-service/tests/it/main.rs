@@ -18,3 +18,4 @@ mod ranges;
 mod reconcile;
 mod tus;
 mod upload;
+mod wire;

@@ -1,0 +1,102 @@
+//! What the transport of stored files keeps to on the wire, by each of the ways that bytes can take (dataplane.md section 3).
+
+mod broken;
+mod disk;
+mod many;
+mod time;
+mod ways;
+
+use crate::app::{App, on_one_app_with};
+use common::{
+    config::Config,
+    ids::VideoId,
+    testing::raw::{Answer, Raw},
+    time::Timestamp,
+};
+use std::rc::Rc;
+
+/// How the bytes of a file get to the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By sendfile, answered before the App sees the request.
+    Front,
+    /// By sendfile, answered by the App's handler.
+    App,
+    /// Copied through the framework.
+    Framework,
+}
+
+impl Way {
+    pub fn path(self, app: &App, video: &VideoId) -> String {
+        let path = app.file_path(video);
+        match self {
+            Way::App => crate::ranges::spelled_for_the_app(path),
+            Way::Front | Way::Framework => path,
+        }
+    }
+}
+
+/// Runs `body` for each way.
+pub fn by_each_way<F, Fut>(tune: impl Fn(&mut Config), body: F)
+where
+    F: Fn(Rc<App>, Way) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let (tune, body) = (&tune, &body);
+    on_one_app_with(tune, |app| async move {
+        body(app.clone(), Way::Front).await;
+        body(app, Way::App).await;
+    });
+    let copying = |config: &mut Config| {
+        tune(config);
+        config.server.zero_copy = false;
+    };
+    on_one_app_with(copying, |app| async move { body(app, Way::Framework).await });
+}
+
+pub fn as_it_is(_: &mut Config) {}
+
+/// A request for the file.
+pub fn request(method: &str, path: &str, lines: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: t\r\n{lines}\r\n")
+}
+
+/// Asks for bytes `start..end`, which have to come whole and keep the connection.
+pub async fn range_is_right(client: &mut Raw, path: &str, (start, end): (usize, usize), bytes: &[u8]) {
+    let range = format!("Range: bytes={start}-{}\r\n", end - 1);
+    client.send(&request("GET", path, &range)).await;
+    is_range(&client.answer().await, (start, end), bytes);
+}
+
+#[track_caller]
+pub fn is_range(answer: &Answer, (start, end): (usize, usize), bytes: &[u8]) {
+    assert_eq!(answer.status, 206, "{}", answer.head);
+    let range = format!("bytes {start}-{}/{}", end - 1, bytes.len());
+    assert_eq!(answer.header("content-range"), Some(range.as_str()));
+    assert!(answer.body == bytes[start..end], "other bytes in {start}..{end}");
+}
+
+/// A generator good enough for choosing places (xorshift64); it prints its seed.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Random {
+        let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
+        let seed: u64 = given.unwrap_or_else(|| Timestamp::now().millis().unsigned_abs());
+        println!("SEED={seed}");
+        Random(seed | 1)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+
+    /// A range of at most `most` bytes.
+    pub fn range(&mut self, size: usize, most: usize) -> (usize, usize) {
+        let start = self.below(size);
+        (start, start + 1 + self.below(most.min(size - start)))
+    }
+}

@@ -1,0 +1,133 @@
+//! Deadlines of an answer (promise 6): for who takes nothing, and not for who takes its time.
+
+use super::{as_it_is, by_each_way, range_is_right, request};
+use common::{
+    config::{Config, Span},
+    testing::raw::Raw,
+};
+use std::{sync::atomic::Ordering, time::Duration};
+use tokio::time::Instant;
+
+/// More than the kernel takes for a client that reads nothing.
+const SIZE: usize = 12 << 20;
+
+const STALL: Duration = Duration::from_millis(700);
+
+fn short_stall(config: &mut Config) {
+    config.server.stall_timeout = Span(STALL);
+}
+
+/// Deadlines of what is no answer: longer than a busy machine takes for a head.
+const HEAD: Duration = Duration::from_millis(1200);
+
+fn short_head(config: &mut Config) {
+    config.server.head_timeout = Span(HEAD);
+    config.server.keep_alive = Span(HEAD);
+}
+
+#[test]
+fn promise_6_a_viewer_that_takes_nothing_is_cut() {
+    by_each_way(short_stall, |app, way| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let path = way.path(&app, &video);
+        let mut client = Raw::connect(&app.running.public).await;
+        client.send(&request("GET", &path, "")).await;
+        let head = client.head().await;
+        app.nothing_is_held().await;
+        let (body, whole) = client.body(&head).await;
+        assert!(!whole && bytes.starts_with(&body), "{} bytes came", body.len());
+    });
+}
+
+/// Reads the body of `head` in about `time`, however large the pieces are in which it comes.
+async fn read_slowly(client: &mut Raw, expected: &[u8], time: Duration) {
+    let mut body = Vec::with_capacity(expected.len());
+    while body.len() < expected.len() {
+        let piece = client.take((256 << 10).min(expected.len() - body.len())).await;
+        let piece = piece.unwrap_or_else(|| panic!("cut after {} bytes", body.len()));
+        tokio::time::sleep(time * u32::try_from(piece.len()).unwrap() / u32::try_from(expected.len()).unwrap()).await;
+        body.extend(piece);
+    }
+    assert!(body == expected);
+}
+
+#[test]
+fn promise_6_a_slow_viewer_that_moves_gets_everything() {
+    by_each_way(short_stall, |app, way| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let path = way.path(&app, &video);
+        let mut client = Raw::connect(&app.running.public).await;
+        client.send(&request("GET", &path, "")).await;
+        assert_eq!(client.head().await.status, 200);
+        let began = Instant::now();
+        read_slowly(&mut client, &bytes, STALL * 3).await;
+        assert!(began.elapsed() > STALL * 2, "or it proves nothing");
+        range_is_right(&mut client, &path, (5, 500), &bytes).await;
+    });
+}
+
+#[test]
+fn promise_6_a_pace_is_no_stall() {
+    let shorter_than_a_slice = |config: &mut Config| config.server.stall_timeout = Span(Duration::from_millis(150));
+    by_each_way(shorter_than_a_slice, |app, way| async move {
+        let (video, bytes) = app.stored(1_500_000).await;
+        // Two seconds' worth at once, the rest by quarters of a second.
+        app.state.limits.pace.store(500_000, Ordering::Relaxed);
+        let mut client = Raw::connect(&app.running.public).await;
+        client.send(&request("GET", &way.path(&app, &video), "")).await;
+        let answer = client.answer().await;
+        app.state.limits.pace.store(0, Ordering::Relaxed);
+        assert!(answer.body == bytes);
+    });
+}
+
+#[test]
+fn promise_6_deadlines_of_heads_and_idle_connections_do_not_cut_an_answer() {
+    by_each_way(short_head, |app, way| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let path = way.path(&app, &video);
+        let mut client = Raw::connect(&app.running.public).await;
+        client.send(&request("GET", &path, "")).await;
+        assert_eq!(client.head().await.status, 200);
+        // The connection may be idle for the server while its last megabytes wait in the kernel.
+        read_slowly(&mut client, &bytes, HEAD * 4).await;
+        assert_eq!(client.rest().await, b"", "idle for too long");
+    });
+}
+
+#[test]
+fn promise_6_half_a_request_behind_a_long_answer_is_cut_after_it() {
+    by_each_way(short_head, |app, way| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let path = way.path(&app, &video);
+        let mut client = Raw::connect(&app.running.public).await;
+        client
+            .send(&format!("{}GET /media/x HTT", request("GET", &path, "")))
+            .await;
+        assert_eq!(client.head().await.status, 200);
+        read_slowly(&mut client, &bytes, HEAD * 2).await;
+        assert_eq!(client.rest().await, b"", "nothing but the end comes for half a head");
+    });
+}
+
+#[test]
+fn a_paced_stream_comes_in_slices_not_in_lumps() {
+    by_each_way(as_it_is, |app, way| async move {
+        let (video, bytes) = app.stored(2_000_000).await;
+        app.state.limits.pace.store(800_000, Ordering::Relaxed);
+        let (mut client, began) = (Raw::connect(&app.running.public).await, Instant::now());
+        client.send(&request("GET", &way.path(&app, &video), "")).await;
+        assert_eq!(client.head().await.status, 200);
+        let mut body = Vec::new();
+        while body.len() < bytes.len() {
+            let piece = client.some().await;
+            assert!(!piece.is_empty(), "cut after {} bytes", body.len());
+            body.extend(piece);
+            // Never further than its head start of two seconds, one slice and the time that has passed.
+            let earned = (began.elapsed().as_secs_f64() * 800_000.0) as usize + 1_600_000 + 200_000;
+            assert!(body.len() <= earned, "{} of {earned} bytes", body.len());
+        }
+        app.state.limits.pace.store(0, Ordering::Relaxed);
+        assert!(body == bytes);
+    });
+}
