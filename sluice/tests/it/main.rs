@@ -15,6 +15,7 @@ mod manifests;
 mod media;
 mod person;
 mod promises;
+mod ranges;
 mod sdk;
 mod site;
 mod uploads;
