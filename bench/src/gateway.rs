@@ -12,11 +12,9 @@ mod fanout;
 mod fleet;
 mod frame;
 mod giant;
-mod goals;
 mod handshakes;
 mod idle;
 mod latency;
-mod meter;
 mod payload;
 mod peers;
 mod plan;
@@ -26,11 +24,12 @@ mod side;
 mod site;
 mod stalled;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
+use crate::goals::Goals;
+use crate::{descriptors, meter};
+
 use fleet::Fleet;
-use goals::Goals;
 use side::{Kind, Side};
 use site::Site;
 
@@ -44,9 +43,6 @@ const PARTS: &[&str] = &[
     "giant",
     "cut",
 ];
-
-/// Descriptors that are not connections.
-const SPARE: u64 = 500;
 
 /// What a run measures, and what it found.
 pub struct Bench {
@@ -73,7 +69,7 @@ pub fn run(runtime: &Runtime, arguments: &[String]) -> Result<(), String> {
     let mut bench = Bench {
         kinds: vec![Kind::Sluice, Kind::Nchan, Kind::Ws],
         site: None,
-        many: 10_000.min(raise_limit()),
+        many: 10_000.min(descriptors::raise()),
         rounds: 7,
         goals: Goals::default(),
     };
@@ -102,7 +98,7 @@ pub fn run(runtime: &Runtime, arguments: &[String]) -> Result<(), String> {
             _ => cut::measure(&mut bench),
         }
     }
-    bench.goals.print();
+    bench.goals.print("The gateway: goals");
     Ok(())
 }
 
@@ -137,20 +133,6 @@ impl Bench {
     fn subjects(&self) -> Vec<Subject> {
         self.kinds.iter().map(|kind| self.subject(*kind)).collect()
     }
-}
-
-/// Raises the limit of descriptors to what is allowed; gives how many connections fit.
-fn raise_limit() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        eprintln!("The limit of open files can't be raised: {error}");
-    }
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(allowed.saturating_sub(SPARE)).unwrap_or(usize::MAX)
 }
 
 /// One value per round and kind, by name of what was measured.

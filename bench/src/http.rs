@@ -1,6 +1,6 @@
 //! The few calls that set a measurement up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -50,13 +50,19 @@ impl Person {
         self.call(Method::GET, path, &json!({})).await
     }
 
-    /// Creates a video and sends `body` as its bytes; gives its id.
-    pub async fn upload(&self, title: &str, body: reqwest::Body, length: u64) -> String {
+    /// Creates a video; gives its id, and the address and the grant for its bytes.
+    pub async fn ticket(&self, title: &str) -> (String, String, String) {
         let made = self
             .call(Method::POST, "/api/v1/videos", &json!({ "title": title }))
             .await;
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let (url, grant) = (text(&made["upload"]["url"]), text(&made["upload"]["grant"]));
+        let upload = &made["upload"];
+        (text(&made["video"]["id"]), text(&upload["url"]), text(&upload["grant"]))
+    }
+
+    /// Creates a video and sends `body` as its bytes; gives its id.
+    pub async fn upload(&self, title: &str, body: reqwest::Body, length: u64) -> String {
+        let (id, url, grant) = self.ticket(title).await;
         let request = self
             .http
             .put(format!("{}{url}", self.base))
@@ -65,6 +71,24 @@ impl Person {
         let response = request.body(body).send().await.expect("an answer");
         let status = response.status();
         assert_eq!(status, 201, "{}", response.text().await.unwrap_or_default());
-        text(&made["video"]["id"])
+        id
+    }
+
+    /// Where a video's bytes are.
+    pub async fn playback(&self, id: &str) -> String {
+        let answer = self.get(&format!("/api/v1/videos/{id}/playback")).await;
+        answer["sources"][0]["url"].as_str().expect("an address").to_owned()
+    }
+
+    /// Deletes a video, and waits until its bytes are gone.
+    pub async fn purge(&self, id: &str) {
+        let path = format!("/api/v1/videos/{id}");
+        self.call(Method::DELETE, &format!("{path}?permanent=true"), &json!({}))
+            .await;
+        let began = Instant::now();
+        while self.get(&format!("{path}/deletion")).await["state"] != "done" {
+            assert!(began.elapsed() < Duration::from_secs(60), "{id} is not purged");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

@@ -1,12 +1,18 @@
 //! Measurements of the built platform (`target/release/sluice`), each a command that prints a table. Figures are medians
 //! of interleaved rounds; the machine, its load and the versions stand above every table.
 
+mod bytes;
+mod descriptors;
 mod gateway;
+mod goals;
 mod http;
 mod load;
 mod memory;
+mod meter;
 mod purge;
+mod raw;
 mod reads;
+mod running;
 mod server;
 mod sign_in;
 mod start;
@@ -15,7 +21,7 @@ mod video;
 
 use std::process::ExitCode;
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 const COMMANDS: &[&str] = &["start", "memory", "reads", "sign-in", "purge"];
 
@@ -23,10 +29,16 @@ fn main() -> ExitCode {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let all = asked.iter().any(|name| name == "all");
     let known = |name: &String| name == "all" || COMMANDS.contains(&name.as_str());
-    let gateway = asked.first().is_some_and(|name| name == "gateway");
-    if !gateway && (asked.is_empty() || !asked.iter().all(known)) {
-        eprintln!("usage: bench all | {} | {}", COMMANDS.join(" | "), gateway::usage());
+    let first = |name: &str| asked.first().is_some_and(|word| word == name);
+    let (gateway, bytes) = (first("gateway"), first("bytes"));
+    if !gateway && !bytes && !first("raw") && (asked.is_empty() || !asked.iter().all(known)) {
+        let commands = COMMANDS.join(" | ");
+        eprintln!("usage: bench all | {commands} | {} | {}", gateway::usage(), bytes::usage());
         return ExitCode::from(2);
+    }
+    if first("raw") {
+        raw::serve(&asked[1..]);
+        return ExitCode::SUCCESS;
     }
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -34,7 +46,10 @@ fn main() -> ExitCode {
         .expect("a runtime starts");
     table::machine();
     if gateway {
-        return run_gateway(&runtime, &asked[1..]);
+        return said(gateway::run(&runtime, &asked[1..]));
+    }
+    if bytes {
+        return said(bytes::run(&asked[1..]));
     }
     for name in COMMANDS
         .iter()
@@ -51,15 +66,15 @@ fn main() -> ExitCode {
         });
     }
     if all {
-        run_gateway(&runtime, &[])
+        said(gateway::run(&runtime, &[]).and_then(|()| bytes::run(&[])))
     } else {
         ExitCode::SUCCESS
     }
 }
 
-/// The gateway has parts and options of its own.
-fn run_gateway(runtime: &Runtime, arguments: &[String]) -> ExitCode {
-    match gateway::run(runtime, arguments) {
+/// The gateway and the bytes have parts and options of their own, which may be wrong.
+fn said(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("usage: bench {problem}");

@@ -17,7 +17,7 @@ pub struct Server {
 }
 
 /// `target/release/sluice` beside this executable.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let own = std::env::current_exe().expect("this executable has a path");
     let path = own.parent().unwrap_or(Path::new(".")).join("sluice");
     assert!(path.exists(), "{} is missing: run `make build`", path.display());
@@ -39,15 +39,26 @@ impl Server {
 
     /// A platform on `data`.
     pub fn on(data: &Path, settings: &[String]) -> Server {
-        let mut command = Command::new(binary());
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data);
+        Server::launch(&binary(), "serve", "127.0.0.1:0", data, settings, &[])
+    }
+
+    /// `binary` as the whole platform (`serve`) or as one role of it.
+    pub fn launch(
+        binary: &Path,
+        role: &str,
+        listen: &str,
+        data: &Path,
+        settings: &[String],
+        env: &[(String, String)],
+    ) -> Server {
+        let mut command = Command::new(binary);
+        command.args([role, "--listen", listen, "--data-dir"]).arg(data);
         for setting in settings {
             command.args(["--set", setting]);
         }
         command
             .args(["--set", "log.level=warn"])
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
         let began = Instant::now();

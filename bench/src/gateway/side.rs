@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::fleet::Fleet;
-use super::meter::Meter;
-use super::peers::{self, Running};
+use super::peers;
 use super::plan::Plan;
 use super::post::{Speaker, Way};
 use super::site::{self, Site};
+use crate::meter::Meter;
+use crate::running::Running;
 use crate::server::Server;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

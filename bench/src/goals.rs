@@ -12,9 +12,9 @@ impl Goals {
         self.0.push(vec![what.into(), measured, goal.into(), verdict.into()]);
     }
 
-    pub fn print(&self) {
+    pub fn print(&self, title: &str) {
         if !self.0.is_empty() {
-            table::print("The gateway: goals", &["what", "measured", "goal", ""], &self.0);
+            table::print(title, &["what", "measured", "goal", ""], &self.0);
         }
     }
 }

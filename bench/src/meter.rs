@@ -8,8 +8,15 @@ use std::fs;
 #[derive(Clone)]
 pub struct Meter(Vec<u32>);
 
-/// CPU time per thread, in nanoseconds.
-pub struct Cpu(HashMap<String, u64>);
+/// CPU time per thread, and of the processes whole, in nanoseconds.
+pub struct Cpu {
+    threads: HashMap<String, u64>,
+    /// In steps of 10 ms, but with the threads that ended.
+    whole: u64,
+}
+
+/// Of `Cpu::whole`: two readings, each up to a tick late per process.
+const COARSE: u64 = 40_000_000;
 
 impl Meter {
     /// A process and its children.
@@ -33,14 +40,23 @@ impl Meter {
             let nanoseconds = text.split(' ').next()?.parse().ok()?;
             Some((path.to_string_lossy().into_owned(), nanoseconds))
         };
-        Cpu(tasks.filter_map(|path| time(&path)).collect())
+        Cpu {
+            threads: tasks.filter_map(|path| time(&path)).collect(),
+            whole: self.0.iter().filter_map(|pid| ticks(*pid)).sum::<u64>() * 10_000_000,
+        }
     }
 
-    /// CPU seconds since `before`. What a thread used that ended since then is lost: pools that shrink do little in them.
+    /// CPU seconds since `before`. Threads that ended since then (pools shrink) are in the coarse count only: it is taken when
+    /// it tells more than it can be wrong by.
     pub fn since(&self, before: &Cpu) -> f64 {
         let now = self.cpu();
-        let used = now.0.iter().map(|(task, time)| time - before.0.get(task).unwrap_or(&0));
-        used.sum::<u64>() as f64 / 1e9
+        let used = now
+            .threads
+            .iter()
+            .map(|(task, time)| time - before.threads.get(task).unwrap_or(&0));
+        let (fine, coarse) = (used.sum::<u64>(), now.whole.saturating_sub(before.whole));
+        let seconds = if coarse > fine + COARSE { coarse } else { fine };
+        seconds as f64 / 1e9
     }
 
     fn kib(&self, file: &str, field: &str) -> u64 {
@@ -86,7 +102,17 @@ pub fn own_thread() -> f64 {
 }
 
 fn parent(pid: u32) -> Option<u32> {
+    u32::try_from(stat(pid, 4)?).ok()
+}
+
+/// User and system time, in ticks of 10 ms (the kernel's USER_HZ is 100).
+fn ticks(pid: u32) -> Option<u64> {
+    Some(stat(pid, 14)? + stat(pid, 15)?)
+}
+
+/// A field of proc(5)'s `stat`, as numbered there.
+fn stat(pid: u32, field: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in brackets and may contain anything.
-    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+    // The name (field 2) stands in brackets and may contain anything.
+    stat.rsplit(')').next()?.split_whitespace().nth(field - 3)?.parse().ok()
 }

@@ -1,0 +1,156 @@
+//! A server that takes uploads: how it is asked, and how what came is removed again.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::client::{Expect, Request};
+use super::platform::{self, Platform};
+use super::{Bench, peers};
+use crate::meter::Meter;
+use crate::running::Running;
+
+/// How Sluice is given the bytes.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Way {
+    Put,
+    /// A resumable upload in one PATCH.
+    Tus,
+}
+
+enum Kind {
+    Sluice {
+        platform: Box<Platform>,
+        way: Way,
+        /// Videos of this round.
+        videos: Vec<String>,
+    },
+    /// Files in a folder.
+    Folder { _process: Box<dyn Any> },
+}
+
+pub struct Target {
+    pub name: String,
+    pub meter: Meter,
+    pub address: SocketAddr,
+    /// Where the bytes end.
+    folder: PathBuf,
+    kind: Kind,
+}
+
+impl Target {
+    pub fn sluice(name: &str, platform: Platform, way: Way) -> Target {
+        Target {
+            name: name.to_owned(),
+            meter: Meter::of(platform.servers[0].pid()),
+            address: platform.front(),
+            folder: platform.data.join("media"),
+            kind: Kind::Sluice {
+                platform: Box::new(platform),
+                way,
+                videos: Vec::new(),
+            },
+        }
+    }
+
+    pub fn peers(bench: &Bench) -> Vec<Target> {
+        let folder = |name: &str| {
+            let folder = bench.folder.path().join(name);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            folder
+        };
+        let of = |name: &str, folder: PathBuf, running: Running| Target {
+            name: name.to_owned(),
+            meter: Meter::of(running.pid()),
+            address: running.address,
+            folder,
+            kind: Kind::Folder {
+                _process: Box::new(running),
+            },
+        };
+        let (dav, go, raw) = (folder("dav"), folder("go"), folder("raw"));
+        let nginx = peers::nginx_dav(bench.workers, &dav);
+        let program = peers::go(bench.workers, &go, bench.folder.path());
+        let own = std::env::current_exe().expect("this executable has a path");
+        let inline = Running::says(
+            Command::new(own)
+                .args(["raw", &bench.workers.to_string()])
+                .arg(&raw),
+        );
+        vec![
+            of("nginx DAV", dav, nginx),
+            of("go", go, program),
+            of("raw, inline", raw, inline),
+        ]
+    }
+
+    /// The requests of `count` uploads. What has to be said before them is said here.
+    pub fn prepare(&mut self, bench: &Bench, count: usize) -> Vec<Request> {
+        let content = &bench.content;
+        let Kind::Sluice { platform, way, videos } = &mut self.kind else {
+            let put = |nth| platform::sending("PUT", &format!("/upload-{nth}"), "", content, Expect::status(201));
+            return (0..count).map(put).collect();
+        };
+        let mut requests = Vec::new();
+        for nth in 0..count {
+            let title = format!("Upload {nth}");
+            let (id, url, grant) = bench.runtime.block_on(platform.person.ticket(&title));
+            requests.push(match way {
+                Way::Put => platform::put(&url, &grant, content),
+                Way::Tus => {
+                    let place = bench.runtime.block_on(platform.begin_tus(&grant, content.size));
+                    let fields = format!(
+                        "Authorization: Bearer {grant}\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n\
+                         Content-Type: application/offset+octet-stream\r\n"
+                    );
+                    platform::sending("PATCH", &place, &fields, content, Expect::status(204))
+                }
+            });
+            videos.push(id);
+        }
+        requests
+    }
+
+    /// The files of `size` bytes that came.
+    pub fn stored(&self, size: u64) -> Vec<PathBuf> {
+        files(&self.folder, size)
+    }
+
+    /// Removes what came. Files that were not written to the disk yet then never are.
+    pub fn remove(&mut self, bench: &Bench) {
+        if let Kind::Sluice { platform, videos, .. } = &mut self.kind {
+            let ids = std::mem::take(videos);
+            bench.runtime.block_on(async {
+                for id in ids {
+                    platform.person.purge(&id).await;
+                }
+            });
+        } else {
+            for path in self.stored(bench.content.size) {
+                std::fs::remove_file(path).expect("the file is there");
+            }
+        }
+        assert!(self.stored(bench.content.size).is_empty(), "{}: nothing is left", self.name);
+    }
+}
+
+/// The files of `size` bytes below `folder`.
+pub fn files(folder: &Path, size: u64) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            // A file of the upload before may go while we look.
+            let Ok(about) = entry.metadata() else {
+                continue;
+            };
+            if about.is_dir() {
+                folders.push(entry.path());
+            } else if about.len() == size {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
