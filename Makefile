@@ -12,7 +12,7 @@ TUS := stream-service/tests/tus
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,10 @@ test-breaks: setup-test ## 10,000 random breaks of uploads: nothing acknowledged
 
 bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
+
+bench-bytes: setup-bench build ## Measure bytes sent, passed on and taken in beside nginx, haproxy and Go
+	$(CARGO) build --release --locked -p bench
+	scripts/own-loopback.sh target/release/bench bytes $(BYTES)
 
 clean: ## Remove what was built (never data)
 	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules $(TUS)/node_modules $(TUS)/.venv

@@ -31,9 +31,11 @@ if [ "$purpose" = test ]; then
 fi
 if [ "$purpose" = bench ]; then
   need ffmpeg ffmpeg
-  # Peers of the gateway; nginx is in /usr/sbin, which is not on everybody's PATH.
+  # Peers of the gateway and of the bytes; nginx and haproxy are in /usr/sbin, which is not on everybody's PATH.
   [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
   [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
+  [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
+  need go golang-go
 fi
 if ! command -v cargo >/dev/null 2>&1; then
   missing+=(rustup)
@@ -57,10 +59,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "apt-get could not install: ${missing[*]}" >&2
     exit 1
   }
-  # The package starts nginx on port 80 where there is an init system; the bench starts its own on a free port.
-  if [[ " ${missing[*]} " == *" nginx-light "* ]] && command -v systemctl >/dev/null 2>&1; then
-    systemctl disable --now nginx >/dev/null 2>&1 || true
-  fi
+  # The packages start their servers where there is an init system; the bench starts its own on free ports.
+  for service in nginx haproxy; do
+    if [[ " ${missing[*]} " == *" $service"* ]] && command -v systemctl >/dev/null 2>&1; then
+      systemctl disable --now "$service" >/dev/null 2>&1 || true
+    fi
+  done
 fi
 
 node_version=$(node --version)

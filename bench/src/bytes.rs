@@ -28,6 +28,9 @@ const PARTS: &[&str] = &["send", "stalled", "cold", "proxy", "upload"];
 /// Of the file that is moved.
 const SIZE: u64 = 200_000_000;
 
+/// Sluice without the short cuts of the kernel.
+const COPYING: &str = "sluice, copying";
+
 /// What a run measures with, and what it found.
 pub struct Bench {
     runtime: Runtime,
@@ -78,7 +81,12 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
     for option in options {
         bench.option(option)?;
     }
-    println!("\n{}; {} workers each", peers::versions(), bench.workers);
+    let control = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control").unwrap_or_default();
+    let (versions, workers) = (peers::versions(), bench.workers);
+    println!(
+        "\n{versions}; {workers} workers each; congestion control: {}",
+        control.trim()
+    );
     let asked = |name: &str| parts.is_empty() || parts.iter().any(|part| *part == name);
     for part in PARTS.iter().filter(|part| asked(part)) {
         match *part {
@@ -130,7 +138,7 @@ impl Bench {
         }
         let copying = "server.zero_copy=false";
         if let Some(binary) = self.binary.as_ref().filter(|binary| knows(binary, copying)) {
-            found.push(("sluice, copying", binary.clone(), vec![workers, copying.to_owned()]));
+            found.push((COPYING, binary.clone(), vec![workers, copying.to_owned()]));
         }
         found
     }

@@ -33,7 +33,11 @@ fn main() -> ExitCode {
     let (gateway, bytes) = (first("gateway"), first("bytes"));
     if !gateway && !bytes && !first("raw") && (asked.is_empty() || !asked.iter().all(known)) {
         let commands = COMMANDS.join(" | ");
-        eprintln!("usage: bench all | {commands} | {} | {}", gateway::usage(), bytes::usage());
+        eprintln!(
+            "usage: bench all | {commands} | {} | {}",
+            gateway::usage(),
+            bytes::usage()
+        );
         return ExitCode::from(2);
     }
     if first("raw") {

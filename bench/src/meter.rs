@@ -30,6 +30,10 @@ impl Meter {
         Meter(pids)
     }
 
+    pub fn processes(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn cpu(&self) -> Cpu {
         let tasks = self.0.iter().flat_map(|pid| {
             let listed = fs::read_dir(format!("/proc/{pid}/task"));

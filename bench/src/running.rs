@@ -115,14 +115,21 @@ fn answers(address: SocketAddr) -> bool {
     asked.is_ok_and(|count| count > 0)
 }
 
-/// nginx with this configuration, in `folder`.
-pub fn nginx(config: &str, address: SocketAddr, folder: tempfile::TempDir) -> Running {
+/// nginx with this configuration, in `folder`; all of its workers run.
+pub fn nginx(config: &str, workers: usize, address: SocketAddr, folder: tempfile::TempDir) -> Running {
     let file = folder.path().join("nginx.conf");
     std::fs::write(&file, config).expect("a configuration");
     let mut command = Command::new("/usr/sbin/nginx");
     command.arg("-p").arg(folder.path()).arg("-c").arg(&file);
     command.args(["-e", "error.log"]);
-    Running::answers(&mut command, address, folder)
+    let running = Running::answers(&mut command, address, folder);
+    let began = Instant::now();
+    // The first worker answers before the others are there, and would be measured alone.
+    while crate::meter::Meter::of(running.pid()).processes() < 1 + workers {
+        assert!(began.elapsed() < DEADLINE, "nginx does not start its workers");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running
 }
 
 /// The line that lets nginx's workers read what root made.

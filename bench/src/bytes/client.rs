@@ -111,7 +111,9 @@ impl Load {
                 break;
             }
             let soonest = waiting.iter().map(|(due, _)| *due).min();
-            let wait = soonest.map_or(Duration::from_secs(1), |due| due.saturating_duration_since(Instant::now()));
+            let wait = soonest.map_or(Duration::from_secs(1), |due| {
+                due.saturating_duration_since(Instant::now())
+            });
             let before = (seen.bytes, seen.requests);
             for (at, flags) in self.poll(wait) {
                 self.connections[at].note(flags);

@@ -48,7 +48,12 @@ pub fn measure(bench: &mut Bench) {
     for round in 0..=bench.rounds {
         for (subject, found) in subjects.iter().zip(&mut found) {
             let mut first = Found::default();
-            one(subject, bench, round as u64, if round == 0 { &mut first } else { found });
+            one(
+                subject,
+                bench,
+                round as u64,
+                if round == 0 { &mut first } else { found },
+            );
         }
     }
     drop(cold);
@@ -67,14 +72,23 @@ pub fn measure(bench: &mut Bench) {
             ]
         })
         .collect();
-    let header = ["server", "p99 alone", "p99 beside cold readers", "worst beside", "cold bytes"];
+    let header = [
+        "server",
+        "p99 alone",
+        "p99 beside cold readers",
+        "worst beside",
+        "cold bytes",
+    ];
     let title = format!("{WARM} readers of 256 KiB from the page cache beside {COLD} of a file that is not in it");
     table::print(&title, &header, &rows);
     if let Some(own) = subjects.iter().position(|subject| subject.side.name == "sluice") {
         let p99 = median(found[own].beside.clone());
-        bench
-            .goals
-            .add("warm p99 while cold files are read", format!("{p99:.2} ms"), "≤ 5 ms", p99 <= 5.0);
+        bench.goals.add(
+            "warm p99 while cold files are read",
+            format!("{p99:.2} ms"),
+            "≤ 5 ms",
+            p99 <= 5.0,
+        );
     }
 }
 
@@ -109,7 +123,9 @@ fn one(subject: &Subject, bench: &Bench, seed: u64, found: &mut Found) {
     };
     let seen = watch(&subject.side, bench, seed);
     over.store(true, Ordering::Relaxed);
-    found.rate.push(reading.join().expect("the cold readers get their bytes"));
+    found
+        .rate
+        .push(reading.join().expect("the cold readers get their bytes"));
     evicting.join().expect("the page cache takes advice");
     found.beside.push(seen.p(0.99));
     found.worst.push(seen.p(1.0));
@@ -119,7 +135,7 @@ fn watch(side: &Side, bench: &Bench, seed: u64) -> Seen {
     let mut load = Load::connect(side.address, WARM, None);
     let mut random = Random::new(seed);
     let end = Instant::now() + TIME;
-    let mut due = vec![None; WARM];
+    let mut due = [None; WARM];
     let seen = load.run(|at| {
         let now = Instant::now();
         if now >= end {

@@ -43,7 +43,9 @@ impl Content {
         let free = size - clip.len() as u64;
         // size 1: the real size follows in 64 bits.
         let header = [&1u32.to_be_bytes()[..], b"free", &free.to_be_bytes()].concat();
-        out.write_all(clip).and_then(|()| out.write_all(&header)).expect("room on the disk");
+        out.write_all(clip)
+            .and_then(|()| out.write_all(&header))
+            .expect("room on the disk");
         let mut random = Random::new(size);
         let mut left = free - header.len() as u64;
         while left > 0 {
@@ -52,7 +54,10 @@ impl Content {
             out.write_all(&word[..count]).expect("room on the disk");
             left -= count as u64;
         }
-        out.into_inner().expect("room on the disk").sync_all().expect("the disk works");
+        out.into_inner()
+            .expect("room on the disk")
+            .sync_all()
+            .expect("the disk works");
         warm(path);
         Content::open(path)
     }
@@ -81,7 +86,9 @@ impl Content {
 
     pub fn read(&self, from: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, from).expect("the range is in the file");
+        self.file
+            .read_exact_at(&mut bytes, from)
+            .expect("the range is in the file");
         bytes
     }
 }

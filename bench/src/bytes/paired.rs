@@ -82,7 +82,11 @@ impl Rounds {
         let samples = self.at(name).map(Vec::as_slice).unwrap_or_default();
         let middle = |of: fn(&Sample) -> f64| median(samples.iter().map(of).collect());
         let least = samples.iter().map(|sample| sample.cpu).fold(f64::INFINITY, f64::min);
-        let mut row = vec![name.to_owned(), format!("{:.3}", middle(|s| s.cpu)), format!("{least:.3}")];
+        let mut row = vec![
+            name.to_owned(),
+            format!("{:.3}", middle(|s| s.cpu)),
+            format!("{least:.3}"),
+        ];
         row.extend(against.iter().map(|peer| {
             let ratio = self.ratio(name, peer).unwrap_or(f64::NAN);
             format!("{ratio:.2}")
@@ -91,5 +95,30 @@ impl Rounds {
         row.push(format!("{:.1} ms", middle(|s| s.p99)));
         row.push(format!("{:.3}", middle(|s| s.client)));
         row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine that gets slower by the round costs all servers the same: the ratio does not move.
+    #[test]
+    fn ratios_are_of_pairs_and_the_first_round_does_not_count() {
+        let names = vec!["own".to_owned(), "peer".to_owned()];
+        let mut order = Vec::new();
+        let rounds = Rounds::run(names, 3, |at, round| {
+            order.push((at, round));
+            let base = [1.0, 2.0][at] * (1 + round) as f64;
+            let cpu = if round == 0 { 100.0 } else { base };
+            Sample {
+                cpu,
+                ..Sample::default()
+            }
+        });
+        assert_eq!(order[..4], [(0, 0), (1, 0), (0, 1), (1, 1)]);
+        assert_eq!(rounds.ratio("own", "peer"), Some(0.5));
+        assert_eq!(rounds.ratio("own", "nobody"), None);
+        assert_eq!(rounds.cheapest(&["peer", "own", "nobody"]), Some("own"));
     }
 }

@@ -51,7 +51,7 @@ http {{
 }}
 "
     );
-    running::nginx(&config, address, folder)
+    running::nginx(&config, workers, address, folder)
 }
 
 /// Files of `root` by sendfile; `more` is further configuration.

@@ -20,7 +20,10 @@ const BUFFERS: [(&str, &str); 3] = [
 ];
 
 /// Pipe sizes: an ordinary user has 64 MiB of them in all, so that 64 connections take at most 1 MiB each.
-const PIPES: [(&str, usize); 2] = [("haproxy, 256 KiB pipes", 256 << 10), ("haproxy, 512 KiB pipes", 512 << 10)];
+const PIPES: [(&str, usize); 2] = [
+    ("haproxy, 256 KiB pipes", 256 << 10),
+    ("haproxy, 512 KiB pipes", 512 << 10),
+];
 
 const SHAPES: [Shape; 2] = [
     Shape {
@@ -87,6 +90,12 @@ fn sides(bench: &Bench) -> Vec<Side> {
     }
     // What the proxies stand before ends after them.
     let pid = platform.servers[1].pid();
-    sides.push(Side::new("(stream-service without a proxy)", pid, stream, &path, platform));
+    sides.push(Side::new(
+        "(stream-service without a proxy)",
+        pid,
+        stream,
+        &path,
+        platform,
+    ));
     sides
 }

@@ -85,7 +85,11 @@ pub fn sides(bench: &Bench) -> Vec<Side> {
     if bench.peers {
         let (workers, root) = (bench.workers, bench.root());
         let cached = "  open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 2s;";
-        for (name, more) in [("nginx", ""), ("nginx, tcp_nopush", "  tcp_nopush on;"), ("nginx, open_file_cache", cached)] {
+        for (name, more) in [
+            ("nginx", ""),
+            ("nginx, tcp_nopush", "  tcp_nopush on;"),
+            ("nginx, open_file_cache", cached),
+        ] {
             let nginx = peers::nginx_files(workers, &root, more);
             let (pid, address) = (nginx.pid(), nginx.address);
             sides.push(Side::new(name, pid, address, "/content.mp4", nginx));

@@ -47,7 +47,10 @@ impl Side {
         for _ in 0..40 {
             let length = 1 + random.below(1 << 20);
             let first = random.below(content.size - length);
-            let got = ask(&mut stream, &Request::get(&self.path, content.size, Some((first, length))));
+            let got = ask(
+                &mut stream,
+                &Request::get(&self.path, content.size, Some((first, length))),
+            );
             let same = got == content.read(first, got.len());
             assert!(same, "{}: other bytes at {first}, {length}", self.name);
         }

@@ -60,7 +60,7 @@ pub fn measure(bench: &mut Bench) {
 /// Opens a group of readers that stall.
 fn stall(side: &Side, bench: &Bench) -> Load {
     let mut load = Load::connect(side.address, GROUP, Some(RECEIVE_BUFFER));
-    let mut begun = vec![false; GROUP];
+    let mut begun = [false; GROUP];
     load.run(|at| {
         if std::mem::replace(&mut begun[at], true) {
             return Next::End;

@@ -73,11 +73,7 @@ impl Target {
         let nginx = peers::nginx_dav(bench.workers, &dav);
         let program = peers::go(bench.workers, &go, bench.folder.path());
         let own = std::env::current_exe().expect("this executable has a path");
-        let inline = Running::says(
-            Command::new(own)
-                .args(["raw", &bench.workers.to_string()])
-                .arg(&raw),
-        );
+        let inline = Running::says(Command::new(own).args(["raw", &bench.workers.to_string()]).arg(&raw));
         vec![
             of("nginx DAV", dav, nginx),
             of("go", go, program),
@@ -131,7 +127,11 @@ impl Target {
                 std::fs::remove_file(path).expect("the file is there");
             }
         }
-        assert!(self.stored(bench.content.size).is_empty(), "{}: nothing is left", self.name);
+        assert!(
+            self.stored(bench.content.size).is_empty(),
+            "{}: nothing is left",
+            self.name
+        );
     }
 }
 

@@ -28,7 +28,7 @@ pub fn ws_version() -> String {
 /// nginx with one worker: CPU per delivery is what is compared, and one worker passes no messages between processes.
 pub fn nchan() -> Running {
     let address = running::free();
-    running::nginx(&nginx_config(address), address, running::folder("nchan"))
+    running::nginx(&nginx_config(address), 1, address, running::folder("nchan"))
 }
 
 fn nginx_config(address: SocketAddr) -> String {

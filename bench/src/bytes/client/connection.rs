@@ -43,7 +43,9 @@ impl Request {
             ),
         };
         Request {
-            head: format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{field}\r\n").into_bytes().into(),
+            head: format!("GET {path} HTTP/1.1\r\nHost: bench\r\n{field}\r\n")
+                .into_bytes()
+                .into(),
             body: None,
             expect,
         }
@@ -124,7 +126,11 @@ impl Connection {
             match &mut self.stage {
                 Stage::Idle | Stage::Stalled => return (Turn::Waits, moved),
                 Stage::Head { sent } => {
-                    let more = if request.body.is_some() { SendFlags::MORE } else { SendFlags::empty() };
+                    let more = if request.body.is_some() {
+                        SendFlags::MORE
+                    } else {
+                        SendFlags::empty()
+                    };
                     match net::send(&self.socket, &request.head[*sent..], SendFlags::NOSIGNAL | more) {
                         Ok(count) => *sent += count,
                         Err(Errno::AGAIN) => return (self.wants_to_send(), moved),
@@ -156,7 +162,10 @@ impl Connection {
                     let Some(end) = read_head(&self.socket, head) else {
                         return (Turn::Waits, moved);
                     };
-                    let length = request.expect.check(&head[..end]).unwrap_or_else(|wrong| panic!("{wrong}"));
+                    let length = request
+                        .expect
+                        .check(&head[..end])
+                        .unwrap_or_else(|wrong| panic!("{wrong}"));
                     let here = (head.len() - end - 4) as u64;
                     assert!(here <= length, "more bytes came than the answer has");
                     moved += here;
