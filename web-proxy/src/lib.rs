@@ -93,6 +93,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
     let routes = move |config: &mut web::ServiceConfig| {
         // Each worker has its own client: a pooled connection lives on the thread that opened it.
         let worker = std::rc::Rc::new(proxy.worker());
+        proxy::serve_here(&worker);
         let documents = web::Data::new(proxy.documents());
         let pages = pages.clone();
         config
@@ -106,9 +107,16 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
             .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
                 let (worker, pages) = (worker.clone(), pages.clone());
                 async move {
-                    match worker.route(&request)? {
-                        proxy::Target::Service(kind) => worker.forward(kind, &request, payload).await,
-                        proxy::Target::Media => worker.media(&request, payload).await,
+                    let head = request.head();
+                    match worker.route(head)? {
+                        proxy::Target::Service(kind) => worker.forward(kind, head, payload).await,
+                        proxy::Target::Media => {
+                            let via = proxy::Via {
+                                connection: request.conn_data(),
+                                slot: request.conn_data(),
+                            };
+                            worker.media(head, via, Some(payload)).await
+                        }
                         proxy::Target::Page => pages.answer(&request),
                     }
                 }
@@ -119,7 +127,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
-        direct: None,
+        direct: Some(Arc::new(proxy::DirectMedia)),
         ready,
     }
 }

@@ -7,6 +7,7 @@
 mod body;
 mod client;
 mod connect;
+mod direct;
 mod exchange;
 mod headers;
 mod media;
@@ -18,9 +19,10 @@ mod upstreams;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use common::config::{Config, ConfigError};
 use common::error::{ApiError, Code};
 use common::health::Check;
@@ -29,6 +31,7 @@ use common::net::TrustedProxies;
 use common::serve::Connection;
 use common::slot::SlotHandle;
 
+pub use direct::{DirectMedia, serve_here};
 pub use upstreams::{Kind, Replica, Replicas, Upstreams};
 
 use crate::openapi::Fetched;
@@ -121,6 +124,12 @@ impl Proxy {
     }
 }
 
+/// The connection that a request came by; tests without a server have none.
+pub struct Via<'a> {
+    pub connection: Option<&'a Connection>,
+    pub slot: Option<&'a SlotHandle>,
+}
+
 pub struct Worker {
     client: Client,
     media: Media,
@@ -131,42 +140,47 @@ pub struct Worker {
 
 impl Worker {
     /// Where `request` goes, or why nowhere.
-    pub fn route(&self, request: &HttpRequest) -> Result<Target, ApiError> {
-        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+    pub fn route(&self, request: &RequestHead) -> Result<Target, ApiError> {
+        if matches!(request.method, Method::CONNECT | Method::TRACE) {
             let refused = ApiError::new(Code::MethodNotAllowed, "The edge is no tunnel and no mirror.");
             let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
             return Err(refused.header(header::ALLOW, allow));
         }
-        path::check_query(request.uri().query())?;
-        Ok(target(&path::segments(request.uri().path())?))
+        path::check_query(request.uri.query())?;
+        Ok(target(&path::segments(request.uri.path())?))
     }
 
     /// Passes `request` on to a service of `kind` and its answer back.
     pub async fn forward(
         &self,
         kind: Kind,
-        request: &HttpRequest,
+        request: &RequestHead,
         payload: web::Payload,
     ) -> Result<HttpResponse, ApiError> {
         let head = self.outgoing(request)?;
-        streamed::run(&self.exchange(kind), &self.client, head, payload).await
+        streamed::run(&self.exchange(kind), &self.client, head, Some(payload)).await
     }
 
     /// The same for media: relayed without copying where the connection has a slot.
-    pub async fn media(&self, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, ApiError> {
+    pub async fn media(
+        &self,
+        request: &RequestHead,
+        via: Via<'_>,
+        payload: Option<web::Payload>,
+    ) -> Result<HttpResponse, ApiError> {
         // As at stream-service itself: a player that has said all it wants to say gets its bytes.
-        if let Some(connection) = request.conn_data::<Connection>() {
+        if let Some(connection) = via.connection {
             connection.outlast_half_close();
         }
         let head = self.outgoing(request)?;
         let exchange = self.exchange(Kind::Stream);
-        match request.conn_data::<SlotHandle>() {
+        match via.slot {
             Some(slot) if Media::carries(&head) => self.media.run(&exchange, &head, slot).await,
             _ => streamed::run(&exchange, &self.client, head, payload).await,
         }
     }
 
-    fn outgoing(&self, request: &HttpRequest) -> Result<Head, ApiError> {
+    fn outgoing(&self, request: &RequestHead) -> Result<Head, ApiError> {
         headers::outgoing(request, &self.settings.trusted, self.settings.https)
     }
 

@@ -43,12 +43,12 @@ pub struct Source {
 /// The work of moving the body. Does nothing unless it is polled.
 pub struct Upload(Option<LocalBoxFuture<'static, Result<(), ApiError>>>);
 
-/// Begins to pass on `payload`; the service may take `wait` for each piece.
-pub fn begin(length: Length, payload: web::Payload, wait: Duration) -> (Source, Upload) {
+/// Begins to pass on `payload`, without one nothing; the service may take `wait` for each piece.
+pub fn begin(length: Length, payload: Option<web::Payload>, wait: Duration) -> (Source, Upload) {
     let (sender, receiver) = mpsc::channel(PIECES);
-    let upload: Option<LocalBoxFuture<'static, _>> = match length {
-        Length::None => None,
-        Length::Known(_) | Length::Unknown => Some(Box::pin(pass_on(payload, sender, wait))),
+    let upload: Option<LocalBoxFuture<'static, _>> = match (length, payload) {
+        (Length::None, _) | (_, None) => None,
+        (Length::Known(_) | Length::Unknown, Some(payload)) => Some(Box::pin(pass_on(payload, sender, wait))),
     };
     let source = Source {
         length,

@@ -3,8 +3,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use actix_web::HttpResponseBuilder;
+use actix_web::dev::RequestHead;
 use actix_web::http::header as web_header;
-use actix_web::{HttpRequest, HttpResponseBuilder};
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
 use common::operation::{self, OPERATION_ID_HEADER};
@@ -58,15 +59,15 @@ pub struct Head {
 }
 
 /// The request for a service. The public Host is kept, because services compare Origin with it.
-pub fn outgoing(request: &HttpRequest, trusted: &TrustedProxies, https: bool) -> Result<Head, ApiError> {
-    let mut headers = HeaderMap::with_capacity(request.headers().len() + 4);
+pub fn outgoing(request: &RequestHead, trusted: &TrustedProxies, https: bool) -> Result<Head, ApiError> {
+    let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
     let named = named_by_connection(
         request
-            .headers()
+            .headers
             .get_all(web_header::CONNECTION)
             .map(|value| value.as_bytes()),
     );
-    for (name, value) in request.headers() {
+    for (name, value) in &request.headers {
         if stays(name.as_str(), &named) || is_ours(name.as_str()) {
             continue;
         }
@@ -74,15 +75,15 @@ pub fn outgoing(request: &HttpRequest, trusted: &TrustedProxies, https: bool) ->
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(unreadable)?;
         headers.append(name, value);
     }
-    if let Some(host) = common::net::host(request.head())? {
+    if let Some(host) = common::net::host(request)? {
         let host = HeaderValue::from_str(host).map_err(unreadable)?;
         headers.insert(header::HOST, host.clone());
         headers.insert(FORWARDED_HOST, host);
     }
     let peer = request
-        .peer_addr()
+        .peer_addr
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let client = trusted.client(peer, request.headers()).to_string();
+    let client = trusted.client(peer, &request.headers).to_string();
     headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client).map_err(unreadable)?);
     headers.insert(
         FORWARDED_PROTO,
@@ -94,12 +95,12 @@ pub fn outgoing(request: &HttpRequest, trusted: &TrustedProxies, https: bool) ->
         HeaderValue::from_str(operation.as_str()).map_err(unreadable)?,
     );
     Ok(Head {
-        method: hyper::Method::from_bytes(request.method().as_str().as_bytes())
+        method: hyper::Method::from_bytes(request.method.as_str().as_bytes())
             .map_err(|_| ApiError::new(Code::BadRequest, "The method can't be passed on."))?,
         target: target(request)?,
         headers,
         length: length(request)?,
-        old_client: request.version() < actix_web::http::Version::HTTP_11,
+        old_client: request.version < actix_web::http::Version::HTTP_11,
     })
 }
 
@@ -130,16 +131,16 @@ pub fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
     headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
 }
 
-fn target(request: &HttpRequest) -> Result<PathAndQuery, ApiError> {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+fn target(request: &RequestHead) -> Result<PathAndQuery, ApiError> {
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     target
         .parse()
         .map_err(|_| ApiError::new(Code::BadRequest, "The address can't be passed on."))
 }
 
 /// The framework has refused every request whose length can be read in two ways; what is left says it once.
-fn length(request: &HttpRequest) -> Result<Length, ApiError> {
-    let headers = request.headers();
+fn length(request: &RequestHead) -> Result<Length, ApiError> {
+    let headers = &request.headers;
     let declared = headers.get(web_header::CONTENT_LENGTH);
     let chunked = headers.contains_key(web_header::TRANSFER_ENCODING);
     let upgrade = headers.contains_key(web_header::UPGRADE);
@@ -163,9 +164,9 @@ fn length(request: &HttpRequest) -> Result<Length, ApiError> {
 }
 
 /// `https` when the site is, or when a trusted proxy in front says so.
-fn scheme(request: &HttpRequest, trusted: bool, https: bool) -> &'static str {
+fn scheme(request: &RequestHead, trusted: bool, https: bool) -> &'static str {
     let said = request
-        .headers()
+        .headers
         .get("x-forwarded-proto")
         .and_then(|value| value.to_str().ok());
     if https || (trusted && said == Some("https")) {

@@ -22,7 +22,7 @@ pub async fn run(
     exchange: &Exchange<'_>,
     client: &Client,
     head: Head,
-    payload: web::Payload,
+    payload: Option<web::Payload>,
 ) -> Result<HttpResponse, ApiError> {
     let (source, mut upload) = body::begin(head.length, payload, exchange.wait);
     let attempt = async |replica: &Replica| attempt(exchange, client, replica, &head, &source, &mut upload).await;
