@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use common::slot::Outlet;
@@ -14,8 +15,16 @@ use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// What a pipe is asked to hold, in bytes. The kernel may give less: an ordinary user has 64 MiB of pipes in all.
-const SIZE: usize = 256 * 1024;
+/// What a pipe is asked to hold at most, in bytes, and what each has without asking. Large ones save calls and wakes on both
+/// sides, but an ordinary user has 64 MiB of pipes in all, and gets pipes of two pages beyond that.
+const LARGEST: usize = 1 << 20;
+const USUAL: usize = 64 * 1024;
+
+/// The first sixteen pipes of the process are as large as can be, later ones have a share of this, so that 128 take 40 MiB.
+const SHARED: usize = 16 << 20;
+
+/// Pipes of this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Asked of the socket by one call; the pipe takes as much as it can.
 const MOST: u64 = 1 << 20;
@@ -31,8 +40,11 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    fn open(size: usize) -> io::Result<Self> {
+    fn open(largest: usize) -> io::Result<Self> {
         let (take, put) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let share = (SHARED / (OPEN.fetch_add(1, Ordering::Relaxed) + 1)).max(USUAL);
+        // The kernel would round up.
+        let size = largest.min(1 << share.ilog2());
         if let Err(error) = fcntl_setpipe_size(&put, size) {
             log::debug!("A pipe keeps its size: {error}");
         }
@@ -80,23 +92,29 @@ impl Pipe {
     }
 }
 
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The pipes of one worker.
 pub struct Pipes {
-    size: usize,
+    largest: usize,
     idle: RefCell<Vec<Pipe>>,
 }
 
 impl Default for Pipes {
     fn default() -> Self {
-        Pipes::of(SIZE)
+        Pipes::of(LARGEST)
     }
 }
 
 impl Pipes {
-    /// Pipes that hold about `size` bytes.
-    pub fn of(size: usize) -> Self {
+    /// Pipes that hold `largest` bytes at most.
+    pub fn of(largest: usize) -> Self {
         Pipes {
-            size,
+            largest,
             idle: RefCell::default(),
         }
     }
@@ -104,7 +122,7 @@ impl Pipes {
     /// Fails when the process has no descriptors left.
     pub fn get(&self) -> io::Result<Pipe> {
         let idle = self.idle.borrow_mut().pop();
-        idle.map_or_else(|| Pipe::open(self.size), Ok)
+        idle.map_or_else(|| Pipe::open(self.largest), Ok)
     }
 
     /// One that still holds bytes is closed: they are another answer's.

@@ -5,7 +5,7 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_s
 use tokio::net::TcpSocket;
 
 use super::{LONG, asked, check, content, files, get, no_relay, spliced};
-use crate::edge::{before, config, start};
+use crate::edge::{ask, before, config, start};
 use crate::upstream::Upstream;
 
 #[actix_web::test]
@@ -159,4 +159,51 @@ async fn promise_10_fields_of_one_hop_are_dropped_from_relayed_answers_too() {
     assert_eq!(heads[0], heads[1], "spliced and copied");
     let seen = service.seen();
     assert_eq!(seen[0].head.to_ascii_lowercase(), seen[1].head.to_ascii_lowercase());
+}
+
+/// Most requests are answered in front of the App, the rest by it: with the same fields, refusals and bytes.
+#[actix_web::test]
+async fn in_front_of_the_app_and_in_it_media_is_the_same() {
+    let service = files().await;
+    let edge = before(&service).await;
+    let mut heads = Vec::new();
+    for (target, fields) in [
+        ("/media/g/v/300000", ""),
+        ("/%6dedia/g/v/300000", ""),
+        ("/media/g/v/300000", "Content-Length: 0\r\n"),
+        ("http://t/media/g/v/300000", ""),
+    ] {
+        let before = spliced(&edge);
+        let mut client = Raw::connect(&edge.public).await;
+        client
+            .send(&format!(
+                "GET {target} HTTP/1.1\r\nHost: t\r\nX-Operation-Id: op-1\r\n{fields}\r\n"
+            ))
+            .await;
+        let answer = client.answer().await;
+        check(&answer, 300_000);
+        assert!(spliced(&edge) > before, "{target} {fields}");
+        let mut lines: Vec<String> = answer.head.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.starts_with("date: "));
+        lines.sort();
+        heads.push(lines);
+        let seen = service.last();
+        assert_eq!(seen.header("x-operation-id").as_deref(), Some("op-1"));
+        assert_eq!(seen.header("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    }
+    assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+    for target in [
+        "/media/../internal/x",
+        "/media//v/5",
+        "/media/g/%2e%2e/5",
+        "/media/g/v%2f5",
+    ] {
+        let answer = ask(&edge, &format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n")).await;
+        answer.check_problem(400, "bad_request");
+    }
+    ask(&edge, "GET /media/g/v/5 HTTP/1.1\r\nHost: a,b\r\n\r\n")
+        .await
+        .check_problem(400, "bad_request");
+    assert_eq!(service.count(), 4);
+    edge.stop().await;
 }
