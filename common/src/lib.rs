@@ -2,6 +2,7 @@
 //! bus, typed clients and (feature `db`) the two-backend connection. It knows no table, no public route and no rule.
 
 pub mod bus;
+pub mod capture;
 pub mod clients;
 pub mod config;
 pub mod data_dir;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_http::{Request, RequestHead, Response};
+use actix_http::{ConnectionType, Request, RequestHead, Response};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -17,6 +17,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
 use futures_util::{FutureExt, TryFutureExt};
 
+use crate::capture::{self, Claim};
 use crate::config::Secret;
 use crate::error::{ApiError, Code, PROBLEM_JSON};
 use crate::http::same_secret;
@@ -44,6 +45,8 @@ struct Ready {
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Vec<u8>,
+    /// The connection ends with it.
+    close: bool,
 }
 
 impl std::fmt::Display for Ready {
@@ -62,6 +65,9 @@ impl ResponseError for Ready {
         for header in &self.headers {
             response.insert_header(header.clone());
         }
+        if self.close {
+            response.force_close();
+        }
         response.body(self.body.clone())
     }
 }
@@ -78,6 +84,7 @@ pub async fn serve_one(
         slot: request.conn_data(),
     };
     let log = RequestLog::begin(request.head(), id.clone(), context.metrics.clone(), origin);
+    let captured = capture::claim(&mut request);
     body::limit_stalls(&mut request, context.body_stall);
     operation::scope(id.clone(), async move {
         let answered = match admit(&context, request.head()) {
@@ -86,17 +93,25 @@ pub async fn serve_one(
                 .await
                 .map(|response| response.map_into_boxed_body()),
         };
+        // Bytes that nobody took are left in the connection: nothing can follow them.
+        let close = || captured.as_ref().is_some_and(Claim::unfinished);
         match answered {
             Ok(response) => {
                 let (request, response) = response.into_parts();
-                Ok(ServiceResponse::new(request, finished(response, &id, &context, log)))
+                let mut response = finished(response, &id, &context, log);
+                if close() {
+                    response.head_mut().set_connection_type(ConnectionType::Close);
+                }
+                Ok(ServiceResponse::new(request, response))
             }
             Err(error) => {
                 log_failure(Some(&error));
                 let mut response = error.error_response();
                 finish_head(response.headers_mut(), &id, &context);
                 observe(&context.metrics, log, response.status());
-                Err(detached(response).into())
+                let mut ready = detached(response);
+                ready.close = close();
+                Err(ready.into())
             }
         }
     })
@@ -254,7 +269,12 @@ fn detached(response: HttpResponse) -> Ready {
         .try_into_bytes()
         .map(|bytes| bytes.to_vec())
         .unwrap_or_default();
-    Ready { status, headers, body }
+    Ready {
+        status,
+        headers,
+        body,
+        close: false,
+    }
 }
 
 /// The end of a request whose body needs no watching.

@@ -29,6 +29,7 @@ pub use direct::{Direct, DirectHandler};
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
+use crate::capture::CaptureStream;
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
 use crate::request::{self, Context};
@@ -42,7 +43,7 @@ const BACKLOG: u32 = 1024;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The layers of a connection.
-type ClientStream = DeadlineStream<SlotStream<TcpStream>>;
+type ClientStream = DeadlineStream<SlotStream<CaptureStream>>;
 
 /// Mounts routes on an App; called once for each worker.
 pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
@@ -73,6 +74,8 @@ pub struct Bounds {
     pub deadlines: Deadlines,
     /// Whether bodies may go past the framework.
     pub zero_copy: bool,
+    /// Whether the bodies of uploads are taken from the socket.
+    pub capture: bool,
 }
 
 impl From<&ServerConfig> for Bounds {
@@ -89,6 +92,7 @@ impl From<&ServerConfig> for Bounds {
                 idle: config.keep_alive.0 + config.head_timeout.0,
             },
             zero_copy: config.zero_copy,
+            capture: config.capture_uploads,
         }
     }
 }
@@ -174,6 +178,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 }))
                 .on_connect_ext(move |io: &ClientStream, data| {
                     data.insert(io.connection());
+                    data.insert(io.get_ref().socket().handle());
                     if bounds.zero_copy {
                         data.insert(io.get_ref().handle());
                     }
@@ -185,7 +190,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 });
             fn_service(move |io: TcpStream| {
                 let peer = io.peer_addr().ok();
-                let stream = client_stream(io, bounds.deadlines, &context);
+                let stream = client_stream(io, &bounds, &context);
                 async move { Ok((stream, peer)) }
             })
             .and_then(http)
@@ -193,9 +198,12 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
     Ok(server.run())
 }
 
-fn client_stream(io: TcpStream, deadlines: Deadlines, context: &Context) -> ClientStream {
+fn client_stream(io: TcpStream, bounds: &Bounds, context: &Context) -> ClientStream {
     // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
     drop(io.set_nodelay(true));
-    let slot = SlotStream::new(io, deadlines.stall, context.metrics.http.slot_violations.clone());
-    DeadlineStream::new(slot, deadlines, context.default_headers.clone())
+    // Nobody uploads to the listener of the other services.
+    let io = CaptureStream::new(io, bounds.capture && context.internal_token.is_none());
+    let partial_head = io.partial_head();
+    let slot = SlotStream::new(io, bounds.deadlines.stall, context.metrics.http.slot_violations.clone());
+    DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone(), partial_head)
 }

@@ -37,6 +37,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "Longest time running requests get after SIGTERM.",
     ),
     (
+        "server.capture_uploads",
+        "Take the bytes of large uploads from the connection, past the HTTP framework, which costs less CPU.",
+    ),
+    (
         "server.zero_copy",
         "Let the kernel send media from the file to the connection; switch it off on a file system that can't",
     ),

@@ -55,6 +55,7 @@ section! {
         stall_timeout: Span = Span::seconds(60),
         drain_timeout: Span = Span::seconds(25),
         zero_copy: bool = true,
+        capture_uploads: bool = true,
     }
 }
 

@@ -117,10 +117,17 @@ pub struct DeadlineStream<S> {
     /// The rest of such an answer, which takes the place of the framework's.
     instead: Option<Vec<u8>>,
     ahead: Ahead,
+    /// The stream below has a part of a head that it does not show yet.
+    partial_head: Rc<Cell<bool>>,
 }
 
 impl<S> DeadlineStream<S> {
-    pub fn new(io: S, deadlines: Deadlines, headers: Arc<[(HeaderName, HeaderValue)]>) -> Self {
+    pub fn new(
+        io: S,
+        deadlines: Deadlines,
+        headers: Arc<[(HeaderName, HeaderValue)]>,
+        partial_head: Rc<Cell<bool>>,
+    ) -> Self {
         let phase = Rc::new(Phase {
             requests: Cell::new(0),
             head_began: Cell::new(None),
@@ -140,6 +147,7 @@ impl<S> DeadlineStream<S> {
             headers,
             instead: None,
             ahead: Ahead::default(),
+            partial_head,
         }
     }
 
@@ -259,10 +267,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
         } else if matches!(result, Poll::Ready(Ok(()))) && this.phase.holds_back_end(cx) {
             return Poll::Pending;
         }
+        let head_moves = buf.filled().len() > before || this.partial_head.get();
+        if between && head_moves && this.phase.head_began.get().is_none() {
+            this.phase.head_began.set(Some(Instant::now()));
+        }
         match result {
-            Poll::Ready(Ok(())) if between && buf.filled().len() > before && this.phase.head_began.get().is_none() => {
-                this.phase.head_began.set(Some(Instant::now()));
-            }
             Poll::Pending => this.check_idle(cx)?,
             Poll::Ready(_) => {}
         }

@@ -95,8 +95,12 @@ pub(super) async fn serve_one(
     let operation = OperationId::from_headers(request.headers());
     let parts = framed.into_parts();
     let (io, rest) = parts.io.into_parts();
-    let (mut socket, mut received) = (io.into_inner(), parts.read_buf);
+    let Some((mut socket, unseen)) = io.into_inner().into_parts() else {
+        return Err(ApiError::internal("the socket of an upgrade is in other hands").into());
+    };
+    let mut received = parts.read_buf;
     received.unsplit(rest);
+    received.unsplit(unseen);
     let peer = socket.peer_addr().ok();
     let seen = Seen::begin(&request, peer, operation.clone(), Instant::now());
     let asked = UpgradeRequest {

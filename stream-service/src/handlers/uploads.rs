@@ -6,7 +6,7 @@ use crate::{
     refusal,
     state::State,
     tus::draft::says_incomplete,
-    upload::{self, Admitted, Body, Stored, check_room, too_large},
+    upload::{self, Admitted, Body, Stored, check_room, source::Raw, too_large},
 };
 use actix_multipart::Multipart;
 use actix_web::{HttpRequest, HttpResponse, http::header, web};
@@ -56,7 +56,7 @@ pub async fn put(
     }
     let mut admitted = admit(&state, &request, video.into_inner(), 0).await?;
     admitted.length = declared_length(&request);
-    let stored = upload::run(&state, admitted, Body::Raw(payload)).await?;
+    let stored = upload::run(&state, admitted, Body::Raw(Raw::of(&request, payload))).await?;
     Ok(HttpResponse::Created().json(stored))
 }
 

@@ -12,9 +12,9 @@ use super::{
 use crate::{
     state::State,
     store::ObjectKey,
-    upload::{barred, check_room, on_its_own, too_large},
+    upload::{barred, check_room, on_its_own, source::Raw, too_large},
 };
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use common::{
     db::DbError,
     error::{ApiError, Code},
@@ -22,7 +22,7 @@ use common::{
     time::Timestamp,
 };
 
-pub async fn begin(state: &State, asker: Asker, asked: Request, body: web::Payload) -> Result<HttpResponse, ApiError> {
+pub async fn begin(state: &State, asker: Asker, asked: Request, body: Raw) -> Result<HttpResponse, ApiError> {
     let terms = asker.terms;
     let plan = decide(terms.protocol, asked, &Known::Nothing, terms.max_bytes)?;
     let status = terms.status(&plan);
@@ -51,7 +51,7 @@ async fn create(
     state: &State,
     asker: Asker,
     create: Create,
-    body: web::Payload,
+    body: Raw,
 ) -> Result<(ObjectKey, Received), ApiError> {
     let most = create.length.unwrap_or(asker.granted.max_bytes);
     let announced = match (create.body, create.length) {

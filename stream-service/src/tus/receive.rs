@@ -22,18 +22,14 @@ use crate::{
         progress::Progress,
         registry::{Stop, Ticket},
         sink::Sink,
-        source::next,
+        source::Raw,
         stopped,
     },
 };
-use actix_web::{
-    http::header::{HeaderName, HeaderValue},
-    web,
-};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use common::{
     db::{Backend, DbError},
     error::{ApiError, Code},
-    http::payload_error,
     ids::Id,
 };
 use log::{info, warn};
@@ -67,7 +63,7 @@ pub async fn append(
     state: &State,
     mut held: Held,
     (announced, most, mut permit): (Body, u64, Permit),
-    body: web::Payload,
+    body: Raw,
     gone: oneshot::Receiver<Infallible>,
 ) -> Result<Received, ApiError> {
     let (checksum, end) = (announced.checksum, announced.end);
@@ -122,7 +118,7 @@ async fn receive(
     state: &State,
     held: &mut Held,
     sink: &mut Sink,
-    body: web::Payload,
+    body: Raw,
     gone: oneshot::Receiver<Infallible>,
     whole_or_nothing: bool,
 ) -> Result<(), ApiError> {
@@ -146,12 +142,10 @@ async fn read(
     state: &State,
     held: &mut Held,
     sink: &mut Sink,
-    mut body: web::Payload,
+    mut body: Raw,
     whole_or_nothing: bool,
 ) -> Result<(), ApiError> {
-    while let Some(piece) = next(&mut body, state.stall_timeout).await? {
-        let piece = piece.map_err(|error| payload_error(&error))?;
-        sink.push(&piece).await?;
+    while body.read_some(sink, state.stall_timeout).await? {
         if !whole_or_nothing && sink.unsaved() >= SAVE_EVERY {
             save(state, held, sink).await?;
         }

@@ -18,7 +18,7 @@ use crate::{
     refusal,
     state::State,
     store::ObjectKey,
-    upload::{Stored, barred, check_room, finish, on_its_own, registry::Ticket, sink::Sink},
+    upload::{Stored, barred, check_room, finish, on_its_own, registry::Ticket, sink::Sink, source::Raw},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -83,6 +83,7 @@ pub async fn serve(
         max_bytes: state.max_upload,
         now: Timestamp::now(),
     };
+    let body = Raw::of(request, body);
     let answered = answer(state, request, id, body, &mut terms).await;
     answered.map_err(|error| terms.refused(error))
 }
@@ -91,7 +92,7 @@ async fn answer(
     state: &State,
     request: &HttpRequest,
     id: Option<&str>,
-    body: web::Payload,
+    body: Raw,
     terms: &mut Terms,
 ) -> Result<HttpResponse, ApiError> {
     let (grant, client) = state.identify(request.head(), bearer(request.headers()));
@@ -155,7 +156,7 @@ async fn go_on(
     asker: Asker,
     key: ObjectKey,
     asked: Request,
-    body: web::Payload,
+    body: Raw,
 ) -> Result<HttpResponse, ApiError> {
     let terms = asker.terms;
     let say = |plan: &Plan| respond(&terms, terms.status(plan), terms.fields(plan), None);
@@ -227,7 +228,7 @@ pub async fn append(
     state: &State,
     held: Held,
     (announced, most, permit): (Body, u64, Permit),
-    body: web::Payload,
+    body: Raw,
     known: bool,
 ) -> Result<Received, ApiError> {
     let (task, key) = (state.clone(), held.key.clone());

@@ -3,6 +3,7 @@
 
 use super::{
     hashes::Hashes,
+    source::stalled,
     writer::{Writer, leaves_room},
 };
 use crate::{
@@ -12,15 +13,22 @@ use crate::{
     store::{Incoming, ObjectKey, StoreError},
     tus::fields::Checking,
 };
+use actix_web::error::PayloadError;
 use common::{
+    capture::Captured,
     error::{ApiError, Code},
+    http::payload_error,
     ids::Id,
 };
 use log::warn;
 use sha2::{Digest, Sha256};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use tokio::task::JoinHandle;
 
@@ -28,6 +36,10 @@ use tokio::task::JoinHandle;
 /// many still lie in the processor's cache when they are hashed. One buffer is all that an upload costs, a second one while
 /// its disk is slow.
 const BUFFER: usize = 256 << 10;
+
+/// Buffers of a captured body after which others of the worker get their turn: a client on the same machine keeps the socket full,
+/// and each of them takes a third of a millisecond to hash.
+const TURN: u32 = 2;
 
 /// What comes back from the pool: the writer, and an empty buffer.
 type Returned = (Box<Writer>, Vec<u8>);
@@ -49,6 +61,7 @@ pub struct Sink {
     /// Bytes that were durable at the last [`Sink::save`], and their hash if it is known.
     saved: (u64, Option<Sha256>),
     max_bytes: u64,
+    flushes: u32,
     metrics: StreamMetrics,
 }
 
@@ -108,6 +121,7 @@ impl Sink {
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
             max_bytes,
+            flushes: 0,
             metrics: state.metrics.clone(),
         }
     }
@@ -117,14 +131,39 @@ impl Sink {
         self.received.clone()
     }
 
-    /// Takes a piece of the body. Refuses the byte that crosses the limit.
-    pub async fn push(&mut self, mut piece: &[u8]) -> Result<(), ApiError> {
-        let length = piece.len() as u64;
+    /// Counts what came; an error for the byte that crosses the limit.
+    fn count(&self, length: usize) -> Result<(), ApiError> {
+        let length = length as u64;
         let received = self.received.fetch_add(length, Ordering::Relaxed) + length;
         self.metrics.received_bytes.inc_by(length);
         if received > self.max_bytes {
             return Err(too_large(self.max_bytes));
         }
+        Ok(())
+    }
+
+    /// Takes what comes next of a captured body, from the socket straight into the buffer; `false` when all of it is here.
+    pub async fn pull(&mut self, body: &mut Captured, stall: Duration) -> Result<bool, ApiError> {
+        let room = BUFFER - self.buffer.len();
+        let read = tokio::time::timeout(stall, body.read(&mut self.buffer, room)).await;
+        match read.map_err(|_| stalled())? {
+            Ok(0) => return Ok(false),
+            Ok(count) => self.count(count)?,
+            Err(error) => return Err(ended_early(error)),
+        }
+        if self.buffer.len() == BUFFER {
+            self.flush().await?;
+            self.flushes += 1;
+            if self.flushes.is_multiple_of(TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a piece of the body. Refuses the byte that crosses the limit.
+    pub async fn push(&mut self, mut piece: &[u8]) -> Result<(), ApiError> {
+        self.count(piece.len())?;
         while !piece.is_empty() {
             let (now, later) = piece.split_at(piece.len().min(BUFFER - self.buffer.len()));
             self.buffer.extend_from_slice(now);
@@ -243,6 +282,14 @@ impl Sink {
             Place::OnThePool(_) | Place::Gone => Err(ApiError::internal("the file of an upload was lost before")),
         }
     }
+}
+
+/// A client that left, as [`payload_error`] has it.
+fn ended_early(error: io::Error) -> ApiError {
+    payload_error(&match error.kind() {
+        io::ErrorKind::UnexpectedEof => PayloadError::Incomplete(None),
+        _ => PayloadError::Io(error),
+    })
 }
 
 pub fn too_large(max_bytes: u64) -> ApiError {

@@ -1,9 +1,10 @@
-//! The two forms in which a video comes: as the body itself, or as the field `file` of a form.
+//! The forms in which a video comes: as the body itself, which may have passed the framework by, or as the field `file` of a form.
 
 use super::sink::Sink;
 use actix_multipart::{Multipart, MultipartError};
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use common::{
+    capture::{self, Captured},
     error::{ApiError, Code},
     http::payload_error,
 };
@@ -17,19 +18,48 @@ const MAX_OTHER_FIELDS: usize = 64 << 10;
 const MAX_FIELDS: usize = 32;
 
 pub enum Body {
-    Raw(web::Payload),
+    Raw(Raw),
     Form(Multipart),
+}
+
+/// Bytes that are the body as they come.
+pub enum Raw {
+    /// Through the framework: small ones, in chunks, over TLS.
+    Payload(web::Payload),
+    /// Still in the socket.
+    Captured(Captured),
+}
+
+impl Raw {
+    /// The body of this request.
+    pub fn of(request: &HttpRequest, payload: web::Payload) -> Self {
+        match capture::take(request) {
+            Some(captured) => Self::Captured(captured),
+            None => Self::Payload(payload),
+        }
+    }
+
+    /// Takes what comes next; `false` at the end. `stall` is the longest wait for it. Cancel safe.
+    pub async fn read_some(&mut self, sink: &mut Sink, stall: Duration) -> Result<bool, ApiError> {
+        match self {
+            Self::Payload(payload) => match next(payload, stall).await? {
+                Some(piece) => {
+                    let piece = piece.map_err(|error| payload_error(&error))?;
+                    sink.push(&piece).await.map(|()| true)
+                }
+                None => Ok(false),
+            },
+            Self::Captured(captured) => sink.pull(captured, stall).await,
+        }
+    }
 }
 
 impl Body {
     /// Reads to the very end. `stall` is the longest wait for the next piece.
     pub async fn read_into(&mut self, sink: &mut Sink, stall: Duration) -> Result<(), ApiError> {
         match self {
-            Self::Raw(payload) => {
-                while let Some(piece) = next(payload, stall).await? {
-                    let piece = piece.map_err(|error| payload_error(&error))?;
-                    sink.push(&piece).await?;
-                }
+            Self::Raw(body) => {
+                while body.read_some(sink, stall).await? {}
                 Ok(())
             }
             Self::Form(form) => read_form(form, sink, stall).await,
@@ -80,9 +110,11 @@ async fn read_form(form: &mut Multipart, sink: &mut Sink, stall: Duration) -> Re
 }
 
 pub async fn next<S: Stream + Unpin>(stream: &mut S, stall: Duration) -> Result<Option<S::Item>, ApiError> {
-    tokio::time::timeout(stall, stream.next())
-        .await
-        .map_err(|_| ApiError::new(Code::RequestTimeout, "The body stopped arriving."))
+    tokio::time::timeout(stall, stream.next()).await.map_err(|_| stalled())
+}
+
+pub fn stalled() -> ApiError {
+    ApiError::new(Code::RequestTimeout, "The body stopped arriving.")
 }
 
 fn form_error(error: &MultipartError) -> ApiError {

@@ -2,7 +2,7 @@
 //!
 //! Bytes are written and hashed where they are, on the worker: a write into the page cache takes tens of microseconds, a trip
 //! to the blocking pool takes more CPU than that and gives the bytes time to fall out of the processor's cache before they are
-//! hashed (figures: docs/adr/0008). What is not bounded is a disk that can't follow: the kernel then holds up whoever writes.
+//! hashed (figures: docs/adr/0010). What is not bounded is a disk that can't follow: the kernel then holds up whoever writes.
 //! So each call is timed, and after one slow call the rest of this upload is written on the blocking pool.
 //!
 //! Write-back is started all along, so that the sync at the end finds little left to do.

@@ -1,0 +1,242 @@
+//! A captured body into a file, without passing through our memory: socket, pipe, file. For whoever need not see the bytes.
+//!
+//! A pipe is filled only when it is empty: filling one that isn't makes "try again" ambiguous (the pipe is full, or the socket
+//! is empty?), and the wait that follows may be for the wrong one.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Advice, fadvise};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+use tokio::io::Interest;
+
+use super::Captured;
+
+/// Asked for; the kernel gives users less when they have many pipes.
+const PIPE: usize = 1 << 20;
+
+/// Empty pipes that each thread keeps.
+const KEPT: usize = 8;
+
+/// Bytes after which others of the thread get their turn, and after which the disk is told to begin.
+const TURN: u64 = 4 << 20;
+const WRITE_BACK_EVERY: u64 = 8 << 20;
+
+/// A write of a pipe's content that takes this long was held up by the disk: alone it takes a hundredth of it.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How often a thread of the pool looks whether anybody still waits for it.
+const LOOK: Duration = Duration::from_millis(500);
+
+struct Pipe {
+    from: OwnedFd,
+    into: OwnedFd,
+}
+
+thread_local! {
+    static PIPES: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Pipe {
+    fn get() -> io::Result<Pipe> {
+        if let Some(pipe) = PIPES.with_borrow_mut(Vec::pop) {
+            return Ok(pipe);
+        }
+        let (from, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        // Without the right to more it stays at the kernel's own size, which is enough.
+        if let Err(error) = fcntl_setpipe_size(&into, PIPE) {
+            log::debug!("A pipe stays small: {error}");
+        }
+        Ok(Pipe { from, into })
+    }
+
+    /// Only an empty one may be used again.
+    fn give_back(self) {
+        PIPES.with_borrow_mut(|pipes| {
+            if pipes.len() < KEPT {
+                pipes.push(self);
+            }
+        });
+    }
+
+    /// At most `most` bytes of the socket; 0 at its end.
+    fn fill(&self, socket: impl AsFd, most: u64) -> io::Result<usize> {
+        let most = usize::try_from(most).map_or(PIPE, |most| most.min(PIPE));
+        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        Ok(splice(socket, None, &self.into, None, most, flags)?)
+    }
+
+    /// All that it holds, into the file at `at`.
+    fn empty(&self, file: BorrowedFd<'_>, at: &mut u64, mut held: usize) -> io::Result<()> {
+        while held > 0 {
+            match splice(&self.from, None, file, Some(&mut *at), held, SpliceFlags::MOVE) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(moved) => held -= moved,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Has the disk begin with the bytes from `from` to `to` (see stream-service's store for why DONTNEED does that).
+fn begin_write_back(file: &File, from: u64, to: u64) -> io::Result<()> {
+    Ok(fadvise(file, from, NonZeroU64::new(to - from), Advice::DontNeed)?)
+}
+
+fn stalled() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the body stopped arriving")
+}
+
+impl Captured {
+    /// Moves the rest of the body into `file` from `at` on. `stall` is the longest wait for the next byte (`TimedOut`). The file
+    /// is not synced. Work on a disk that can't follow goes on on the blocking pool; there it ends soon after the
+    /// future is dropped.
+    pub async fn move_to_file(&mut self, file: &Arc<File>, at: u64, stall: Duration) -> io::Result<()> {
+        self.move_to_file_within(file, at, stall, PATIENCE).await
+    }
+
+    async fn move_to_file_within(
+        &mut self,
+        file: &Arc<File>,
+        mut at: u64,
+        stall: Duration,
+        patience: Duration,
+    ) -> io::Result<()> {
+        let early = self.take_early(usize::try_from(self.left()).unwrap_or(usize::MAX));
+        file.write_all_at(&early, at)?;
+        at += early.len() as u64;
+        let pipe = Pipe::get()?;
+        let (mut turn, mut begun) = (at, at);
+        while self.left() > 0 {
+            let held = self.fill(&pipe, stall).await?;
+            let began = Instant::now();
+            pipe.empty(file.as_fd(), &mut at, held)?;
+            self.taken(held);
+            if began.elapsed() >= patience && self.left() > 0 {
+                return self.on_the_pool(pipe, file, (begun, at), stall).await;
+            }
+            if at - begun >= WRITE_BACK_EVERY {
+                let (file, from) = (file.clone(), begun);
+                blocking(move || begin_write_back(&file, from, at)).await?;
+                begun = at;
+            }
+            if at - turn >= TURN {
+                tokio::task::yield_now().await;
+                turn = at;
+            }
+        }
+        pipe.give_back();
+        Ok(())
+    }
+
+    async fn fill(&self, pipe: &Pipe, stall: Duration) -> io::Result<usize> {
+        let (socket, left) = (&self.shared.socket, self.left());
+        loop {
+            let waiting = socket.readable();
+            tokio::time::timeout(stall, waiting).await.map_err(|_| stalled())??;
+            match socket.try_io(Interest::READABLE, || pipe.fill(socket, left)) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// The rest of it by a thread of its own, which waits for the socket as well as for the disk.
+    async fn on_the_pool(
+        &mut self,
+        pipe: Pipe,
+        file: &Arc<File>,
+        (begun, at): (u64, u64),
+        stall: Duration,
+    ) -> io::Result<()> {
+        let socket = self.shared.socket.as_fd().try_clone_to_owned()?;
+        let wanted = Arc::new(AtomicBool::new(true));
+        let (file, left, guard) = (file.clone(), self.left(), Unwanted(wanted.clone()));
+        let work = Rest {
+            pipe,
+            socket,
+            file,
+            wanted,
+        };
+        let moved = blocking(move || work.move_all(begun, at, left, stall)).await;
+        drop(guard);
+        moved?;
+        self.taken(usize::try_from(left).map_err(io::Error::other)?);
+        Ok(())
+    }
+}
+
+/// Tells the thread that nobody waits any more.
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+struct Rest {
+    pipe: Pipe,
+    socket: OwnedFd,
+    file: Arc<File>,
+    wanted: Arc<AtomicBool>,
+}
+
+impl Rest {
+    fn move_all(&self, mut begun: u64, mut at: u64, mut left: u64, stall: Duration) -> io::Result<()> {
+        let mut progress = Instant::now();
+        while left > 0 {
+            match self.pipe.fill(&self.socket, left) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(held) => {
+                    self.pipe.empty(self.file.as_fd(), &mut at, held)?;
+                    left -= held as u64;
+                    progress = Instant::now();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if progress.elapsed() >= stall {
+                        return Err(stalled());
+                    }
+                    self.wait()?;
+                }
+                Err(error) => return Err(error),
+            }
+            if !self.wanted.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            if at - begun >= WRITE_BACK_EVERY {
+                begin_write_back(&self.file, begun, at)?;
+                begun = at;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut sockets = [PollFd::new(&self.socket, PollFlags::IN)];
+        let look = Timespec::try_from(LOOK).map_err(io::Error::other)?;
+        match poll(&mut sockets, Some(&look)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+#[cfg(test)]
+mod tests;
