@@ -47,12 +47,7 @@ pub async fn begin(state: &State, asker: Asker, asked: Request, body: Raw) -> Re
     Ok(respond(&terms, status, fields, received.stored))
 }
 
-async fn create(
-    state: &State,
-    asker: Asker,
-    create: Create,
-    body: Raw,
-) -> Result<(ObjectKey, Received), ApiError> {
+async fn create(state: &State, asker: Asker, create: Create, body: Raw) -> Result<(ObjectKey, Received), ApiError> {
     let most = create.length.unwrap_or(asker.granted.max_bytes);
     let announced = match (create.body, create.length) {
         (Some(announced), _) => Some(announced),
