@@ -41,10 +41,6 @@ impl AsyncWrite for CaptureStream {
 }
 
 impl Socket for CaptureStream {
-    fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
-        self.shared.socket.poll_send(cx, bytes, more)
-    }
-
     fn poll_sendfile(
         &self,
         cx: &mut Context<'_>,
