@@ -205,5 +205,5 @@ fn client_stream(io: TcpStream, bounds: &Bounds, context: &Context) -> ClientStr
     let io = CaptureStream::new(io, bounds.capture && context.internal_token.is_none());
     let partial_head = io.partial_head();
     let slot = SlotStream::new(io, bounds.deadlines.stall, context.metrics.http.slot_violations.clone());
-    DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone(), partial_head)
+    DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone()).with_partial_head(partial_head)
 }

@@ -122,12 +122,7 @@ pub struct DeadlineStream<S> {
 }
 
 impl<S> DeadlineStream<S> {
-    pub fn new(
-        io: S,
-        deadlines: Deadlines,
-        headers: Arc<[(HeaderName, HeaderValue)]>,
-        partial_head: Rc<Cell<bool>>,
-    ) -> Self {
+    pub fn new(io: S, deadlines: Deadlines, headers: Arc<[(HeaderName, HeaderValue)]>) -> Self {
         let phase = Rc::new(Phase {
             requests: Cell::new(0),
             head_began: Cell::new(None),
@@ -147,8 +142,14 @@ impl<S> DeadlineStream<S> {
             headers,
             instead: None,
             ahead: Ahead::default(),
-            partial_head,
+            partial_head: Rc::default(),
         }
+    }
+
+    /// With a stream below that says whether it has a part of a head that it does not show yet: a slow one counts from there.
+    #[must_use]
+    pub fn with_partial_head(self, partial_head: Rc<Cell<bool>>) -> Self {
+        DeadlineStream { partial_head, ..self }
     }
 
     /// The stream below.
