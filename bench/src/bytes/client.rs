@@ -116,8 +116,11 @@ impl Load {
             });
             let before = (seen.bytes, seen.requests);
             for (at, flags) in self.poll(wait) {
-                self.connections[at].note(flags);
-                self.turn(at, &mut seen, &mut idle, &mut running);
+                if self.connections[at].expects(flags) {
+                    self.turn(at, &mut seen, &mut idle, &mut running);
+                } else {
+                    epoll::delete(&self.epoll, &self.connections[at].socket).expect("epoll deletes");
+                }
             }
             if before != (seen.bytes, seen.requests) || !waiting.is_empty() || !idle.is_empty() {
                 moved = Instant::now();

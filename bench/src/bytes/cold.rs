@@ -1,6 +1,8 @@
 //! Somebody watches what is in the page cache while others read what is not: a server that waits for the disk on the thread
-//! that serves everybody makes the first wait too. The cold files are taken out of the page cache all the while.
+//! that serves everybody makes the first wait too. Of the cold file every piece is read once, in random order, after all of it was
+//! taken out of the page cache.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +24,9 @@ const PAUSE: Duration = Duration::from_millis(20);
 const COLD: usize = 4;
 const COLD_SIZE: u64 = 1_000_000_000;
 const COLD_RANGE: u64 = 2 << 20;
-const TIME: Duration = Duration::from_secs(4);
+/// Of the readers alone, and the most that they watch beside the others.
+const ALONE: Duration = Duration::from_secs(3);
+const BESIDE: Duration = Duration::from_secs(30);
 
 struct Subject {
     side: Side,
@@ -93,66 +97,62 @@ pub fn measure(bench: &mut Bench) {
 }
 
 fn one(subject: &Subject, bench: &Bench, seed: u64, found: &mut Found) {
-    found.alone.push(watch(&subject.side, bench, seed).p(0.99));
+    let not_over = AtomicBool::new(false);
+    let alone = watch(&subject.side, bench, seed, ALONE, &not_over);
+    found.alone.push(alone.p(0.99));
+    content::evict(&subject.file);
     let over = Arc::new(AtomicBool::new(false));
-    content::evict(std::slice::from_ref(&subject.file));
-    let evicting = {
-        let (over, file) = (over.clone(), subject.file.clone());
-        std::thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                content::evict(std::slice::from_ref(&file));
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        })
-    };
     let reading = {
         let (over, path, address) = (over.clone(), subject.cold.clone(), subject.side.address);
         std::thread::spawn(move || {
-            let mut load = Load::connect(address, COLD, None);
-            let (mut random, began) = (Random::new(seed + 1), Instant::now());
-            let seen = load.run(|_| {
-                if over.load(Ordering::Relaxed) {
-                    return Next::End;
-                }
-                let first = random.below(COLD_SIZE - COLD_RANGE);
-                Next::Send(Request::get(&path, COLD_SIZE, Some((first, COLD_RANGE))))
-            });
-            load.end();
-            seen.bytes as f64 / 1e6 / began.elapsed().as_secs_f64()
+            let began = Instant::now();
+            let bytes = read_once(address, &path, seed);
+            over.store(true, Ordering::Relaxed);
+            bytes as f64 / 1e6 / began.elapsed().as_secs_f64()
         })
     };
-    let seen = watch(&subject.side, bench, seed);
-    over.store(true, Ordering::Relaxed);
+    let seen = watch(&subject.side, bench, seed, BESIDE, &over);
     found
         .rate
         .push(reading.join().expect("the cold readers get their bytes"));
-    evicting.join().expect("the page cache takes advice");
     found.beside.push(seen.p(0.99));
     found.worst.push(seen.p(1.0));
 }
 
-fn watch(side: &Side, bench: &Bench, seed: u64) -> Seen {
+/// Reads each piece of the cold file once; gives its bytes.
+fn read_once(address: SocketAddr, path: &str, seed: u64) -> u64 {
+    let mut pieces: Vec<u64> = (0..COLD_SIZE / COLD_RANGE).collect();
+    let mut random = Random::new(seed + 1);
+    for at in (1..pieces.len()).rev() {
+        let other = random.below(at as u64 + 1);
+        pieces.swap(at, usize::try_from(other).expect("an index"));
+    }
+    let mut load = Load::connect(address, COLD, None);
+    let seen = load.run(|_| match pieces.pop() {
+        None => Next::End,
+        Some(piece) => Next::Send(Request::get(path, COLD_SIZE, Some((piece * COLD_RANGE, COLD_RANGE)))),
+    });
+    load.end();
+    seen.bytes
+}
+
+/// Warm ranges for `time`, or until it is `over`.
+fn watch(side: &Side, bench: &Bench, seed: u64, time: Duration, over: &AtomicBool) -> Seen {
     let mut load = Load::connect(side.address, WARM, None);
     let mut random = Random::new(seed);
-    let end = Instant::now() + TIME;
-    let mut due = [None; WARM];
+    let end = Instant::now() + time;
+    let mut paused = [false; WARM];
     let seen = load.run(|at| {
         let now = Instant::now();
-        if now >= end {
+        if now >= end || over.load(Ordering::Relaxed) {
             return Next::End;
         }
-        let wait = due[at].take();
-        match wait {
-            // An answer came: the pause begins.
-            None => {
-                due[at] = Some(now);
-                Next::At(now + PAUSE)
-            }
-            Some(_) => {
-                let first = random.below(bench.content.size - RANGE);
-                Next::Send(Request::get(&side.path, bench.content.size, Some((first, RANGE))))
-            }
+        paused[at] = !paused[at];
+        if paused[at] {
+            return Next::At(now + PAUSE);
         }
+        let first = random.below(bench.content.size - RANGE);
+        Next::Send(Request::get(&side.path, bench.content.size, Some((first, RANGE))))
     });
     load.end();
     seen

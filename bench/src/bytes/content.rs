@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -100,10 +100,8 @@ pub fn warm(path: &Path) {
     while file.read(&mut buffer).expect("the file is readable") > 0 {}
 }
 
-/// Takes files out of the page cache, as far as nobody uses them just now.
-pub fn evict(paths: &[PathBuf]) {
-    for path in paths {
-        let file = File::open(path).expect("the file is there");
-        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("the page cache takes advice");
-    }
+/// Takes a file out of the page cache, as far as nobody uses it just now.
+pub fn evict(path: &Path) {
+    let file = File::open(path).expect("the file is there");
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).expect("the page cache takes advice");
 }

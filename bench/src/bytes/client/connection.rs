@@ -102,12 +102,14 @@ impl Connection {
         self.began = Instant::now();
     }
 
-    /// Something happened while nothing was asked for: the server closed, or sent what it should not have.
-    pub fn note(&self, flags: EventFlags) {
+    /// Whether what happened is the answer to something. A server may end a connection that asks for nothing more; whoever still
+    /// wants something from it learns that then.
+    pub fn expects(&self, flags: EventFlags) -> bool {
         assert!(
-            !matches!(self.stage, Stage::Idle | Stage::Stalled),
-            "a connection that waits for nothing has an event: {flags:?}"
+            !matches!(self.stage, Stage::Stalled),
+            "a stalled reader has an event: {flags:?}"
         );
+        !matches!(self.stage, Stage::Idle)
     }
 
     /// The interest that epoll has to be told, when it is another one.
@@ -217,7 +219,7 @@ impl Connection {
             let mut byte = [0];
             let left = net::recv(&self.socket, &mut byte, RecvFlags::PEEK);
             assert!(
-                matches!(left, Err(Errno::AGAIN)),
+                matches!(left, Err(Errno::AGAIN) | Ok((_, 0))),
                 "after the last answer came more: {left:?}"
             );
         }
