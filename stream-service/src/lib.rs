@@ -37,7 +37,7 @@ use common::{
 use diesel_migrations::embed_migrations;
 use log::{info, warn};
 use state::{Limits, State};
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 use store::Store;
 
 pub use openapi::openapi;
@@ -103,7 +103,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         max_upload: config.stream.max_upload.0,
         min_free: config.stream.min_free.0,
         stall_timeout: config.stream.stall_timeout.0,
-        disk_patience: Arc::new(AtomicU64::new(upload::writer::PATIENCE)),
+        disk: Arc::default(),
         upload_expiry: config.stream.upload_expiry.0,
         orphan_grace: config.stream.orphan_grace.0,
     })

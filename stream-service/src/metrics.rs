@@ -22,6 +22,7 @@ pub struct Counters {
     pub uploads_stored: Counter,
     pub uploads_failed: Counter,
     pub received_bytes: Counter,
+    pub pool_writes: Counter,
     pub sent_bytes: Counter,
     pub streams: Gauge,
 }
@@ -44,6 +45,11 @@ impl StreamMetrics {
                 "received_bytes",
                 "Bytes of uploads received",
                 self.received_bytes.clone(),
+            );
+            stream.register(
+                "upload_pool_writes",
+                "Writes of uploads that left their worker: for a slow disk, or to begin write-back",
+                self.pool_writes.clone(),
             );
             stream.register(
                 "sent_bytes",

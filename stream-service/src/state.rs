@@ -17,7 +17,7 @@ use crate::{
     media::registry::Streams,
     metrics::StreamMetrics,
     store::Store,
-    upload::registry::Registry,
+    upload::{registry::Registry, writer::Disk},
 };
 use actix_web::{dev::RequestHead, http::header::HeaderValue};
 use common::{
@@ -65,8 +65,8 @@ pub struct State {
     /// Room that uploads leave on the file system of the store.
     pub min_free: u64,
     pub stall_timeout: Duration,
-    /// Milliseconds after which a write is one that the disk held up: the upload leaves the worker for the blocking pool.
-    pub disk_patience: Arc<AtomicU64>,
+    /// Whether uploads are written where they come in or on the blocking pool.
+    pub disk: Arc<Disk>,
     /// How long an unfinished upload waits for its next request.
     pub upload_expiry: Duration,
     /// Nothing younger is an orphan.

@@ -61,6 +61,9 @@ pub struct Incoming {
     name: String,
     root: Arc<OwnedFd>,
     video: VideoId,
+    /// Bytes of the file, and how many of them the disk has: what may be acknowledged.
+    written: u64,
+    synced: u64,
     /// Whether `name.part` is still ours to remove.
     unpublished: bool,
 }
@@ -109,6 +112,8 @@ impl DiskStore {
                         name,
                         root,
                         video,
+                        written: 0,
+                        synced: 0,
                         unpublished: true,
                     });
                 }
@@ -225,7 +230,9 @@ impl DiskStore {
 impl Incoming {
     /// Appends; fails with [`StoreError::Full`] when there is no space.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        Ok(self.file.write_all(bytes)?)
+        self.file.write_all(bytes)?;
+        self.written += bytes.len() as u64;
+        Ok(())
     }
 
     /// As [`DiskStore::free`].
@@ -247,8 +254,15 @@ impl Incoming {
     }
 
     /// Brings the data to the disk. After an error the object is lost: dropping it is all that is left.
-    pub fn sync(&self) -> Result<(), StoreError> {
-        Ok(fdatasync(&self.file)?)
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        fdatasync(&self.file)?;
+        self.synced = self.written;
+        Ok(())
+    }
+
+    /// Bytes of the file that are on the disk, by the last sync that succeeded.
+    pub fn synced(&self) -> u64 {
+        self.synced
     }
 
     /// Gives the synced object its name and makes the name durable.

@@ -77,7 +77,10 @@ async fn create(state: &State, asker: Asker, create: Create, body: Raw) -> Resul
 async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Result<(ObjectKey, Received), ApiError> {
     let permit = permit(state, &asker)?;
     let (mut held_parts, mut length) = (Vec::new(), 0u64);
-    for object in parts {
+    // In one order for everybody: two that name the same parts in different orders would wait for each other.
+    let mut ordered = parts.clone();
+    ordered.sort_unstable();
+    for object in ordered {
         let key = ObjectKey {
             video: asker.granted.video.clone(),
             object,
@@ -90,6 +93,7 @@ async fn join(state: &State, asker: Asker, parts: Vec<Id>, create: Create) -> Re
         length = length.saturating_add(bytes);
         held_parts.push(Part { key, bytes, ticket });
     }
+    held_parts.sort_by_key(|part| parts.iter().position(|named| *named == part.key.object));
     if length > asker.granted.max_bytes {
         return Err(too_large(asker.granted.max_bytes));
     }

@@ -60,8 +60,10 @@ pub async fn join(state: &State, mut held: Held, parts: Vec<Part>, permit: Permi
             return Err(error);
         }
     };
-    drop((permit, parts));
-    complete(state, held, whole).await
+    drop(parts);
+    let completed = complete(state, held, whole).await;
+    drop(permit);
+    completed
 }
 
 async fn copy(state: &State, held: &mut Held, parts: &[Part]) -> Result<Sink, ApiError> {

@@ -94,8 +94,10 @@ pub async fn append(
             return Err(error);
         }
     }
+    let completed = complete(state, held, sink).await;
+    // Not before: the whole file may be read.
     drop(permit);
-    complete(state, held, sink).await
+    completed
 }
 
 /// Says whether the upload is complete with these bytes, which are all that the request had.

@@ -63,11 +63,17 @@ impl Asker {
     }
 }
 
-/// Interim responses are for HTTP/1.1, and 104 is for those who know the draft in our version (appendix B).
+/// What a proxy adds to the requests it passes on.
+const PROXIED: [&str; 3] = ["forwarded", "via", "x-forwarded-for"];
+
+/// Interim responses are for HTTP/1.1, and 104 is for those who know the draft in our version (appendix B). A proxy keeps 104
+/// to itself, ours too: behind one the client never has the address.
 fn informed(request: &HttpRequest, protocol: Protocol) -> Option<SlotHandle> {
+    let headers = request.headers();
     let knows = protocol == Protocol::Draft
         && request.version() == Version::HTTP_11
-        && draft::interop_version(request.headers()) == Some(draft::INTEROP_VERSION);
+        && draft::interop_version(headers) == Some(draft::INTEROP_VERSION)
+        && !PROXIED.iter().any(|name| headers.contains_key(*name));
     request.conn_data::<SlotHandle>().filter(|_| knows).cloned()
 }
 
@@ -190,8 +196,11 @@ async fn go_on(
             Ok(respond(&terms, status, terms.after(&received.upload), received.stored))
         }
         Plan::Complete(upload) => {
+            // Its whole file is read.
+            let permit = permit(state, &asker)?;
             let (task, held) = (state.clone(), held(upload));
             let received = on_its_own(state, move |_| async move {
+                let _permit = permit;
                 let at = held.upload.offset;
                 let sink = Sink::resume(&task, &held.key, at, at, None).await?;
                 receive::complete(&task, held, sink).await

@@ -92,7 +92,7 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
 /// On the blocking pool: the file has its name, durably, when this is Ok. On failure its part is gone.
 fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
     let Whole {
-        incoming,
+        mut incoming,
         sha256,
         bytes,
         ..

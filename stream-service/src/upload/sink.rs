@@ -144,11 +144,12 @@ impl Sink {
 
     /// Takes what comes next of a captured body, from the socket straight into the buffer; `false` when all of it is here.
     pub async fn pull(&mut self, body: &mut Captured, stall: Duration) -> Result<bool, ApiError> {
-        let room = BUFFER - self.buffer.len();
+        let before = self.buffer.len();
+        let room = BUFFER - before;
         let read = tokio::time::timeout(stall, body.read(&mut self.buffer, room)).await;
         match read.map_err(|_| stalled())? {
             Ok(0) => return Ok(false),
-            Ok(count) => self.count(count)?,
+            Ok(_) => self.keep_from(before)?,
             Err(error) => return Err(ended_early(error)),
         }
         if self.buffer.len() == BUFFER {
@@ -159,6 +160,16 @@ impl Sink {
             }
         }
         Ok(true)
+    }
+
+    /// Counts what was read into the buffer behind its first `before` bytes. What is refused is taken out again: the next save
+    /// would acknowledge it.
+    fn keep_from(&mut self, before: usize) -> Result<(), ApiError> {
+        let counted = self.count(self.buffer.len() - before);
+        if counted.is_err() {
+            self.buffer.truncate(before);
+        }
+        counted
     }
 
     /// Takes a piece of the body. Refuses the byte that crosses the limit.
@@ -191,7 +202,7 @@ impl Sink {
             Ok((writer, spare))
         }));
         let writer = self.take_writer().await?;
-        self.saved = (writer.at(), writer.hash());
+        self.saved = (writer.synced(), writer.hash());
         self.writer = Place::Here(writer);
         Ok(self.saved.0)
     }
@@ -258,6 +269,7 @@ impl Sink {
             std::mem::replace(&mut self.buffer, spare)
         };
         self.buffer.reserve_exact(BUFFER);
+        self.metrics.pool_writes.inc();
         self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
             writer.write(&buffer)?;
             writer.begin_write_back()?;
@@ -320,4 +332,27 @@ pub fn store_error(error: StoreError) -> ApiError {
 
 fn pool_failed(error: &tokio::task::JoinError) -> String {
     format!("work on the blocking pool: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_beyond_the_limit_is_not_kept() {
+        let mut sink = Sink {
+            writer: Place::Gone,
+            buffer: vec![1; 10],
+            spare: Vec::new(),
+            received: Arc::default(),
+            saved: (0, None),
+            max_bytes: 10,
+            flushes: 0,
+            metrics: StreamMetrics::default(),
+        };
+        sink.keep_from(0).unwrap();
+        sink.buffer.extend_from_slice(b"more");
+        assert_eq!(sink.keep_from(10).unwrap_err().code(), Code::BodyTooLarge);
+        assert_eq!(sink.buffer, [1; 10]);
+    }
 }

@@ -3,7 +3,8 @@
 //! Bytes are written and hashed where they are, on the worker: a write into the page cache takes tens of microseconds, a trip
 //! to the blocking pool takes more CPU than that and gives the bytes time to fall out of the processor's cache before they are
 //! hashed (figures: docs/adr/0010). What is not bounded is a disk that can't follow: the kernel then holds up whoever writes.
-//! So each call is timed, and after one slow call the rest of this upload is written on the blocking pool.
+//! So each call is timed, and after one slow call the rest of this upload is written on the blocking pool, and so is whatever
+//! begins in the seconds after it ([`Disk`]): an upload in many requests is not to hold up its worker with each of them.
 //!
 //! Write-back is started all along, so that the sync at the end finds little left to do.
 
@@ -25,12 +26,53 @@ use std::{
 /// A write that takes this many milliseconds was held up by the disk: alone it takes a thousandth of it.
 pub const PATIENCE: u64 = 50;
 
+/// How long the disk counts as slow after a slow call.
+const SLOW_FOR: u64 = 10_000;
+
 /// Bytes written between two looks at the room that is left. Many uploads at once take about this much each beyond it.
 const ROOM_EVERY: u64 = 2 << 20;
 
 /// Bytes written before the disk is told to begin with them: large enough for the disk to like it, and what the last sync
 /// waits for is at most about this.
 const WRITE_BACK_EVERY: u64 = 8 << 20;
+
+/// What the process knows of its disk, from all uploads.
+pub struct Disk {
+    /// Milliseconds; see [`PATIENCE`].
+    pub patience: AtomicU64,
+    began: Instant,
+    /// Milliseconds since `began`.
+    slow_until: AtomicU64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self {
+            patience: AtomicU64::new(PATIENCE),
+            began: Instant::now(),
+            slow_until: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Disk {
+    /// Notes how long a call took; whether that was slow.
+    fn took(&self, time: Duration) -> bool {
+        let slow = time >= Duration::from_millis(self.patience.load(Ordering::Relaxed));
+        if slow {
+            self.slow_until.fetch_max(self.now() + SLOW_FOR, Ordering::Relaxed);
+        }
+        slow
+    }
+
+    fn is_slow(&self) -> bool {
+        self.now() < self.slow_until.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+    }
+}
 
 pub struct Writer {
     incoming: Incoming,
@@ -45,8 +87,7 @@ pub struct Writer {
     min_free: u64,
     /// Written since the last look at the room that is left.
     unchecked: u64,
-    /// Milliseconds; see [`PATIENCE`].
-    patience: Arc<AtomicU64>,
+    disk: Arc<Disk>,
     slow: bool,
 }
 
@@ -55,12 +96,11 @@ impl Writer {
     pub fn new(state: &State, incoming: Incoming, at: u64, hash: Option<Sha256>, checking: Option<Checking>) -> Self {
         Self {
             min_free: state.min_free,
-            patience: state.disk_patience.clone(),
-            ..Self::over(incoming, at, hash, checking)
+            ..Self::over(incoming, &state.disk, at, hash, checking)
         }
     }
 
-    fn over(incoming: Incoming, at: u64, hash: Option<Sha256>, checking: Option<Checking>) -> Self {
+    fn over(incoming: Incoming, disk: &Arc<Disk>, at: u64, hash: Option<Sha256>, checking: Option<Checking>) -> Self {
         Self {
             incoming,
             hash,
@@ -69,8 +109,8 @@ impl Writer {
             begun: at,
             min_free: 0,
             unchecked: 0,
-            patience: Arc::new(AtomicU64::new(PATIENCE)),
-            slow: false,
+            disk: Arc::clone(disk),
+            slow: disk.is_slow(),
         }
     }
 
@@ -83,7 +123,7 @@ impl Writer {
             leaves_room(self.incoming.free()?, self.min_free)?;
         }
         self.incoming.write(bytes)?;
-        self.slow |= began.elapsed() >= Duration::from_millis(self.patience.load(Ordering::Relaxed));
+        self.slow |= self.disk.took(began.elapsed());
         self.at += bytes.len() as u64;
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
@@ -117,6 +157,11 @@ impl Writer {
         self.incoming.sync()?;
         self.begun = self.at;
         Ok(())
+    }
+
+    /// Bytes of the file that are on the disk.
+    pub fn synced(&self) -> u64 {
+        self.incoming.synced()
     }
 
     /// Bytes of the file so far.
@@ -156,6 +201,14 @@ mod tests {
     use std::io::Read;
 
     fn writer(min_free: u64) -> (tempfile::TempDir, Writer) {
+        let disk = Disk {
+            patience: AtomicU64::new(u64::MAX),
+            ..Disk::default()
+        };
+        writer_on(&Arc::new(disk), min_free)
+    }
+
+    fn writer_on(disk: &Arc<Disk>, min_free: u64) -> (tempfile::TempDir, Writer) {
         let dir = tempfile::tempdir().unwrap();
         let key = ObjectKey {
             video: VideoId::random(),
@@ -164,10 +217,35 @@ mod tests {
         let incoming = DiskStore::open_root(dir.path()).unwrap().create(&key).unwrap();
         let writer = Writer {
             min_free,
-            ..Writer::over(incoming, 0, Some(Sha256::new()), None)
+            ..Writer::over(incoming, disk, 0, Some(Sha256::new()), None)
         };
-        writer.patience.store(u64::MAX, Ordering::Relaxed);
         (dir, writer)
+    }
+
+    #[test]
+    fn what_begins_soon_after_a_slow_call_begins_on_the_pool() {
+        let (_dir, mut first) = writer(0);
+        let disk = first.disk.clone();
+        assert!(!writer_on(&disk, 0).1.may_block());
+        disk.patience.store(0, Ordering::Relaxed);
+        first.write(b"held up").unwrap();
+        disk.patience.store(u64::MAX, Ordering::Relaxed);
+        assert!(writer_on(&disk, 0).1.may_block());
+        disk.slow_until.store(disk.now(), Ordering::Relaxed);
+        assert!(
+            !writer_on(&disk, 0).1.may_block(),
+            "the disk has been quick for long enough"
+        );
+    }
+
+    #[test]
+    fn only_what_was_synced_may_be_acknowledged() {
+        let (_dir, mut writer) = writer(0);
+        writer.write(b"some").unwrap();
+        assert_eq!((writer.at(), writer.synced()), (4, 0));
+        writer.sync().unwrap();
+        writer.write(b"more").unwrap();
+        assert_eq!((writer.at(), writer.synced()), (8, 4));
     }
 
     #[test]
@@ -175,9 +253,9 @@ mod tests {
         let (_dir, mut writer) = writer(0);
         writer.write(b"quick").unwrap();
         assert!(!writer.may_block());
-        writer.patience.store(0, Ordering::Relaxed);
+        writer.disk.patience.store(0, Ordering::Relaxed);
         writer.write(b"held up").unwrap();
-        writer.patience.store(u64::MAX, Ordering::Relaxed);
+        writer.disk.patience.store(u64::MAX, Ordering::Relaxed);
         writer.write(b"quick again").unwrap();
         assert!(writer.may_block());
     }

@@ -94,6 +94,10 @@ impl Process {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -115,7 +119,7 @@ impl Process {
         Clients::new(&config).stream
     }
 
-    async fn put(
+    pub async fn put(
         &self,
         video: &VideoId,
         max_bytes: u64,

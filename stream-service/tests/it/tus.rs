@@ -8,6 +8,7 @@ mod ends;
 mod interim;
 mod parts;
 mod pieces;
+mod synced;
 mod table;
 mod takeover;
 mod vectors;

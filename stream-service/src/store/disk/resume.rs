@@ -51,6 +51,9 @@ impl DiskStore {
             name,
             root: Arc::clone(&self.root),
             video: key.video.clone(),
+            written: at,
+            // They were acknowledged.
+            synced: at,
             unpublished: false,
         })
     }

@@ -1,13 +1,14 @@
 //! Resumable Uploads for HTTP, where a table of single requests does not show it: what follows on what.
 
-use super::client::{BYTES, Client, offset_of, plays};
+use super::client::{BYTES, Client, offset_of, plays, stalled};
 use crate::{
-    app::{App, SOON, on_each_app},
+    app::{App, SOON, on_each_app, on_each_app_with},
     clip::{clip, sha256},
     crash::on_each_place,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
+    config::Config,
     ids::VideoId,
     testing::{eventually, raw::Raw},
 };
@@ -267,6 +268,29 @@ fn promise_2_a_kill_between_the_last_byte_and_the_video_is_mended_by_head() {
         assert_eq!(told(&client, &upload).await, (bytes.len(), "?1".into()));
         plays(&app, &client, &bytes).await;
         assert_eq!(app.told.lock().unwrap().ready.len(), 1);
+    });
+}
+
+#[test]
+fn a_head_that_reads_a_whole_file_counts_as_an_upload() {
+    let one = |config: &mut Config| config.stream.max_uploads = 1;
+    on_each_app_with(one, |app| async move {
+        let (client, other, bytes) = (Client::new(&app), Client::new(&app), clip(300_000, 3));
+        let upload = begun(&client).await;
+        client.append(&upload, 0, &bytes, false).await;
+        app.sql("UPDATE tus_uploads SET complete = TRUE, length = 300000").await;
+        let theirs = super::client::create(&other, &bytes).await;
+        let running = stalled(&app, &other, &theirs, &bytes, 280_000).await;
+        let refused = client.draft("HEAD", &upload).send().await.unwrap();
+        assert!(refused.headers().contains_key("retry-after"), "{refused:?}");
+        assert!(app.told.lock().unwrap().ready.is_empty());
+        drop(running);
+        eventually("the other one has ended", SOON, || async {
+            (app.state.limits.uploads.held() == 0).then_some(())
+        })
+        .await;
+        assert_eq!(told(&client, &upload).await, (bytes.len(), "?1".into()));
+        plays(&app, &client, &bytes).await;
     });
 }
 

@@ -75,3 +75,27 @@ fn only_whole_parts_of_the_same_video_are_joined() {
         assert_eq!(client.offset(&whole).await, 4000);
     });
 }
+
+#[test]
+fn the_same_parts_joined_in_two_orders_at_once_do_not_wait_for_each_other() {
+    on_each_app(|app| async move {
+        for _ in 0..5 {
+            let (client, bytes) = (Client::new(&app), clip(10_000, 2));
+            let mut parts = Vec::new();
+            for half in bytes.chunks(5_000) {
+                let part = client.create(&[("upload-length", "5000"), ("upload-concat", "partial")]);
+                let part = part.await;
+                client.send(&part, 0, half).await;
+                parts.push(part);
+            }
+            let right = format!("final;{} {}", parts[0], parts[1]);
+            let wrong = format!("final;{} {}", parts[1], parts[0]);
+            let (right, wrong) = ([("upload-concat", right.as_str())], [("upload-concat", wrong.as_str())]);
+            let (right, wrong) = tokio::join!(client.creation(&right, None), client.creation(&wrong, None));
+            assert_eq!(right.status(), 201);
+            // No video; or the parts are gone, or the video has its file.
+            assert!([415, 410, 409].contains(&wrong.status().as_u16()), "{}", wrong.status());
+            plays(&app, &client, &bytes).await;
+        }
+    });
+}

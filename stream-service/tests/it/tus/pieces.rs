@@ -1,11 +1,12 @@
 //! Bytes in pieces, under checksums, in chunks, and what becomes of them.
 
-use super::client::{BYTES, Client, create, offset_of, patch_head, plays, sha1};
+use super::client::{BYTES, Client, create, offset_of, patch_head, plays, sha1, stalled};
 use crate::{
     app::{App, SOON, on_each_app, upload_grant},
     clip::{clip, sha256},
 };
 use common::{
+    error::Code,
     grant::Grant,
     ids::{Id, VideoId},
     testing::{eventually, raw::Raw},
@@ -38,15 +39,44 @@ fn an_upload_in_pieces_becomes_the_video() {
 #[test]
 fn an_upload_whose_disk_is_slow_leaves_the_worker_and_nothing_else_changes() {
     on_each_app(|app| async move {
-        app.state.disk_patience.store(0, Ordering::Relaxed);
+        app.state.disk.patience.store(0, Ordering::Relaxed);
         let (client, bytes) = (Client::new(&app), clip(20_000_000, 3));
         let upload = create(&client, &bytes).await;
         client.send(&upload, 0, &bytes[..9_000_001]).await;
         client.send(&upload, 9_000_001, &bytes[9_000_001..]).await;
         plays(&app, &client, &bytes).await;
+        // 77 buffers, and only the first of the first request was written by a worker.
+        let on_the_pool = app.state.metrics.pool_writes.get();
+        assert!(on_the_pool > 70, "{on_the_pool}");
         let (video, bytes) = app.stored(12_345_678).await;
         assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
         assert_eq!(app.told.lock().unwrap().ready[1].1.sha256, sha256(&bytes));
+    });
+}
+
+#[test]
+fn an_upload_counts_until_its_video_is_stored() {
+    on_each_app(|app| async move {
+        // Then the end of it takes half a second.
+        app.told.lock().unwrap().refuse = Some(Code::Internal);
+        let (client, bytes) = (Client::new(&app), clip(600_000, 3));
+        let upload = create(&client, &bytes).await;
+        let mut running = stalled(&app, &client, &upload, &bytes, 300_000).await;
+        assert_eq!(app.state.limits.uploads.held(), 1);
+        running.send_bytes(&bytes[300_000..]).await;
+        let watched = async {
+            loop {
+                let held = app.state.limits.uploads.held();
+                let stored = app.state.metrics.uploads_stored.get();
+                assert!(held == 1 || stored == 1, "it is still being finished");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let answer = tokio::select! {
+            answer = running.answer() => answer,
+            never = watched => match never {},
+        };
+        assert_eq!(answer.status, 204);
     });
 }
 
