@@ -21,6 +21,7 @@
 mod body;
 mod interim;
 mod socket;
+mod stall;
 mod stream;
 
 use std::cell::{Cell, RefCell};
@@ -70,13 +71,21 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
 
     /// Asks the kernel to take no more than it can send soon (TCP_NOTSENT_LOWAT).
     fn queue_little(&self) {}
+
+    /// Bytes that the other side has not acknowledged, sent or not; `None` when that can't be said.
+    fn unacknowledged(&self) -> Option<u64> {
+        None
+    }
+
+    /// What is not sent yet will not be: closing resets the connection (SO_LINGER 0).
+    fn forget_unsent(&self) {}
 }
 
 /// Moves the bytes of one response body straight into the socket; polled inside the flush of the connection.
 pub trait Job {
     /// `Ready(Ok(()))` when every promised byte is in the socket; an error closes the connection. When it returns `Pending`,
     /// the task of `cx` is woken by what it waits for: by the socket through the outlet, by anything else (a disk, a pace, another
-    /// server) by the job's own means, which have a deadline of their own.
+    /// server) by the job's own means, with deadlines of its own.
     fn poll_send(&mut self, to: &mut Outlet<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 }
 

@@ -1,8 +1,8 @@
 //! What playing needs to know of recently played videos, so that a viewer's hundred range requests ask the ledger once and
 //! open the file once.
 //!
-//! An entry lives one second at the most: that is how long another process may take to notice that a video was hidden when
-//! the bus loses the message. In this process, and wherever the message arrives, the entry is dropped at once, with the open
+//! An entry lives less than half a second: together with the time until running streams are asked for again that is how long another
+//! process may take to notice that a video was hidden when the bus loses the message. In this process, and wherever the message arrives, the entry is dropped at once, with the open
 //! file in it. The file is given to registered streams only ([`Entries::file`]), so that a purge, which waits for those,
 //! knows when the last descriptor is closed.
 
@@ -15,8 +15,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Promise 13: effective everywhere within a second.
-const LIFE: Duration = Duration::from_millis(900);
+/// Promise 13: effective everywhere within a second, together with the time until streams that began with an entry are asked
+/// for again.
+pub const LIFE: Duration = Duration::from_millis(400);
 
 /// Videos remembered; an entry has about 500 bytes.
 const MAX: usize = 4096;
@@ -84,7 +85,7 @@ impl Entry {
 }
 
 impl Entries {
-    /// The entry of a video (`Some(None)`: there is nothing to play), if it was asked for less than a second ago.
+    /// The entry of a video (`Some(None)`: there is nothing to play), if it was asked for a moment ago.
     pub fn get(&self, video: &VideoId, now: Instant) -> Result<Option<Arc<Known>>, Asked> {
         let inner = self.lock();
         match inner.known.get(video) {

@@ -38,7 +38,7 @@ use crate::openapi::Fetched;
 use crate::path;
 use client::Client;
 use exchange::Exchange;
-use headers::Head;
+use headers::{Head, Length};
 use media::Media;
 use metrics::{Calls, Relays};
 
@@ -168,11 +168,11 @@ impl Worker {
         via: Via<'_>,
         payload: Option<web::Payload>,
     ) -> Result<HttpResponse, ApiError> {
+        let head = self.outgoing(request)?;
         // As at stream-service itself: a player that has said all it wants to say gets its bytes.
-        if let Some(connection) = via.connection {
+        if let Some(connection) = via.connection.filter(|_| head.length == Length::None) {
             connection.outlast_half_close();
         }
-        let head = self.outgoing(request)?;
         let exchange = self.exchange(Kind::Stream);
         match via.slot {
             Some(slot) if Media::carries(&head) => self.media.run(&exchange, &head, slot).await,

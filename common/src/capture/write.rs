@@ -64,4 +64,12 @@ impl Socket for CaptureStream {
     fn queue_little(&self) {
         self.shared.socket.queue_little();
     }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        self.shared.socket.unacknowledged()
+    }
+
+    fn forget_unsent(&self) {
+        self.shared.socket.forget_unsent();
+    }
 }

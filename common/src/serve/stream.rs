@@ -111,7 +111,6 @@ pub struct DeadlineStream<S> {
     phase: Rc<Phase>,
     deadlines: Deadlines,
     idle_timer: Option<Pin<Box<Sleep>>>,
-    stall_timer: Option<Pin<Box<Sleep>>>,
     /// For answers that no request made.
     headers: Arc<[(HeaderName, HeaderValue)]>,
     /// The rest of such an answer, which takes the place of the framework's.
@@ -138,7 +137,6 @@ impl<S> DeadlineStream<S> {
             phase,
             deadlines,
             idle_timer: None,
-            stall_timer: None,
             headers,
             instead: None,
             ahead: Ahead::default(),
@@ -203,22 +201,6 @@ impl<S> DeadlineStream<S> {
             return Err(timed_out("the request head took too long"));
         }
         Ok(())
-    }
-
-    /// Wraps the result of a write: progress clears the stall timer, waiting arms it.
-    fn stalled<T>(&mut self, result: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.stall_timer = None;
-            return result;
-        }
-        let due = self
-            .stall_timer
-            .as_ref()
-            .map_or_else(|| Instant::now() + self.deadlines.stall, |timer| timer.deadline());
-        if poll_timer(&mut self.stall_timer, Some(due), cx) {
-            return Poll::Ready(Err(timed_out("the client took no byte for too long")));
-        }
-        Poll::Pending
     }
 }
 
@@ -286,25 +268,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
         if this.instead.is_none() && this.phase.requests.get() == 0 && !this.phase.answer_pending.get() {
             this.instead = bare::dressed(buf, &this.headers);
         }
-        let result = match &mut this.instead {
+        match &mut this.instead {
             Some(answer) => poll_write_all(&mut this.io, answer, cx).map_ok(|()| buf.len()),
             None => Pin::new(&mut this.io).poll_write(cx, buf),
-        };
-        this.stalled(result, cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.stalled(result, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

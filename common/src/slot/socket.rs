@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::fs::sendfile;
 use rustix::pipe::{SpliceFlags, splice};
@@ -58,4 +59,24 @@ impl Socket for TcpStream {
             log::debug!("A socket keeps its long queue: {error}");
         }
     }
+
+    fn unacknowledged(&self) -> Option<u64> {
+        outq(self).ok()
+    }
+
+    fn forget_unsent(&self) {
+        if let Err(error) = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO)) {
+            log::debug!("A socket keeps what was not sent: {error}");
+        }
+    }
+}
+
+/// SIOCOUTQ of tcp(7), which nothing wraps: the bytes in the send queue, sent and not acknowledged ones included.
+#[expect(unsafe_code, reason = "an ioctl that writes one int, see SAFETY")]
+fn outq(socket: &TcpStream) -> io::Result<u64> {
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: SIOCOUTQ writes a c_int, and nothing else, through its argument.
+    let queued: std::ffi::c_int =
+        unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<SIOCOUTQ, std::ffi::c_int>::new())? };
+    Ok(u64::try_from(queued).unwrap_or(0))
 }

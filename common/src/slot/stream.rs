@@ -9,30 +9,25 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::stall::Stall;
 use super::{MANY, Outlet, SENDING, Slot, SlotHandle, Socket, State};
 
 pub struct SlotStream<S> {
     pub(super) socket: S,
     pub(super) slot: Rc<Slot>,
-    /// Longest time in which the client takes no byte.
-    stall: Duration,
-    progress: Instant,
-    /// Made at the first wait for the client and moved only when it fires.
-    timer: Option<Pin<Box<Sleep>>>,
+    stall: Stall,
     queues_little: bool,
 }
 
 impl<S: Socket> SlotStream<S> {
-    /// `violations` counts what must never happen (see the module).
+    /// `stall` is the longest time in which the client takes no byte; `violations` counts what must never happen (see the
+    /// module).
     pub fn new(socket: S, stall: Duration, violations: Counter) -> Self {
         SlotStream {
             socket,
             slot: Rc::new(Slot::new(violations)),
-            stall,
-            progress: Instant::now(),
-            timer: None,
+            stall: Stall::new(stall),
             queues_little: false,
         }
     }
@@ -53,7 +48,7 @@ impl<S: Socket> SlotStream<S> {
 
     fn begin(&mut self) -> io::Result<()> {
         self.slot.begin()?;
-        self.progress = Instant::now();
+        self.stall.moved();
         if !self.queues_little && SENDING.load(Ordering::Relaxed) > MANY {
             self.queues_little = true;
             self.socket.queue_little();
@@ -73,10 +68,10 @@ impl<S: Socket> SlotStream<S> {
             Poll::Pending => {
                 *self.slot.job.borrow_mut() = Some(job);
                 if sent > 0 || !blocked {
-                    self.progress = Instant::now();
+                    self.stall.moved();
                 }
                 if blocked {
-                    self.check_stall(cx)?;
+                    self.stall.check(&self.socket, cx)?;
                 }
                 Poll::Pending
             }
@@ -90,25 +85,11 @@ impl<S: Socket> SlotStream<S> {
             Poll::Ready(Err(error)) => {
                 drop(job);
                 self.slot.end(State::Failed);
+                // The client must not get the rest of what was cut, nor take what it got for the whole.
+                self.socket.forget_unsent();
                 Poll::Ready(Err(error))
             }
         }
-    }
-
-    /// While the client is waited for: `Err` when that takes too long; otherwise the task is woken when it will.
-    fn check_stall(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let due = self.progress + self.stall;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if due <= Instant::now() {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the client took no byte for too long",
-                ));
-            }
-            timer.as_mut().reset(due);
-        }
-        Ok(())
     }
 
     /// Nothing may be written into the middle of a job's bytes.
@@ -132,7 +113,12 @@ impl<S: Socket> AsyncWrite for SlotStream<S> {
         let this = self.get_mut();
         this.check_write()?;
         ready!(this.poll_end_interim(cx))?;
-        let written = ready!(Pin::new(&mut this.socket).poll_write(cx, buf))?;
+        let Poll::Ready(written) = Pin::new(&mut this.socket).poll_write(cx, buf) else {
+            this.stall.check(&this.socket, cx)?;
+            return Poll::Pending;
+        };
+        let written = written?;
+        this.stall.moved();
         this.slot.written(&buf[..written]);
         Poll::Ready(Ok(written))
     }

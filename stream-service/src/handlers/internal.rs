@@ -48,13 +48,12 @@ pub async fn set_hidden(
         .await?;
     // Also when nothing changed: whoever repeats the call wants to be sure.
     state.entries.evict(&video);
+    // Told first: it is committed, whatever becomes of this call.
+    let told = MediaChanged { video: video.clone() };
+    state.platform.bus.publish(&Subject::MediaChanged, &told);
     if state.streams.runs(&video) {
         watch::end_barred(&state, std::slice::from_ref(&video)).await?;
     }
-    state
-        .platform
-        .bus
-        .publish(&Subject::MediaChanged, &MediaChanged { video });
     Ok(HttpResponse::NoContent().finish())
 }
 

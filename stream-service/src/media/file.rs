@@ -2,8 +2,8 @@
 //!
 //! sendfile waits for the disk when a page is not in memory, and with it a worker and all of its viewers. So each window of
 //! a file is looked at first: one byte at five places, read without waiting (`preadv2` with `RWF_NOWAIT`). What is cold is
-//! fetched by the blocking pool. A window once found warm is taken to be so for as long as the file stays in the cache of
-//! open files, which is less than a second.
+//! fetched by the blocking pool. A window once found warm is taken to be so for the first second after the file was opened: that
+//! is for the many short requests that share it; a long one looks at each of its windows.
 
 use rustix::{
     fs::{Advice, fadvise},
@@ -18,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Bytes of a file that are looked at and fetched at once; as many as a connection sends in one turn.
@@ -26,10 +27,17 @@ pub const WINDOW: u64 = 2 << 20;
 /// One byte read of each of these brings in the page around it and what the kernel reads ahead.
 const STEP: u64 = 64 << 10;
 
+/// How long a read may be with the disk before its stream is given up.
+pub const DISK: Duration = Duration::from_secs(30);
+
+/// How long a window is taken to be warm without another look.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
 /// Cheap to share; closed with the last user.
 pub struct StoredFile {
     file: File,
     size: u64,
+    opened: Instant,
     /// One bit for each window that was found warm.
     warm: Box<[AtomicU64]>,
 }
@@ -40,6 +48,7 @@ impl StoredFile {
         StoredFile {
             file,
             size,
+            opened: Instant::now(),
             warm: (0..words).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -63,7 +72,9 @@ impl StoredFile {
         let window = offset / WINDOW;
         let (start, until) = (window * WINDOW, Self::window_end(offset).min(self.size));
         let slice = end.min(until);
-        let (word, bit) = (self.warm.get((window / 64) as usize), 1 << (window % 64));
+        let remembered = self.opened.elapsed() < REMEMBERED;
+        let word = self.warm.get((window / 64) as usize).filter(|_| remembered);
+        let bit = 1 << (window % 64);
         if word.is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0) {
             return Some(slice);
         }
@@ -144,6 +155,22 @@ mod tests {
         assert_eq!(stored.warm_until(WINDOW, WINDOW + 1), Some(WINDOW + 1));
         let bits = stored.warm[0].load(Ordering::Relaxed);
         assert_eq!(bits, 0b010);
+    }
+
+    #[test]
+    fn what_was_warm_is_looked_at_again_after_a_while() {
+        let mut stored = file(WINDOW);
+        stored.file().write_all_at(&vec![1; WINDOW as usize], 0).unwrap();
+        stored.file().sync_all().unwrap();
+        assert_eq!(stored.warm_until(0, 1), Some(1));
+        fadvise(stored.file(), 0, None, Advice::DontNeed).unwrap();
+        if stored.cached(0, WINDOW) {
+            println!("skipped: the temporary folder's file system keeps its files in memory");
+            return;
+        }
+        assert_eq!(stored.warm_until(0, 1), Some(1), "remembered");
+        stored.opened = Instant::now().checked_sub(REMEMBERED).unwrap();
+        assert_eq!(stored.warm_until(0, WINDOW), None);
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Sending a range of a stored file by sendfile: the job that an answer leaves in the slot of its connection.
 //!
-//! In each turn it looks whether the stream was cut, or its client's budget of the day used up, keeps the pace, has cold windows fetched by the blocking pool, and hands
-//! the rest to the kernel. A viewer that takes nothing holds its permit and one deadline, and no buffer of ours.
+//! In each turn it looks whether the stream was cut, or its client's budget of the day used up, keeps the pace, has cold windows
+//! fetched by the blocking pool, and hands the rest to the kernel. A viewer that takes nothing holds its permit and one deadline, and no buffer of ours.
 
 use super::{
     body::shorter,
-    file::StoredFile,
+    file::{DISK, StoredFile},
     pace::Pace,
     registry::{OpenFile, Reader, taken_away},
 };
@@ -19,7 +19,10 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll, ready},
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    task::JoinHandle,
+    time::{Timeout, timeout},
+};
 
 /// Bytes `start..end` of the file of `reader`.
 pub struct FileJob {
@@ -37,7 +40,7 @@ pub struct FileJob {
 struct Fetching {
     until: u64,
     /// The stream is not over while the disk reads for it.
-    work: JoinHandle<io::Result<()>>,
+    work: Pin<Box<Timeout<JoinHandle<io::Result<()>>>>>,
 }
 
 impl FileJob {
@@ -75,10 +78,13 @@ impl FileJob {
         let Some(fetching) = &mut self.fetching else {
             return Poll::Ready(Ok(()));
         };
-        let fetched = ready!(Pin::new(&mut fetching.work).poll(cx));
+        let fetched = ready!(fetching.work.as_mut().poll(cx));
         self.warm = fetching.until;
         self.fetching = None;
-        Poll::Ready(fetched.unwrap_or_else(|error| Err(io::Error::other(error))))
+        Poll::Ready(match fetched {
+            Ok(done) => done.unwrap_or_else(|error| Err(io::Error::other(error))),
+            Err(late) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
+        })
     }
 }
 
@@ -86,7 +92,10 @@ fn fetch(open: &Arc<OpenFile>, offset: u64, end: u64) -> Fetching {
     let until = StoredFile::window_end(offset).min(end);
     let open = open.clone();
     let work = tokio::task::spawn_blocking(move || open.file().clone().fetch(offset, until));
-    Fetching { until, work }
+    Fetching {
+        until,
+        work: Box::pin(timeout(DISK, work)),
+    }
 }
 
 impl Job for FileJob {

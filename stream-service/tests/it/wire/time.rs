@@ -67,6 +67,29 @@ fn promise_6_a_slow_viewer_that_moves_gets_everything() {
 }
 
 #[test]
+fn promise_6_a_viewer_that_takes_less_than_the_kernel_asks_for_is_not_cut() {
+    by_each_way(short_stall, |app, way| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let path = way.path(&app, &video);
+        let mut client = Raw::connect(&app.running.public).await;
+        client.send(&request("GET", &path, "")).await;
+        assert_eq!(client.head().await.status, 200);
+        // A full socket takes bytes from us again when a third of its megabytes is free, which at this rate takes longer than
+        // the limit.
+        let (mut body, began) = (Vec::new(), Instant::now());
+        while began.elapsed() < STALL * 6 {
+            body.extend(client.take(32 << 10).await.expect("cut although it moves"));
+            tokio::time::sleep(STALL / 6).await;
+        }
+        while body.len() < bytes.len() {
+            let more = client.take((256 << 10).min(bytes.len() - body.len())).await;
+            body.extend(more.expect("cut although it moves"));
+        }
+        assert!(body == bytes);
+    });
+}
+
+#[test]
 fn promise_6_a_pace_is_no_stall() {
     let shorter_than_a_slice = |config: &mut Config| config.server.stall_timeout = Span(Duration::from_millis(150));
     by_each_way(shorter_than_a_slice, |app, way| async move {
