@@ -69,6 +69,7 @@ impl Captured {
         if most == 0 {
             return Poll::Ready(Ok(0));
         }
+        self.shared.check_open()?;
         let early = self.take_early(most);
         if !early.is_empty() {
             buffer.put_slice(&early);

@@ -34,7 +34,7 @@ const WRITE_BACK_EVERY: u64 = 8 << 20;
 /// A write of a pipe's content that takes this long was held up by the disk: alone it takes a hundredth of it.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How often a thread of the pool looks whether anybody still waits for it.
+/// How often a thread of the pool looks whether anybody still waits for it, and a move whether its connection goes on.
 const LOOK: Duration = Duration::from_millis(500);
 
 struct Pipe {
@@ -109,10 +109,25 @@ impl Captured {
     async fn move_to_file_within(
         &mut self,
         file: &Arc<File>,
-        mut at: u64,
+        at: u64,
         stall: Duration,
         patience: Duration,
     ) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let ended = async {
+            loop {
+                shared.check_open()?;
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            ended = ended => ended,
+            moved = self.move_on(file, at, stall, patience) => moved,
+        }
+    }
+
+    async fn move_on(&mut self, file: &Arc<File>, mut at: u64, stall: Duration, patience: Duration) -> io::Result<()> {
         let early = self.take_early(usize::try_from(self.left()).unwrap_or(usize::MAX));
         file.write_all_at(&early, at)?;
         at += early.len() as u64;

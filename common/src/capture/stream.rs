@@ -51,6 +51,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// An error when the connection has ended under whoever takes the body.
+    pub(super) fn check_open(&self) -> io::Result<()> {
+        match self.phase.get() {
+            Phase::Abandoned => Err(io::ErrorKind::ConnectionAborted.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Ends a captured body.
     pub(super) fn set_phase(&self, phase: Phase) {
         self.phase.set(phase);

@@ -34,7 +34,11 @@ impl AsyncWrite for CaptureStream {
             this.shut = true;
         }
         match this.shared.phase.get() {
-            Phase::Captured(_) | Phase::Taken | Phase::Abandoned => this.poll_linger(cx),
+            Phase::Captured(_) | Phase::Taken | Phase::Abandoned => {
+                // What comes is thrown away: who still takes the body must not go on behind a gap.
+                this.shared.phase.set(Phase::Abandoned);
+                this.poll_linger(cx)
+            }
             Phase::Head | Phase::Body(_) | Phase::Raw => Poll::Ready(Ok(())),
         }
     }

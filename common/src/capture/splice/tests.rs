@@ -3,7 +3,9 @@
 use super::*;
 use crate::capture::CaptureStream;
 use std::io::{Read, Write};
-use tokio::io::AsyncReadExt;
+use std::pin::Pin;
+use std::task::Poll;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 const LENGTH: usize = (20 << 20) + 12_345;
 const SOON: Duration = Duration::from_secs(10);
@@ -100,4 +102,30 @@ async fn the_thread_of_a_body_that_nobody_waits_for_ends() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(client);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_body_whose_connection_ends_under_it_is_not_taken_further() {
+    let shutdown = async |stream: &mut CaptureStream| {
+        let lingers = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_shutdown(cx).is_pending()));
+        assert!(lingers.await);
+    };
+    let part = &content()[..5 << 20];
+    let (mut stream, mut body, _client) = captured(part.to_vec()).await;
+    shutdown(&mut stream).await;
+    let error = body.read(&mut Vec::new(), 10).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    for patience in [Duration::MAX, Duration::ZERO] {
+        let (mut stream, mut body, _client) = captured(part.to_vec()).await;
+        let file = file();
+        let moving = body.move_to_file_within(&file, 0, SOON, patience);
+        let (moved, ()) = tokio::join!(moving, async {
+            // Whichever thread moves it has begun.
+            while file.metadata().unwrap().len() == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            shutdown(&mut stream).await;
+        });
+        assert_eq!(moved.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+    }
 }
