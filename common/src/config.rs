@@ -15,6 +15,7 @@ pub use sections::{
     SecretsConfig, ServerConfig, StoreConfig, StreamConfig,
 };
 pub use units::{ByteSize, Span};
+pub use validate::MIN_PACE;
 
 use std::path::PathBuf;
 

@@ -70,6 +70,13 @@ mod tests {
                 "shared refusals are in the document: {status}"
             );
         }
+        for (method, statuses) in [
+            ("get", ["200", "401", "403", "422", "503"].as_slice()),
+            ("patch", &["200", "400", "401", "403", "413", "422", "503"]),
+        ] {
+            let responses = paths["/api/v1/limits"][method]["responses"].as_object().unwrap();
+            assert_eq!(responses.keys().collect::<Vec<_>>(), statuses, "{method}");
+        }
         assert!(document["components"]["schemas"]["Stored"]["properties"]["sha256"].is_object());
     }
 }

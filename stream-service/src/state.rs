@@ -40,6 +40,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::sync::Mutex;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -84,6 +85,8 @@ pub struct Limits {
     pub egress: Egress,
     pub refusals: Refusals,
     settings: Settings,
+    /// Held while an operator's call writes and takes over.
+    changing: Arc<Mutex<()>>,
     policies: Arc<RwLock<Policies>>,
 }
 
@@ -99,6 +102,7 @@ impl Limits {
             refusals: Refusals::new(),
             policies: Arc::new(RwLock::new(policies(&values))),
             settings: Settings::new(values),
+            changing: Arc::default(),
         }
     }
 
@@ -117,9 +121,12 @@ impl Limits {
         self.settings.heard(changed, overrides, |values| self.apply(values))
     }
 
-    /// An operator's call has made this of the overrides.
-    pub fn take_over(&self, overrides: Overrides) -> Vec<Change> {
-        self.settings.take_over(overrides, |values| self.apply(values))
+    /// Takes over what an operator's call makes of the overrides. One call after the other: what was written last has to be in
+    /// force in the end.
+    pub async fn change<E>(&self, write: impl Future<Output = Result<Overrides, E>>) -> Result<Vec<Change>, E> {
+        let _turn = self.changing.lock().await;
+        let overrides = write.await?;
+        Ok(self.settings.take_over(overrides, |values| self.apply(values)))
     }
 
     pub fn in_force(&self) -> Vec<InForce> {
@@ -207,4 +214,37 @@ fn refused_grant(error: GrantError) -> ApiError {
             GrantError::Expired => "This grant has expired; ask for a new one.",
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::settings::Override;
+    use std::{convert::Infallible, sync::Mutex};
+
+    #[tokio::test]
+    async fn of_two_changes_at_once_the_one_that_was_written_last_is_in_force() {
+        let limits = Limits::new(&StreamConfig::default());
+        let written = Mutex::new(0);
+        let write = |value| {
+            *written.lock().unwrap() = value;
+            let set = Override {
+                value,
+                at: Timestamp(1),
+                user: "u".to_owned(),
+                username: "ann".to_owned(),
+            };
+            Ok::<_, Infallible>(Overrides::from([(Setting::MaxUploads, set)]))
+        };
+        // The first hears of its commit late.
+        let first = limits.change(async {
+            let overrides = write(7);
+            tokio::task::yield_now().await;
+            overrides
+        });
+        let second = limits.change(async { write(8) });
+        let (first, second) = tokio::join!(first, second);
+        assert_eq!((first.unwrap().len(), second.unwrap().len()), (1, 1));
+        assert_eq!(limits.uploads.limits().total, written.into_inner().unwrap() as usize);
+    }
 }

@@ -152,7 +152,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ("stream.max_uploads_per_user", "Uploads taken at once from one user."),
     (
         "stream.pace",
-        "Bytes per second of one stream; 0 is as fast as it goes.",
+        "Bytes per second of one stream, 16 KiB and more; 0 is as fast as it goes.",
     ),
     (
         "stream.egress_per_user_day",

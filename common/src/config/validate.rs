@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use super::{Config, ConfigError, Span};
+use super::{ByteSize, Config, ConfigError, Span};
 use crate::grant::GrantKeys;
 use crate::net::TrustedProxies;
 
 /// Largest size that is counted against: the databases have signed numbers.
 const MAX_SIZE: u64 = i64::MAX as u64;
+
+/// Least pace of a stream, bytes per second: below it a piece of a file takes longer than a viewer's patience, which is no
+/// limit but an outage.
+pub const MIN_PACE: u64 = 16 << 10;
 
 /// Shortest accepted internal token, in characters.
 const MIN_TOKEN_LEN: usize = 32;
@@ -162,6 +166,14 @@ impl Config {
             if size.0 > MAX_SIZE {
                 return Err(ConfigError::new(key, format!("`{size}` is too large; 0 is no limit")));
             }
+        }
+        let pace = self.stream.pace;
+        if (1..MIN_PACE).contains(&pace.0) {
+            let problem = format!(
+                "`{pace}` is too slow; at least {}, or 0 for no limit",
+                ByteSize(MIN_PACE)
+            );
+            return Err(ConfigError::new("stream.pace", problem));
         }
         Ok(())
     }

@@ -49,6 +49,9 @@ impl Bucket {
     /// Takes one token at `now`, or says how long to wait for one. A refused take costs nothing.
     pub fn take(&mut self, quota: &Quota, now: u64) -> Result<Remaining, Duration> {
         let window = quota.interval.saturating_mul(u64::from(quota.burst));
+        // What was taken when tokens came more slowly is back when an empty bucket of this quota is full. Kept also when this
+        // take is refused: who waits as long as it is told gets a token.
+        self.full_at = self.full_at.min(now.saturating_add(window));
         let full_at = self.full_at.max(now).saturating_add(quota.interval);
         let missing = full_at - now;
         if missing > window {
@@ -123,6 +126,18 @@ mod tests {
         assert_eq!((0..10).filter(|_| bucket.take(&quota(), later).is_ok()).count(), 3);
         assert!(!bucket.is_full(later));
         assert!(bucket.is_full(later + 300 * MS));
+    }
+
+    #[test]
+    fn a_higher_rate_counts_at_once_for_who_is_limited() {
+        let (slow, fast) = (Quota::new(1, 10), Quota::new(50, 10));
+        let mut bucket = Bucket::default();
+        while bucket.take(&slow, 0).is_ok() {}
+        assert_eq!(bucket.wait(&slow, 0), Some(Duration::from_secs(1)));
+        assert_eq!(bucket.wait(&fast, 0), Some(Duration::from_millis(20)));
+        assert_eq!(bucket.take(&fast, 0), Err(Duration::from_millis(20)));
+        assert_eq!(bucket.take(&fast, 20 * MS).unwrap().tokens, 0);
+        assert!(bucket.take(&fast, 20 * MS).is_err(), "what was used stays used");
     }
 
     #[test]

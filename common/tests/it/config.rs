@@ -95,6 +95,13 @@ fn promise_20_a_wrong_configuration_does_not_start() {
     );
     refused("", &[], &[("stream.nothing", "1")], "stream.nothing", "unknown key");
     refused(
+        "[stream]\npace = \"15 KiB\"",
+        &[],
+        &[],
+        "stream.pace",
+        "at least 16 KiB",
+    );
+    refused(
         "[stream]\nmax_upload = \"2 gigs\"",
         &[],
         &[],

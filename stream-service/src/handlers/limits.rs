@@ -17,6 +17,7 @@ use common::{
     error::{ApiError, FieldError, Problem},
     http::{Body, operator, session_token},
     messages::TokenOwner,
+    operation,
 };
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
@@ -65,6 +66,8 @@ pub struct ViewQuery {
         (status = 200, description = "What is held and refused is that of the instance that answers; settings and budgets are everybody's", body = View),
         (status = 401, description = "No session", body = Problem),
         (status = 403, description = "Not an operator", body = Problem),
+        (status = 422, description = "`limit` is not 1 to 1,000", body = Problem),
+        (status = 503, description = "The database or api-service is away; see Retry-After", body = Problem),
     ),
 )]
 pub async fn show(
@@ -87,9 +90,12 @@ pub async fn show(
     request_body(content = Object, description = "Settings by name, as `settings` of the view names them: a count, a size (\"2 GiB\" or bytes), or null to give a setting back to the configuration"),
     responses(
         (status = 200, description = "In force", body = View),
+        (status = 400, description = "The body is not JSON", body = Problem),
         (status = 401, description = "No session", body = Problem),
         (status = 403, description = "Not an operator", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
         (status = 422, description = "A name or a value is not one; nothing was changed", body = Problem),
+        (status = 503, description = "The database or api-service is away; see Retry-After", body = Problem),
     ),
 )]
 pub async fn change(
@@ -98,23 +104,36 @@ pub async fn change(
     body: Body<Map<String, Value>>,
 ) -> Result<web::Json<View>, ApiError> {
     let wanted = read(&body)?;
-    for (setting, value) in &wanted {
-        let value = value.map_or("the configuration's again".to_owned(), |value| setting.text(value));
-        log::info!(
-            user_id = who.user, setting = setting.key();
-            "Operator {} sets {}: {value}", who.username, setting.key()
-        );
-    }
-    let by = who.clone();
-    let overrides = state.db.write(move |conn| {
-        for (setting, value) in wanted {
-            rows::settings::set(conn, setting, value, &by)?;
-        }
-        Ok::<_, DbError>(rows::settings::all(conn)?)
-    });
-    let changes = state.limits.take_over(overrides.await?);
-    sync::tell(&changes, &format!("operator {}", who.username));
+    let work = set(state.get_ref().clone(), who, wanted);
+    // A client that leaves does not take the log's line with it.
+    let done = actix_web::rt::spawn(operation::scope(operation::current_or_mint(), work)).await;
+    done.unwrap_or_else(|error| Err(ApiError::internal(error)))?;
     seen(&state, DEFAULT_LISTED).await
+}
+
+/// Writes it down, says who did it, puts it in force.
+async fn set(state: State, who: TokenOwner, wanted: Vec<(Setting, Option<u64>)>) -> Result<(), ApiError> {
+    let (rows, by) = (wanted.clone(), who.clone());
+    let write = async {
+        let written = state.db.write(move |conn| {
+            for (setting, value) in rows {
+                rows::settings::set(conn, setting, value, &by)?;
+            }
+            Ok::<_, DbError>(rows::settings::all(conn)?)
+        });
+        let overrides = written.await?;
+        for (setting, value) in wanted {
+            let value = value.map_or("the configuration's again".to_owned(), |value| setting.text(value));
+            log::info!(
+                user_id = who.user, setting = setting.key();
+                "Operator {} sets {}: {value}", who.username, setting.key()
+            );
+        }
+        Ok::<_, ApiError>(overrides)
+    };
+    let changes = state.limits.change(write).await?;
+    sync::tell(&changes, &format!("operator {}", who.username));
+    Ok(())
 }
 
 /// All of it or nothing; every name and value that is wrong is named.

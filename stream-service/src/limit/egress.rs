@@ -65,6 +65,8 @@ struct Shared {
 struct Accounts {
     day: Day,
     known: HashMap<ClientKey, Arc<Account>>,
+    /// Where in `known` to look first for what is to be written, so that nobody waits for ever behind others.
+    next: usize,
     /// Of days that are over, still to be written.
     closed: Vec<Row>,
     /// Counts that were thrown away because the database was away for long.
@@ -107,6 +109,7 @@ impl Egress {
             accounts: Mutex::new(Accounts {
                 day: Day::of(Timestamp::now()),
                 known: HashMap::new(),
+                next: 0,
                 closed: Vec::new(),
                 lost: 0,
             }),
@@ -123,6 +126,9 @@ impl Egress {
 
     /// Counts from now on against other budgets; what was used stays used.
     pub fn set_budgets(&self, budgets: Budgets) {
+        if budgets == self.budgets() {
+            return;
+        }
         self.0.user.store(budgets.user, Ordering::Relaxed);
         self.0.address.store(budgets.address, Ordering::Relaxed);
         // Whoever has budget again may use it up again.
@@ -186,10 +192,8 @@ impl Egress {
         let now = self.now();
         let mut accounts = self.lock();
         accounts.turn(now);
-        let day = accounts.day;
         let mut rows: Vec<Row> = accounts.closed.iter().take(at_most).cloned().collect();
-        let dirty = accounts.known.values().filter_map(|account| account.row(day));
-        rows.extend(dirty.take(at_most.saturating_sub(rows.len())));
+        rows.extend(accounts.dirty(at_most.saturating_sub(rows.len())));
         let unasked = accounts
             .known
             .values()
@@ -197,7 +201,7 @@ impl Egress {
         let unknown = unasked.map(|account| account.client).take(at_most).collect();
         let lost = std::mem::take(&mut accounts.lost);
         Due {
-            day,
+            day: accounts.day,
             rows,
             unknown,
             lost,
@@ -275,6 +279,16 @@ impl Accounts {
             // Only streams that run still need theirs.
             Arc::strong_count(account) > 1
         });
+    }
+
+    /// What of this day is not written, at most so many; the next call goes on behind them.
+    fn dirty(&mut self, at_most: usize) -> Vec<Row> {
+        let (day, all) = (self.day, self.known.values().enumerate());
+        let around = all.clone().skip(self.next).chain(all.take(self.next));
+        let dirty = around.filter_map(|(place, account)| Some((place, account.row(day)?)));
+        let (places, rows): (Vec<_>, Vec<_>) = dirty.take(at_most).unzip();
+        self.next = places.last().map_or(self.next, |place| place + 1);
+        rows
     }
 
     /// Forgets who takes nothing just now, when there are too many: first those whose count is written down.

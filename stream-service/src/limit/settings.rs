@@ -2,7 +2,7 @@
 //! set it since. What an operator sets goes before the configuration, in every copy of the service, until it is given back.
 
 use common::{
-    config::{ByteSize, StreamConfig},
+    config::{ByteSize, MIN_PACE, StreamConfig},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -32,6 +32,8 @@ enum Kind {
     Count,
     /// Bytes; 0 is no limit.
     Size,
+    /// Bytes per second, [`MIN_PACE`] and more; 0 is no limit.
+    Pace,
 }
 
 /// The largest count: of what is kept in 32 bits.
@@ -64,7 +66,11 @@ impl Setting {
     }
 
     pub fn is_size(self) -> bool {
-        self.described().2 == Kind::Size
+        self.kind() != Kind::Count
+    }
+
+    fn kind(self) -> Kind {
+        self.described().2
     }
 
     pub fn named(name: &str) -> Option<Self> {
@@ -79,7 +85,7 @@ impl Setting {
             Setting::MaxStreamsPerClient => ("maxStreamsPerClient", "stream.max_streams_per_client", Kind::Count),
             Setting::MaxUploads => ("maxUploads", "stream.max_uploads", Kind::Count),
             Setting::MaxUploadsPerUser => ("maxUploadsPerUser", "stream.max_uploads_per_user", Kind::Count),
-            Setting::Pace => ("pace", "stream.pace", Kind::Size),
+            Setting::Pace => ("pace", "stream.pace", Kind::Pace),
             Setting::EgressPerUserDay => ("egressPerUserDay", "stream.egress_per_user_day", Kind::Size),
             Setting::EgressPerAddressDay => ("egressPerAddressDay", "stream.egress_per_address_day", Kind::Size),
         }
@@ -105,10 +111,10 @@ impl Setting {
         if value.is_null() {
             return Ok(None);
         }
-        let read = if self.is_size() {
-            read_size(value)
-        } else {
-            read_count(value)
+        let read = match self.kind() {
+            Kind::Count => read_count(value),
+            Kind::Size => read_size(value),
+            Kind::Pace => read_size(value).and_then(fast_enough),
         };
         read.map(Some)
     }
@@ -145,6 +151,16 @@ fn read_size(value: &Value) -> Result<u64, String> {
         return Err(format!("is too large; at most {MAX_SIZE} bytes"));
     }
     Ok(size)
+}
+
+fn fast_enough(pace: u64) -> Result<u64, String> {
+    if (1..MIN_PACE).contains(&pace) {
+        return Err(format!(
+            "is too slow; at least {} each second, or 0 for no limit",
+            ByteSize(MIN_PACE)
+        ));
+    }
+    Ok(pace)
 }
 
 /// A value for each setting.
@@ -378,6 +394,11 @@ mod tests {
         check(size, json!("2"), Err("is not a size"));
         check(size, json!(-5), Err("is not a size"));
         check(size, json!(u64::MAX), Err("too large"));
+        check(Setting::Pace, json!(0), Ok(Some(0)));
+        check(Setting::Pace, json!("16 KiB"), Ok(Some(16 << 10)));
+        check(Setting::Pace, json!(1), Err("too slow; at least 16 KiB"));
+        check(Setting::Pace, json!((16 << 10) - 1), Err("too slow"));
+        check(Setting::Pace, json!(u64::MAX), Err("too large"));
     }
 
     #[test]

@@ -182,10 +182,7 @@ fn take(conn: &mut AnyConn, turn: &Turn, watches: bool) -> Result<Answer, DbErro
     if let Some(own) = &turn.leave {
         rows::instances::leave(conn, own)?;
     }
-    let mut sums = Vec::new();
-    for client in unknown {
-        sums.push((*client, rows::egress::used(conn, *day, *client)?));
-    }
+    let mut sums = rows::egress::sums(conn, *day, unknown)?;
     if watches {
         // A clock that goes back hides nothing.
         let since = turn.asked_at.map_or(now, |asked| asked.min(now)) - OVERLAP_MS;

@@ -1,9 +1,9 @@
 //! The egress budget of a day: counted as sent, refused in words, kept over restarts, shared by copies, new at midnight.
 
-use crate::app::{App, SOON, on_each_app_with, start_service};
+use crate::app::{App, SOON, on_each_app, on_each_app_with, start_service};
 use common::{
     config::{ByteSize, Config},
-    db::Backend,
+    db::{Backend, DbError},
     grant::{Grant, Permission},
     ids::{Id, VideoId},
     testing::eventually,
@@ -11,8 +11,13 @@ use common::{
 };
 use futures_util::StreamExt;
 use reqwest::Response;
-use std::{sync::atomic::Ordering, time::Duration};
-use stream_service::limit::{client::ClientKey, egress::Day, refusals::Reason};
+use std::{collections::HashMap, sync::atomic::Ordering, time::Duration};
+use stream_service::limit::{
+    client::ClientKey,
+    egress::{Day, Row},
+    refusals::Reason,
+    rows,
+};
 
 const SIZE: usize = 300_000;
 
@@ -304,5 +309,31 @@ fn another_day_is_another_budget_also_for_copies_and_streams_that_run() {
             (before >= 100_000 && after > 0 && before + after == bytes.len() as u64).then_some(())
         })
         .await;
+    });
+}
+
+#[test]
+fn the_sums_of_many_clients_are_asked_at_once_and_nobody_is_left_out() {
+    on_each_app(|app| async move {
+        let day = Day(12_345);
+        let client = |number: u32| ClientKey::V4(number.to_be_bytes());
+        let asked = app.db.write(move |conn| {
+            // Two parts of some clients, another day of others, and nothing of most.
+            let row = |day: Day, number: u32, bytes| Row {
+                day,
+                client: client(number),
+                part: Id::now(),
+                bytes,
+            };
+            let rows = [(day, 1, 5), (day, 1, 6), (day, 1_100, 7), (Day(day.0 + 1), 2, 8)];
+            let rows = rows.map(|(day, number, bytes)| row(day, number, bytes));
+            rows::egress::write(conn, 1, &rows)?;
+            let all: Vec<_> = (0..1_200).map(client).collect();
+            Ok::<_, DbError>(rows::egress::sums(conn, day, &all)?)
+        });
+        let sums: HashMap<_, _> = asked.await.unwrap().into_iter().collect();
+        assert_eq!(sums.len(), 1_200);
+        let used: HashMap<_, _> = sums.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
+        assert_eq!(used, HashMap::from([(client(1), 11), (client(1_100), 7)]));
     });
 }

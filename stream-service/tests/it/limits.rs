@@ -207,7 +207,7 @@ fn a_change_counts_at_once_is_kept_and_can_be_taken_back() {
         let mut config = app.running.config.clone();
         let dir = tempfile::tempdir().unwrap();
         config.server.data_dir = dir.path().display().to_string();
-        config.stream.pace = ByteSize(77);
+        config.stream.pace = ByteSize(77 << 10);
         let (later, state) = start_service(config).await;
         assert_eq!(
             (state.limits.pace.load(Ordering::Relaxed), state.limits.streams.limits()),

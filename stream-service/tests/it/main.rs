@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests may unwrap")]
 
 mod app;
+mod audit;
 mod bad_input;
 mod clip;
 mod crash;

@@ -138,6 +138,33 @@ fn what_is_written_is_the_whole_count_and_only_when_it_changed() {
 }
 
 #[test]
+fn a_change_of_other_limits_lets_no_other_stream_go_on() {
+    let egress = egress(100);
+    let ann = open(&egress, ANN, 100);
+    assert_eq!((ann.go_on(1), ann.go_on(2)), (Ok(()), Err(Spent)));
+    egress.set_budgets(egress.budgets());
+    assert_eq!((ann.go_on(2), ann.go_on(1)), (Err(Spent), Ok(())));
+}
+
+#[test]
+fn everybody_is_written_in_turn_when_there_are_more_than_fit() {
+    let egress = egress(100);
+    let client = |number: u32| ClientKey::V4(number.to_be_bytes());
+    let accounts: Vec<_> = (0..10).map(|number| open(&egress, client(number), 0)).collect();
+    let mut written = HashSet::new();
+    for _ in 0..4 {
+        for account in &accounts {
+            account.sent(1);
+        }
+        let rows = egress.due(3).rows;
+        assert_eq!(rows.len(), 3);
+        written.extend(rows.iter().map(|row| row.client));
+        egress.written(&rows);
+    }
+    assert_eq!(written.len(), 10);
+}
+
+#[test]
 fn midnight_begins_anew_for_streams_that_run_and_writes_down_what_was() {
     let egress = egress(100);
     let (ann, day) = (open(&egress, ANN, 0), today(&egress));

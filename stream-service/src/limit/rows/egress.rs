@@ -10,6 +10,7 @@ use diesel::{
     sql_query,
     sql_types::{BigInt, Text},
 };
+use std::collections::HashMap;
 
 /// Rows of one statement.
 const BATCH: usize = 500;
@@ -39,6 +40,23 @@ pub fn used(conn: &mut AnyConn, day: Day, client: ClientKey) -> Result<u64, DbEr
             .bind::<Text, _>(client.to_string())
             .get_result(conn)?;
     Ok(sum.bytes.unsigned_abs())
+}
+
+/// What each of these used on a day; who has no row used nothing.
+pub fn sums(conn: &mut AnyConn, day: Day, clients: &[ClientKey]) -> QueryResult<Vec<(ClientKey, u64)>> {
+    let mut sums: HashMap<ClientKey, u64> = clients.iter().map(|client| (*client, 0)).collect();
+    for batch in clients.chunks(BATCH) {
+        let names: Vec<String> = batch.iter().map(|client| format!("'{client}'")).collect();
+        let rows: Vec<ClientSum> = sql_query(format!(
+            "SELECT client, CAST(SUM(bytes) AS BIGINT) AS bytes FROM egress WHERE day = $1 AND client IN ({}) \
+             GROUP BY client",
+            names.join(", ")
+        ))
+        .bind::<BigInt, _>(day.0)
+        .load(conn)?;
+        sums.extend(read(rows));
+    }
+    Ok(sums.into_iter().collect())
 }
 
 /// Writes whole counts; a repeated write changes nothing, and an older one never overtakes.
