@@ -23,6 +23,8 @@ if [ "$purpose" = test ]; then
   need chromium chromium
   need ffmpeg ffmpeg
   need python3 python3
+  # Shows that what is acknowledged was synced.
+  need strace strace
   # A virtual environment for tuspy; Debian has what makes one in a package of its own.
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null 2>&1; then
