@@ -54,7 +54,8 @@ pub fn measure(bench: &mut Bench) {
         let haproxy = rounds.cheapest(&PIPES.map(|(name, _)| name));
         let peers: Vec<&str> = [nginx, haproxy].into_iter().flatten().collect();
         rounds.print(&format!("Passing on: {}", shape.name), &peers);
-        for (peer, goal) in [(nginx, 0.25), (haproxy, 0.8)] {
+        let of_nginx = if shape.length.is_none() { 0.35 } else { 0.25 };
+        for (peer, goal) in [(nginx, of_nginx), (haproxy, 0.8)] {
             let Some((peer, ratio)) = peer.and_then(|peer| Some((peer, rounds.ratio("sluice", peer)?))) else {
                 continue;
             };
