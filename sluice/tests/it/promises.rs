@@ -30,7 +30,7 @@ async fn promise_19_sigterm_finishes_what_runs_and_ends_with_0() {
 #[tokio::test]
 async fn promise_19_idle_connections_do_not_hold_the_process_and_a_second_sigterm_ends_at_once() {
     let home = Home::new();
-    let mut site = home.serve(&["stream.pace=10 KiB"]);
+    let mut site = home.serve(&["stream.pace=16 KiB"]);
     let ann = Person::register(&site.base, "ann").await;
     let began = Instant::now();
     let id = ann.publish("Slow", &media::clip("ordinary/bear-1280x720.mp4")).await;
