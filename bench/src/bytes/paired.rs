@@ -118,7 +118,8 @@ mod tests {
                 ..Sample::default()
             }
         });
-        assert_eq!(order[..4], [(0, 0), (1, 0), (0, 1), (1, 1)]);
+        // Another one begins each round.
+        assert_eq!(order[..4], [(0, 0), (1, 0), (1, 1), (0, 1)]);
         assert_eq!(rounds.ratio("own", "peer"), Some(0.5));
         assert_eq!(rounds.ratio("own", "nobody"), None);
         assert_eq!(rounds.cheapest(&["peer", "own", "nobody"]), Some("own"));
