@@ -85,7 +85,7 @@ test-ui: ui ## The page's own tests
 	cd $(UI) && npm test --silent
 
 test-rust: ui sdk $(TUS)/node_modules/.stamp $(TUS)/.venv/.stamp ## Unit, integration and end-to-end tests of the services
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 # About six minutes. BREAKS=n for another count, SEED=n (printed) to repeat one.
 test-breaks: setup-test ## 10,000 random breaks of uploads: nothing acknowledged is lost
