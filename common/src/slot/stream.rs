@@ -85,8 +85,11 @@ impl<S: Socket> SlotStream<S> {
             Poll::Ready(Err(error)) => {
                 drop(job);
                 self.slot.end(State::Failed);
-                // The client must not get the rest of what was cut, nor take what it got for the whole.
-                self.socket.forget_unsent();
+                // The client must not get the rest of what was cut. A source that ended early was not: what came of it is
+                // passed on, and the length in the head says that it is not the whole.
+                if error.kind() != io::ErrorKind::UnexpectedEof {
+                    self.socket.forget_unsent();
+                }
                 Poll::Ready(Err(error))
             }
         }
