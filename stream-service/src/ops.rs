@@ -5,14 +5,21 @@ pub mod purge;
 pub mod reconcile;
 pub mod uploads;
 
-use crate::{state::State, upload::blocking};
+use crate::{
+    state::State,
+    store::StoreError,
+    upload::{blocking, store_error},
+};
 use common::error::ApiError;
 
 /// A call to the store on the blocking pool.
 async fn in_store<T: Send + 'static>(
     state: &State,
-    work: impl FnOnce(&crate::store::Store) -> Result<T, crate::store::StoreError> + Send + 'static,
+    work: impl FnOnce(&crate::store::Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let store = state.store.clone();
-    blocking(move || work(&store)).await?.map_err(ApiError::internal)
+    blocking(move || work(&store)).await?.map_err(|error| match error {
+        StoreError::Away(_) => store_error(error),
+        error => ApiError::internal(error),
+    })
 }

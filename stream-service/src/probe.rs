@@ -11,8 +11,9 @@ mod mp4;
 mod reader;
 mod sniff;
 
+use crate::store::ReadAt;
 use serde::{Deserialize, Serialize};
-use std::{fs::File, io};
+use std::io;
 
 pub use reader::Stats;
 
@@ -70,16 +71,16 @@ fn codec_list(video: &[codec::Codec], audio: &[codec::Codec]) -> Vec<String> {
     list
 }
 
-/// Looks inside `file`. Blocks on the disk.
-pub fn probe(file: &File) -> Result<Probe> {
+/// Looks inside `file`. Blocks on what it lies on.
+pub fn probe(file: &dyn ReadAt) -> Result<Probe> {
     probe_counted(file).0
 }
 
 /// As [`probe`], with what it cost.
-pub fn probe_counted(file: &File) -> (Result<Probe>, Stats) {
-    match file.metadata() {
-        Ok(metadata) => {
-            let mut reader = reader::Reader::new(file, metadata.len());
+pub fn probe_counted(file: &dyn ReadAt) -> (Result<Probe>, Stats) {
+    match file.size() {
+        Ok(size) => {
+            let mut reader = reader::Reader::new(file, size);
             let result = dispatch(&mut reader);
             (result, reader.stats())
         }

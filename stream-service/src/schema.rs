@@ -51,6 +51,7 @@ diesel::table! {
         expires_at -> BigInt,
         finished_at -> Nullable<BigInt>,
         complete -> Bool,
+        store_state -> Text,
     }
 }
 

@@ -3,11 +3,17 @@
 //! Names are made from checked ids only ([`ObjectKey`]); no text of a user ever becomes part of a path.
 
 pub mod disk;
+mod incoming;
+mod kept;
+mod read_at;
 
 use common::ids::{Id, VideoId};
 use std::{fmt, fs::File, io, path::Path};
 
-pub use disk::{DiskStore, Found, FoundKind, Incoming};
+pub use disk::{DiskStore, Found, FoundKind};
+pub use incoming::Incoming;
+pub use kept::{Kept, KeptPart, Tail};
+pub use read_at::ReadAt;
 
 /// Names one object: the video it belongs to and its own id. Both are checked where they are parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,8 +41,21 @@ pub enum StoreError {
     /// Another request, of this process or another, writes it.
     #[error("the object is being written")]
     Busy,
+    /// It can't be reached, or says that it can't now. Trying again later may help.
+    #[error("the store is away: {0}")]
+    Away(String),
     #[error("the store failed: {0}")]
     Io(io::Error),
+}
+
+/// Where an upload goes on: what the ledger says of it.
+#[derive(Clone, Debug, Default)]
+pub struct Left {
+    /// Acknowledged bytes.
+    pub at: u64,
+    pub kept: Kept,
+    /// Numbers behind `kept.used` that are this request's.
+    pub numbers: u32,
 }
 
 impl From<io::Error> for StoreError {
@@ -80,14 +99,22 @@ impl Store {
     /// Starts a new object; see [`DiskStore::create`].
     pub fn create(&self, key: &ObjectKey) -> Result<Incoming, StoreError> {
         match self {
-            Self::Disk(disk) => disk.create(key),
+            Self::Disk(disk) => disk.create(key).map(Incoming::Disk),
         }
     }
 
-    /// Goes on with an object at `at` bytes; see [`DiskStore::resume`].
-    pub fn resume(&self, key: &ObjectKey, at: u64) -> Result<Incoming, StoreError> {
+    /// Goes on with an object; see [`DiskStore::resume`].
+    pub fn resume(&self, key: &ObjectKey, left: &Left) -> Result<Incoming, StoreError> {
         match self {
-            Self::Disk(disk) => disk.resume(key, at),
+            Self::Disk(disk) => disk.resume(key, left.at).map(Incoming::Disk),
+        }
+    }
+
+    /// Numbers that a request has to reserve in the ledger when it sends `unsaved` bytes more than it acknowledges on the way;
+    /// `None` where the ledger has nothing to keep.
+    pub fn numbers(&self, _unsaved: u64) -> Option<u32> {
+        match self {
+            Self::Disk(_) => None,
         }
     }
 

@@ -34,7 +34,7 @@ use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-pub use sink::{blocking, check_room, too_large};
+pub use sink::{blocking, check_room, store_error, too_large};
 pub use source::Body;
 
 /// How often a running upload says so in the ledger.

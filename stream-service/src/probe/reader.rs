@@ -1,7 +1,7 @@
 //! Positional reads of a file, counted and bounded.
 
 use super::{Result, reject};
-use std::{fs::File, os::unix::fs::FileExt};
+use crate::store::ReadAt;
 
 /// Read at once when hopping from header to header. Sixteen small boxes usually lie within it.
 const HOP: usize = 4 << 10;
@@ -29,7 +29,7 @@ pub struct Stats {
 }
 
 pub struct Reader<'a> {
-    file: &'a File,
+    file: &'a dyn ReadAt,
     size: u64,
     window: Vec<u8>,
     window_at: u64,
@@ -37,7 +37,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(file: &'a File, size: u64) -> Self {
+    pub fn new(file: &'a dyn ReadAt, size: u64) -> Self {
         Self {
             file,
             size,

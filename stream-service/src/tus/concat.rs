@@ -4,7 +4,7 @@
 use super::{
     fields::Concat,
     plan::{Known, Upload},
-    receive::{Held, Received, complete, save},
+    receive::{Held, Received, complete, left, save},
 };
 use crate::{
     limit::conn::Permit,
@@ -13,7 +13,7 @@ use crate::{
     upload::{
         finish, keep_alive,
         registry::{Stop, Ticket},
-        sink::{Sink, blocking, store_error},
+        sink::{Save, Sink, blocking, store_error},
         stopped,
     },
 };
@@ -68,14 +68,15 @@ pub async fn join(state: &State, mut held: Held, parts: Vec<Part>, permit: Permi
 
 async fn copy(state: &State, held: &mut Held, parts: &[Part]) -> Result<Sink, ApiError> {
     let most = held.upload.length.unwrap_or(0);
-    let mut sink = Sink::resume(state, &held.key, 0, most, None).await?;
+    let left = left(state, held, most).await?;
+    let mut sink = Sink::resume(state, &held.key, left, most, None).await?;
     let key = held.key.clone();
     let copied = async {
         for part in parts {
             append(state, held, &mut sink, part).await?;
         }
         held.upload.complete = true;
-        save(state, held, &mut sink).await
+        save(state, held, &mut sink, Save::All).await
     };
     tokio::select! {
         forgotten = keep_alive(state, &key) => Err(forgotten),

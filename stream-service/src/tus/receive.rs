@@ -16,12 +16,12 @@ use crate::{
     limit::conn::Permit,
     ops::uploads,
     state::State,
-    store::ObjectKey,
+    store::{Left, ObjectKey},
     upload::{
         Stored, finish, keep_alive,
         progress::Progress,
         registry::{Stop, Ticket},
-        sink::Sink,
+        sink::{Durable, Save, Sink},
         source::Raw,
         stopped,
     },
@@ -69,13 +69,16 @@ pub async fn append(
     let (checksum, end) = (announced.checksum, announced.end);
     let whole_or_nothing = checksum.is_some();
     let at = held.upload.offset;
-    let mut sink = Sink::resume(state, &held.key, at, most, checksum.map(Checksum::begin)).await?;
+    // Bytes under a checksum are not acknowledged on the way.
+    let unsaved = announced.declared.unwrap_or(most - at.min(most));
+    let left = left(state, &held, if whole_or_nothing { unsaved } else { 0 }).await?;
+    let mut sink = Sink::resume(state, &held.key, left, most, checksum.map(Checksum::begin)).await?;
     permit.counted_by(sink.received());
     let received = receive(state, &mut held, &mut sink, body, gone, whole_or_nothing).await;
     match received {
         Ok(()) if sink.checksum_holds().await? => {
             let ended = ends(&mut held.upload, end, sink.received().load(Ordering::Relaxed));
-            save(state, &mut held, &mut sink).await?;
+            save(state, &mut held, &mut sink, Save::All).await?;
             ended?;
         }
         Ok(()) => {
@@ -86,7 +89,7 @@ pub async fn append(
             ));
         }
         Err(error) => {
-            if !whole_or_nothing && let Err(unsaved) = save(state, &mut held, &mut sink).await {
+            if !whole_or_nothing && let Err(unsaved) = save(state, &mut held, &mut sink, Save::All).await {
                 warn!(video_id = held.key.video; "The last bytes of {} are not saved: {unsaved}", held.key);
             }
             sink.keep_hash(&state.uploads.hashes, &held.key.object, held.upload.offset);
@@ -149,15 +152,45 @@ async fn read(
 ) -> Result<(), ApiError> {
     while body.read_some(sink, state.stall_timeout).await? {
         if !whole_or_nothing && sink.unsaved() >= SAVE_EVERY {
-            save(state, held, sink).await?;
+            save(state, held, sink, Save::SoFar).await?;
         }
     }
     Ok(())
 }
 
+/// Where this request goes on, and with what: `unsaved` bytes may come before it saves.
+pub async fn left(state: &State, held: &Held, unsaved: u64) -> Result<Left, ApiError> {
+    let at = held.upload.offset;
+    let Some(numbers) = state.store.numbers(unsaved) else {
+        return Ok(Left { at, ..Left::default() });
+    };
+    let (object, holder) = (held.key.object.clone(), held.holder.clone());
+    let reserved = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(rows::reserve(conn, &object, &holder, numbers)?));
+    let kept = reserved.await?.ok_or_else(|| stopped(Stop::TakenOver))?;
+    Ok(Left { at, kept, numbers })
+}
+
+/// The same for an upload whose `at` bytes are all of it.
+pub async fn all_left(state: &State, key: &ObjectKey, at: u64) -> Result<Left, ApiError> {
+    if state.store.numbers(0).is_none() {
+        return Ok(Left { at, ..Left::default() });
+    }
+    let object = key.object.clone();
+    let kept = state.db.read(move |conn| Ok::<_, DbError>(rows::kept(conn, &object)?));
+    // For what is less than a part.
+    let numbers = 1;
+    Ok(Left {
+        at,
+        kept: kept.await?,
+        numbers,
+    })
+}
+
 /// Synced first, then told.
-pub async fn save(state: &State, held: &mut Held, sink: &mut Sink) -> Result<(), ApiError> {
-    let offset = sink.save().await?;
+pub async fn save(state: &State, held: &mut Held, sink: &mut Sink, save: Save) -> Result<(), ApiError> {
+    let Durable { bytes: offset, kept } = sink.save(save).await?;
     let (object, holder) = (held.key.object.clone(), held.holder.clone());
     let upload = Upload {
         offset,
@@ -166,8 +199,10 @@ pub async fn save(state: &State, held: &mut Held, sink: &mut Sink) -> Result<(),
     let keep = state.upload_expiry;
     let acknowledged = state
         .db
-        .write(move |conn| Ok::<_, DbError>(rows::acknowledge(conn, &object, &holder, (&upload, keep))?));
-    held.upload.expires = acknowledged.await?.ok_or_else(|| stopped(Stop::TakenOver))?;
+        .write(move |conn| Ok::<_, DbError>(rows::acknowledge(conn, &object, &holder, (&upload, &kept, keep))?));
+    let acknowledged = acknowledged.await?;
+    sink.acknowledged(acknowledged.is_some()).await?;
+    held.upload.expires = acknowledged.ok_or_else(|| stopped(Stop::TakenOver))?;
     held.upload.offset = offset;
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     ledger::{self, Barred, Uploader, WRITING},
     schema::{objects, tus_uploads},
-    store::ObjectKey,
+    store::{Kept, ObjectKey},
 };
 use common::{
     db::{AnyConn, now_ms},
@@ -125,13 +125,13 @@ pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id, keep: Duration) ->
     find(conn, key)
 }
 
-/// The bytes up to its offset are durable. Until when the upload waits for more then;
-/// `None` when another request has taken the upload, which then knows nothing of them.
+/// The bytes up to its offset are durable; `state` is what the store needs to go on behind them. Until when the upload waits for
+/// more then; `None` when another request has taken the upload, which then knows nothing of them.
 pub fn acknowledge(
     conn: &mut AnyConn,
     object: &Id,
     holder: &Id,
-    (upload, keep): (&Upload, Duration),
+    (upload, state, keep): (&Upload, &str, Duration),
 ) -> QueryResult<Option<Timestamp>> {
     let expires = Timestamp(now_ms(conn)?) + keep;
     let mine = tus_uploads::table
@@ -143,10 +143,37 @@ pub fn acknowledge(
             tus_uploads::acknowledged.eq(number(upload.offset)),
             tus_uploads::length.eq(upload.length.map(number)),
             tus_uploads::complete.eq(upload.complete),
+            tus_uploads::store_state.eq(state),
             tus_uploads::expires_at.eq(expires.millis()),
         ))
         .execute(conn)?;
     Ok((updated == 1).then_some(expires))
+}
+
+/// What the store needs to go on behind the acknowledged bytes. This many numbers of parts become those of `holder` alone: a
+/// part that a request before it sends late has another number and changes nothing. `None` when another request has taken the
+/// upload.
+pub fn reserve(conn: &mut AnyConn, object: &Id, holder: &Id, numbers: u32) -> QueryResult<Option<Kept>> {
+    let row = tus_uploads::table.find(object.as_str());
+    let mine = row.filter(tus_uploads::holder.eq(holder.as_str()));
+    let text: Option<String> = mine.select(tus_uploads::store_state).first(conn).optional()?;
+    let Some(text) = text else { return Ok(None) };
+    let kept = Kept::read(&text).map_err(unreadable)?;
+    let updated = diesel::update(mine)
+        .set(tus_uploads::store_state.eq(kept.reserved(numbers).text()))
+        .execute(conn)?;
+    Ok((updated == 1).then_some(kept))
+}
+
+/// The same for an upload whose bytes are all here: nobody adds to it.
+pub fn kept(conn: &mut AnyConn, object: &Id) -> QueryResult<Kept> {
+    let row = tus_uploads::table.find(object.as_str());
+    let text: Option<String> = row.select(tus_uploads::store_state).first(conn).optional()?;
+    Kept::read(&text.unwrap_or_default()).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> diesel::result::Error {
+    diesel::result::Error::DeserializationError(Box::new(error))
 }
 
 /// Whether this request may still write.

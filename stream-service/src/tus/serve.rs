@@ -202,7 +202,8 @@ async fn go_on(
             let received = on_its_own(state, move |_| async move {
                 let _permit = permit;
                 let at = held.upload.offset;
-                let sink = Sink::resume(&task, &held.key, at, at, None).await?;
+                let left = receive::all_left(&task, &held.key, at).await?;
+                let sink = Sink::resume(&task, &held.key, left, at, None).await?;
                 receive::complete(&task, held, sink).await
             });
             Ok(respond(&terms, status, terms.told(&received.await?.upload), None))

@@ -12,7 +12,7 @@ use crate::{
     ops::uploads,
     probe::{self, ProbeError},
     state::State,
-    store::{ObjectKey, StoreError},
+    store::{Incoming, ObjectKey, ReadAt, StoreError},
     tus::rows,
 };
 use common::{
@@ -24,9 +24,9 @@ use common::{
 };
 use log::{info, warn};
 use sha2::{Digest, Sha256};
-use std::{fs::File, io, os::unix::fs::FileExt, pin::pin};
+use std::{io, pin::pin};
 
-/// Bytes read at once for the hash of a file.
+/// Bytes read at once for the hash of an object.
 const READ: usize = 256 << 10;
 
 /// Why a whole file is not kept.
@@ -89,24 +89,34 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     Ok(Stored::new(&key.video, media))
 }
 
-/// On the blocking pool: the file has its name, durably, when this is Ok. On failure its part is gone.
+/// On the blocking pool: the object has its name, durably, when this is Ok. On failure its part is gone.
 fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
     let Whole {
-        mut incoming,
+        incoming,
         sha256,
         bytes,
         ..
     } = whole;
-    let found = probe::probe(incoming.file()).map_err(|error| match error {
+    match incoming {
+        Incoming::Disk(mut incoming) => {
+            let media = look(incoming.file(), sha256, bytes)?;
+            incoming.sync().map_err(Unkept::Store)?;
+            incoming.publish().map_err(Unkept::Store)?;
+            Ok(media)
+        }
+    }
+}
+
+/// What is in it. Its hash is read where it isn't known.
+fn look(object: &dyn ReadAt, sha256: Option<String>, bytes: u64) -> Result<MediaReady, Unkept> {
+    let found = probe::probe(object).map_err(|error| match error {
         ProbeError::Rejected(text) => Unkept::NotVideo(text),
         ProbeError::Io(error) => Unkept::Unreadable(error),
     })?;
     let sha256 = match sha256 {
         Some(sha256) => sha256,
-        None => read_hash(incoming.file()).map_err(Unkept::Unreadable)?,
+        None => read_hash(object).map_err(Unkept::Unreadable)?,
     };
-    incoming.sync().map_err(Unkept::Store)?;
-    incoming.publish().map_err(Unkept::Store)?;
     Ok(MediaReady {
         size_bytes: bytes,
         sha256,
@@ -118,12 +128,12 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
     })
 }
 
-/// The hash of a file that came in several requests, from the file itself: what is on the disk is what is vouched for. Most of it
-/// is still in memory.
-fn read_hash(file: &File) -> io::Result<String> {
+/// The hash of an object that came in several requests, from itself: what is stored is what is vouched for. Of a file most is
+/// still in memory.
+fn read_hash(object: &dyn ReadAt) -> io::Result<String> {
     let (mut hash, mut buffer, mut at) = (Sha256::new(), vec![0; READ], 0);
     loop {
-        match file.read_at(&mut buffer, at) {
+        match object.read_at(&mut buffer, at) {
             Ok(0) => return Ok(hex(&hash.finalize())),
             Ok(read) => {
                 hash.update(&buffer[..read]);

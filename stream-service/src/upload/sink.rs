@@ -10,7 +10,7 @@ use crate::{
     ledger::Barred,
     metrics::StreamMetrics,
     state::State,
-    store::{Incoming, ObjectKey, StoreError},
+    store::{Incoming, Left, ObjectKey, StoreError},
     tus::fields::Checking,
 };
 use actix_web::error::PayloadError;
@@ -41,6 +41,9 @@ const BUFFER: usize = 256 << 10;
 /// and each of them takes a third of a millisecond to hash.
 const TURN: u32 = 2;
 
+/// When to try again what the store was not there for.
+const AWAY: Duration = Duration::from_secs(5);
+
 /// What comes back from the pool: the writer, and an empty buffer.
 type Returned = (Box<Writer>, Vec<u8>);
 
@@ -58,11 +61,35 @@ pub struct Sink {
     spare: Vec<u8>,
     /// Shared with whoever reports it.
     received: Arc<AtomicU64>,
-    /// Bytes that were durable at the last [`Sink::save`], and their hash if it is known.
-    saved: (u64, Option<Sha256>),
+    saved: Saved,
     max_bytes: u64,
     flushes: u32,
     metrics: StreamMetrics,
+}
+
+/// What was durable at the last [`Sink::save`].
+#[derive(Default)]
+struct Saved {
+    bytes: u64,
+    /// If it is known.
+    hash: Option<Sha256>,
+    /// Received by then.
+    received: u64,
+}
+
+/// How much a save waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// For all that has come.
+    All,
+    /// For nothing that has just begun, where the store can tell what it has already.
+    SoFar,
+}
+
+/// What may be acknowledged, and what the ledger keeps with it.
+pub struct Durable {
+    pub bytes: u64,
+    pub kept: String,
 }
 
 /// A file whose bytes are all written (and not yet synced).
@@ -97,17 +124,20 @@ impl Sink {
         Ok(Self::new(state, writer, max_bytes))
     }
 
-    /// Goes on with an upload at `at` bytes.
+    /// Goes on with an upload.
     pub async fn resume(
         state: &State,
         key: &ObjectKey,
-        at: u64,
+        left: Left,
         max_bytes: u64,
         checking: Option<Checking>,
     ) -> Result<Self, ApiError> {
         let (store, file) = (state.store.clone(), key.clone());
-        let incoming = blocking(move || store.resume(&file, at)).await?.map_err(store_error)?;
-        let known = state.uploads.hashes.take(&key.object, at);
+        let (at, known) = (left.at, left.kept.hash());
+        let incoming = blocking(move || store.resume(&file, &left))
+            .await?
+            .map_err(store_error)?;
+        let known = state.uploads.hashes.take(&key.object, at).or(known);
         let hash = if at == 0 { Some(Sha256::new()) } else { known };
         let writer = Writer::new(state, incoming, at, hash, checking);
         Ok(Self::new(state, writer, max_bytes))
@@ -116,7 +146,11 @@ impl Sink {
     fn new(state: &State, writer: Writer, max_bytes: u64) -> Self {
         Self {
             received: Arc::new(AtomicU64::new(writer.at())),
-            saved: (writer.at(), writer.hash()),
+            saved: Saved {
+                bytes: writer.at(),
+                hash: writer.hash(),
+                received: writer.at(),
+            },
             writer: Place::Here(Box::new(writer)),
             buffer: Vec::with_capacity(BUFFER),
             spare: Vec::new(),
@@ -186,33 +220,54 @@ impl Sink {
         Ok(())
     }
 
-    /// Received and not yet durable.
+    /// Received since the last save.
     pub fn unsaved(&self) -> u64 {
-        self.received.load(Ordering::Relaxed).saturating_sub(self.saved.0)
+        self.received
+            .load(Ordering::Relaxed)
+            .saturating_sub(self.saved.received)
     }
 
-    /// Writes and syncs what has come: the bytes of the file that are durable then. Cancel safe: a save that nobody waits for
-    /// any more goes on, and the next one waits for it.
-    pub async fn save(&mut self) -> Result<u64, ApiError> {
+    /// Writes what has come and makes it durable. Cancel safe: a save that nobody waits for any more goes on, and the next one
+    /// waits for it.
+    pub async fn save(&mut self, save: Save) -> Result<Durable, ApiError> {
         self.flush().await?;
         let mut writer = self.take_writer().await?;
-        let spare = std::mem::take(&mut self.spare);
-        self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
-            writer.sync()?;
-            Ok((writer, spare))
-        }));
-        let writer = self.take_writer().await?;
-        self.saved = (writer.synced(), writer.hash());
+        let noted = save == Save::SoFar && writer.checkpoint().map_err(store_error)?;
+        if !noted {
+            let spare = std::mem::take(&mut self.spare);
+            self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
+                writer.sync()?;
+                Ok((writer, spare))
+            }));
+            writer = self.take_writer().await?;
+        }
+        let durable = Durable {
+            bytes: writer.synced(),
+            kept: writer.kept(),
+        };
+        self.saved = Saved {
+            bytes: durable.bytes,
+            hash: writer.hash().filter(|_| durable.bytes == writer.at()),
+            received: self.received.load(Ordering::Relaxed),
+        };
         self.writer = Place::Here(writer);
-        Ok(self.saved.0)
+        Ok(durable)
+    }
+
+    /// Whether the ledger has what was saved last, or never will have it.
+    pub async fn acknowledged(&mut self, done: bool) -> Result<(), ApiError> {
+        let mut writer = self.take_writer().await?;
+        writer.acknowledged(done);
+        self.writer = Place::Here(writer);
+        Ok(())
     }
 
     /// For the request that goes on at `offset`: the hash so far, if that is where the last save was.
     pub fn keep_hash(&mut self, hashes: &Hashes, object: &Id, offset: u64) {
-        if let (at, Some(hash)) = &mut self.saved
-            && *at == offset
+        if self.saved.bytes == offset
+            && let Some(hash) = self.saved.hash.take()
         {
-            hashes.keep(object, offset, std::mem::take(hash));
+            hashes.keep(object, offset, hash);
         }
     }
 
@@ -240,7 +295,7 @@ impl Sink {
     /// Removes what was written, and is over when it is gone.
     pub async fn discard(mut self) {
         if let Ok(writer) = self.take_writer().await
-            && let Err(error) = blocking(move || drop(writer)).await
+            && let Err(error) = blocking(move || writer.discard()).await
         {
             warn!("Discarding an upload: {error}");
         }
@@ -253,7 +308,7 @@ impl Sink {
         if !writer.may_block() {
             if let Err(error) = writer.write(&self.buffer) {
                 // Removing what was written waits for the disk.
-                blocking(move || drop(writer)).await?;
+                blocking(move || writer.discard()).await?;
                 return Err(store_error(error));
             }
             self.buffer.clear();
@@ -271,8 +326,10 @@ impl Sink {
         self.buffer.reserve_exact(BUFFER);
         self.metrics.pool_writes.inc();
         self.writer = Place::OnThePool(tokio::task::spawn_blocking(move || {
-            writer.write(&buffer)?;
-            writer.begin_write_back()?;
+            if let Err(error) = writer.write(&buffer).and_then(|()| writer.begin_write_back()) {
+                writer.discard();
+                return Err(error);
+            }
             buffer.clear();
             Ok((writer, buffer))
         }));
@@ -326,6 +383,12 @@ pub fn store_error(error: StoreError) -> ApiError {
             Code::Conflict,
             "Another request is still writing this upload; try again.",
         ),
+        StoreError::Away(_) => ApiError::new(
+            Code::UpstreamUnavailable,
+            "The store of the videos is away for the moment.",
+        )
+        .retry_after(AWAY)
+        .because(error),
         StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
     }
 }
@@ -345,7 +408,7 @@ mod tests {
             buffer: vec![1; 10],
             spare: Vec::new(),
             received: Arc::default(),
-            saved: (0, None),
+            saved: Saved::default(),
             max_bytes: 10,
             flushes: 0,
             metrics: StreamMetrics::default(),

@@ -1,4 +1,4 @@
-//! The file of an upload, its hash, and when it must leave the worker.
+//! The object of an upload, its hash, and when it must leave the worker.
 //!
 //! Bytes are written and hashed where they are, on the worker: a write into the page cache takes tens of microseconds, a trip
 //! to the blocking pool takes more CPU than that and gives the bytes time to fall out of the processor's cache before they are
@@ -115,7 +115,19 @@ impl Writer {
     }
 
     /// Writes and hashes. Notes how long the disk took.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.incoming.room()));
+            self.write_piece(now)?;
+            if self.incoming.room() == 0 {
+                self.incoming.filled(self.hash.as_ref())?;
+            }
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    fn write_piece(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let began = Instant::now();
         self.unchecked += bytes.len() as u64;
         if self.unchecked >= ROOM_EVERY {
@@ -136,7 +148,7 @@ impl Writer {
 
     /// Whether the next thing to do with it belongs on the blocking pool.
     pub fn may_block(&self) -> bool {
-        self.slow || self.owes_write_back()
+        self.slow || self.owes_write_back() || self.incoming.may_block()
     }
 
     fn owes_write_back(&self) -> bool {
@@ -154,14 +166,34 @@ impl Writer {
 
     /// On the blocking pool: all bytes so far are on the disk.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        self.incoming.sync()?;
+        self.incoming.sync(self.hash.as_ref())?;
         self.begun = self.at;
         Ok(())
     }
 
-    /// Bytes of the file that are on the disk.
+    /// See [`Incoming::checkpoint`].
+    pub fn checkpoint(&mut self) -> Result<bool, StoreError> {
+        self.incoming.checkpoint()
+    }
+
+    /// Bytes of the file that are durable.
     pub fn synced(&self) -> u64 {
         self.incoming.synced()
+    }
+
+    /// What the ledger keeps with them.
+    pub fn kept(&self) -> String {
+        self.incoming.kept()
+    }
+
+    /// See [`Incoming::acknowledged`].
+    pub fn acknowledged(&mut self, done: bool) {
+        self.incoming.acknowledged(done);
+    }
+
+    /// See [`Incoming::discard`].
+    pub fn discard(self) {
+        self.incoming.discard();
     }
 
     /// Bytes of the file so far.
@@ -215,6 +247,7 @@ mod tests {
             object: Id::now(),
         };
         let incoming = DiskStore::open_root(dir.path()).unwrap().create(&key).unwrap();
+        let incoming = Incoming::Disk(incoming);
         let writer = Writer {
             min_free,
             ..Writer::over(incoming, disk, 0, Some(Sha256::new()), None)
@@ -276,6 +309,7 @@ mod tests {
         assert_eq!(at, sent.len() as u64);
         assert_eq!(hash.unwrap().finalize(), Sha256::digest(&sent));
         let mut stored = Vec::new();
+        let Incoming::Disk(incoming) = incoming;
         let mut file = incoming.file();
         std::io::Seek::rewind(&mut file).unwrap();
         file.read_to_end(&mut stored).unwrap();

@@ -1,0 +1,1 @@
+ALTER TABLE tus_uploads DROP COLUMN store_state;

@@ -1,0 +1,97 @@
+//! An object that is being received, on whichever store.
+
+use super::{StoreError, disk};
+use sha2::Sha256;
+
+/// Dropping it without publishing removes what was written, unless it was opened by [`super::Store::resume`]: then what was there
+/// stays. Every call may wait for the store.
+#[derive(Debug)]
+pub enum Incoming {
+    Disk(disk::Incoming),
+}
+
+impl Incoming {
+    /// Appends at most [`Incoming::room`] bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(file) => file.write(bytes),
+        }
+    }
+
+    /// Bytes until [`Incoming::filled`] has to be called.
+    pub fn room(&self) -> usize {
+        match self {
+            Self::Disk(_) => usize::MAX,
+        }
+    }
+
+    /// There is no room left; `hash` is that of all bytes so far, half done.
+    pub fn filled(&mut self, _hash: Option<&Sha256>) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(_) => Ok(()),
+        }
+    }
+
+    /// Whether writing belongs on the blocking pool always.
+    pub fn may_block(&self) -> bool {
+        match self {
+            Self::Disk(_) => false,
+        }
+    }
+
+    /// Bytes that the store has left for us.
+    pub fn free(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Disk(file) => file.free(),
+        }
+    }
+
+    /// See [`disk::Incoming::begin_write_back`].
+    pub fn begin_write_back(&self, from: u64, bytes: u64) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(file) => file.begin_write_back(from, bytes),
+        }
+    }
+
+    /// Makes all that was written durable. After an error the object is lost: dropping it is all that is left.
+    pub fn sync(&mut self, _hash: Option<&Sha256>) -> Result<(), StoreError> {
+        match self {
+            Self::Disk(file) => file.sync(),
+        }
+    }
+
+    /// Takes note of what is durable by now, without waiting for more; `false` where nothing is before [`Incoming::sync`].
+    pub fn checkpoint(&mut self) -> Result<bool, StoreError> {
+        match self {
+            Self::Disk(_) => Ok(false),
+        }
+    }
+
+    /// Bytes that were durable at the last sync or checkpoint: what may be acknowledged.
+    pub fn synced(&self) -> u64 {
+        match self {
+            Self::Disk(file) => file.synced(),
+        }
+    }
+
+    /// What the ledger keeps with that number.
+    pub fn kept(&self) -> String {
+        match self {
+            Self::Disk(_) => String::new(),
+        }
+    }
+
+    /// Whether the ledger has it, or never will: what was only needed without it goes.
+    pub fn acknowledged(&mut self, _done: bool) {
+        match self {
+            Self::Disk(_) => {}
+        }
+    }
+
+    /// Drops it, and is over when what goes by that is gone.
+    pub fn discard(self) {
+        match self {
+            Self::Disk(file) => drop(file),
+        }
+    }
+}
