@@ -5,6 +5,7 @@ mod docs;
 mod load;
 mod secret;
 mod sections;
+mod store;
 pub mod units;
 mod validate;
 

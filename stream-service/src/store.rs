@@ -6,6 +6,7 @@ pub mod disk;
 mod incoming;
 mod kept;
 mod read_at;
+pub mod s3;
 
 use common::ids::{Id, VideoId};
 use std::{fmt, fs::File, io, path::Path};

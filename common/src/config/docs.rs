@@ -64,7 +64,31 @@ pub const DOCS: &[(&str, &str)] = &[
         "database.wait",
         "Longest wait for a connection; after it the answer is 503.",
     ),
-    ("store.url", "Where media lies: file:PATH; empty: data_dir/media."),
+    (
+        "store.url",
+        "Where media lies: file:PATH, or s3://BUCKET/PREFIX (the prefix may be left out); empty: data_dir/media.",
+    ),
+    (
+        "store.endpoint",
+        "Address of the S3 store, \"http://host:3900\" or \"https://host\"; empty: Amazon's, of the region.",
+    ),
+    (
+        "store.region",
+        "Region of the bucket, as the store calls it (Garage: \"garage\").",
+    ),
+    ("store.access_key", "Name of the key that may use the bucket."),
+    (
+        "store.secret_key",
+        "The key itself; best given as SLUICE_STORE__SECRET_KEY_FILE.",
+    ),
+    (
+        "store.path_style",
+        "Whether the bucket stands in the path of the address, as most stores have it; else it is part of the host name.",
+    ),
+    (
+        "store.ca_file",
+        "PEM file of certificate authorities to be trusted beside the system's, for an https endpoint.",
+    ),
     ("bus.url", "local: (in this process)."),
     (
         "internal.listen",
@@ -245,12 +269,12 @@ pub const SECTIONS: &[(&str, &str)] = &[
     ("server", "The listener for people."),
     ("log", "Log lines go to standard error."),
     ("database", "Each service owns its tables."),
-    ("store", "The media."),
+    ("store", "The media: a folder, or a bucket of an S3 store."),
     ("bus", "Wakes and informs; the databases are the record."),
     ("internal", "Calls between the services."),
     (
         "secrets",
-        "Never printed. Each may be given as a file: SLUICE_SECRETS__INTERNAL_TOKEN_FILE=/run/secrets/token.",
+        "Never printed. Each, as any key, may be given as a file: SLUICE_SECRETS__INTERNAL_TOKEN_FILE=/run/secrets/token.",
     ),
     ("api", "Accounts, sessions, videos."),
     ("stream", "Uploads, playback and their limits."),

@@ -77,8 +77,16 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         None => Table::new(),
     };
     refuse_unknown(&tree, &schema)?;
+    let mut given: BTreeMap<String, &String> = BTreeMap::new();
     for (name, value) in sources.env.iter().filter(|(name, _)| is_configuration(name)) {
         let (key, text) = resolve_env(name, value)?;
+        // Which of the two counts would be a guess; one may be a secret that was thought to be replaced.
+        if let Some(other) = given.insert(key.clone(), name) {
+            return Err(ConfigError::new(
+                name,
+                format!("the same key is given as {other}; leave one of them out"),
+            ));
+        }
         set(&mut tree, &schema, &key, &text).map_err(|problem| ConfigError::new(name, problem))?;
     }
     for (key, value) in &sources.flags {
@@ -178,7 +186,8 @@ fn set(tree: &mut Table, schema: &Table, key: &str, text: &str) -> Result<(), St
                 .map_err(|_| format!("`{text}` is not true or false"))?,
         ),
         Value::Array(_) => {
-            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            // In a file each may have a line of its own.
+            let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
             Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
         }
         _ => Value::String(text.to_owned()),

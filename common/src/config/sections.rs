@@ -87,8 +87,15 @@ section! {
 }
 
 section! {
+    /// Where media lies. The keys after `url` are those of an S3 store.
     StoreConfig {
         url: String = String::new(),
+        endpoint: String = String::new(),
+        region: String = "us-east-1".into(),
+        access_key: String = String::new(),
+        secret_key: Secret = Secret::default(),
+        path_style: bool = true,
+        ca_file: String = String::new(),
     }
 }
 

@@ -44,12 +44,7 @@ impl Config {
                 return Err(ConfigError::new(key, problem));
             }
         }
-        if !self.store.url.is_empty() && !self.store.url.starts_with("file:") {
-            return Err(ConfigError::new(
-                "store.url",
-                format!("`{}` is not a store; write file:PATH", self.store.url),
-            ));
-        }
+        self.store.validate()?;
         crate::bus::Bus::open(&self.bus.url).map_err(|error| ConfigError::new("bus.url", error))?;
         let public = &self.server.public_url;
         if !public.is_empty() && !is_origin(public) {
@@ -226,7 +221,7 @@ impl Config {
 }
 
 /// `http://host[:port]` or `https://…`, nothing behind it.
-fn is_origin(url: &str) -> bool {
+pub(super) fn is_origin(url: &str) -> bool {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     rest.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
 }

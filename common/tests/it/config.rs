@@ -141,6 +141,31 @@ fn promise_20_a_wrong_configuration_does_not_start() {
         "postgres://",
     );
     refused("[store]\nurl = \"/srv/media\"", &[], &[], "store.url", "file:PATH");
+    for (line, key, says) in [
+        ("url = \"s3:bucket\"", "store.url", "s3://BUCKET"),
+        ("url = \"s3://Bucket\"", "store.url", "not a bucket"),
+        ("url = \"s3://\"", "store.url", "not a bucket"),
+        ("url = \"s3://bucket/a//b\"", "store.url", "not a prefix"),
+        ("url = \"s3://bucket/../b\"", "store.url", "not a prefix"),
+        (
+            "url = \"s3://bucket\"\nendpoint = \"garage:3900\"",
+            "store.endpoint",
+            "http://host:3900",
+        ),
+        ("url = \"s3://bucket\"\nregion = \"\"", "store.region", "needed"),
+        (
+            "url = \"s3://bucket\"\nsecret_key = \"s\"",
+            "store.access_key",
+            "needed",
+        ),
+        (
+            "url = \"s3://bucket\"\naccess_key = \"a\"",
+            "store.secret_key",
+            "needed",
+        ),
+    ] {
+        refused(&format!("[store]\n{line}"), &[], &[], key, says);
+    }
     refused("[bus]\nurl = \"nats:\"", &[], &[], "bus.url", "local:");
     refused(
         "[internal]\napi = [\"api:8081\"]",
@@ -200,6 +225,79 @@ fn promise_14_secrets_come_from_files_and_are_never_printed() {
         "SLUICE_ADMIN_PASSWORD_FILE",
         "can't be read",
     );
+}
+
+/// Containers get their secrets as files: every key that is one has that way.
+#[test]
+fn every_secret_may_be_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = |id: &str| format!("{id}:{}", "a2V5".repeat(11));
+    let files = [
+        ("SLUICE_DATABASE__API_FILE", written("api", "postgres://u:pw@h/api\n")),
+        (
+            "SLUICE_DATABASE__STREAM_FILE",
+            written("stream", "postgres://u:pw@h/stream\r\n"),
+        ),
+        (
+            "SLUICE_DATABASE__SCHEDULER_FILE",
+            written("scheduler", "postgres://u:pw@h/scheduler"),
+        ),
+        ("SLUICE_STORE__SECRET_KEY_FILE", written("s3", "s3cr3t\n")),
+        ("SLUICE_SECRETS__INTERNAL_TOKEN_FILE", written("token", &"t".repeat(40))),
+        (
+            "SLUICE_SECRETS__GRANT_KEYS_FILE",
+            written("keys", &format!("{}\n{}\n", key("new"), key("old"))),
+        ),
+        (
+            "SLUICE_SECRETS__ADMIN_PASSWORD_FILE",
+            written("admin", "a pass word \n"),
+        ),
+    ];
+    let env: Vec<(&str, &str)> = files.iter().map(|(name, path)| (*name, path.as_str())).collect();
+    let config = loaded("", &env, &[]);
+    let database = &config.database;
+    assert_eq!(database.api.expose(), "postgres://u:pw@h/api");
+    assert_eq!(database.stream.expose(), "postgres://u:pw@h/stream");
+    assert_eq!(database.scheduler.expose(), "postgres://u:pw@h/scheduler");
+    assert_eq!(config.store.secret_key.expose(), "s3cr3t");
+    assert_eq!(config.secrets.internal_token.expose().len(), 40);
+    assert_eq!(config.secrets.grant_keys.len(), 2);
+    assert_eq!(config.secrets.admin_password.expose(), "a pass word ");
+    let shown = config.redacted();
+    assert_eq!(shown.matches("***").count(), 8, "a secret is missing above: {shown}");
+
+    let twice = [
+        ("SLUICE_STORE__SECRET_KEY", "one"),
+        ("SLUICE_STORE__SECRET_KEY_FILE", env[3].1),
+    ];
+    refused(
+        "",
+        &twice,
+        &[],
+        "SLUICE_STORE__SECRET_KEY_FILE",
+        "leave one of them out",
+    );
+}
+
+#[test]
+fn an_s3_store_has_a_bucket_and_maybe_a_prefix() {
+    let keys = "access_key = \"a\"\nsecret_key = \"s\"";
+    let s3 = |url: &str| {
+        let config = loaded(&format!("[store]\nurl = \"{url}\"\n{keys}"), &[], &[]);
+        let (bucket, prefix) = config.store.s3().unwrap();
+        (bucket.to_owned(), prefix)
+    };
+    let is = |bucket: &str, prefix: &str| (bucket.to_owned(), prefix.to_owned());
+    assert_eq!(s3("s3://my.bucket-1"), is("my.bucket-1", ""));
+    assert_eq!(s3("s3://bucket/"), is("bucket", ""));
+    assert_eq!(s3("s3://bucket/site/media"), is("bucket", "site/media/"));
+    assert_eq!(s3("s3://bucket/site/media/"), is("bucket", "site/media/"));
+    assert!(Config::default().store.s3().is_none());
 }
 
 #[test]

@@ -56,6 +56,14 @@ fn no_service_depends_on_another() {
     }
 }
 
+/// It is no store for anybody's data.
+#[test]
+fn the_s3_server_is_for_tests_only() {
+    for name in SERVICES.iter().chain(&["common", "sluice"]) {
+        assert!(!product_dependencies(name).contains(&"s3-server".to_owned()), "{name}");
+    }
+}
+
 #[test]
 fn only_sluice_knows_all_of_them() {
     let known = product_dependencies("sluice");

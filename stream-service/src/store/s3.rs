@@ -1,0 +1,3 @@
+//! Objects in an S3 store.
+
+pub mod client;

@@ -1,0 +1,66 @@
+//! The S3 protocol as a client: objects, ranges, lists and multipart uploads of one bucket. It knows no ledger and no video.
+//!
+//! What is promised: every call ends. It is given up when no byte moves for a while, and what may be repeated is repeated a
+//! bounded number of times, with pauses. What is sent carries its CRC-32C, signed, so that the store refuses what changed on the
+//! way. Signatures are in the query (the "presigned" form of SigV4), the bodies are not hashed for them.
+//!
+//! Connections live on threads of the client's own: callers are workers with a runtime each, which may end before a connection
+//! that others use, and threads of the blocking pool, which have none ([`Client::wait`]).
+
+mod body;
+mod error;
+mod http;
+mod list;
+mod multipart;
+mod objects;
+mod reading;
+mod request;
+mod settings;
+mod threads;
+mod xml;
+
+pub use error::S3Error;
+pub use list::{Listed, Page};
+pub use multipart::{MAX_PART, MAX_PARTS, MIN_PART, Multipart, Part, StoredPart};
+pub use reading::Reading;
+pub use settings::{Settings, SettingsError};
+
+use std::sync::Arc;
+
+/// A bucket of a store. Cheap to clone; its threads end with the last clone.
+#[derive(Clone)]
+pub struct Client {
+    http: http::Http,
+    threads: Arc<threads::Threads>,
+}
+
+impl Client {
+    /// A client of these settings. Nothing is sent yet; only certificates are read, for an `https` endpoint.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        let threads = threads::Threads::start().map_err(|error| SettingsError::new("store.url", error))?;
+        let http = http::Http::new(settings, threads.handle().clone())?;
+        Ok(Self {
+            http,
+            threads: Arc::new(threads),
+        })
+    }
+
+    /// Runs a call to its end on this thread, which waits: for the blocking pool only.
+    ///
+    /// # Panics
+    /// On a thread that runs async tasks.
+    pub fn wait<F: Future>(&self, call: F) -> F::Output {
+        self.threads.handle().block_on(call)
+    }
+
+    /// Where it sends to, for messages.
+    pub fn address(&self) -> String {
+        self.http.settings().address()
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.address())
+    }
+}
