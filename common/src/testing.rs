@@ -12,7 +12,7 @@ mod service;
 #[cfg(feature = "db")]
 pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
 #[cfg(feature = "db")]
-pub use self::postgres::postgres_url;
+pub use self::postgres::{Postgres, postgres_url};
 pub use self::service::{INTERNAL_TOKEN, Running, spawn, spawn_with_headers, test_config};
 
 use std::future::Future;

@@ -3,7 +3,7 @@
 use super::{AnyConn, DatabaseUrl, DbError, DbOptions};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::{ManageConnection, R2D2Connection};
+use diesel::r2d2::R2D2Connection;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -24,6 +24,12 @@ pub(super) enum Role {
 /// statement, longer means more requests that meet a dead connection after the server was restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
+/// A PostgreSQL connection that nobody used for this long is closed: a burst's connections are not kept for ever.
+const IDLE_AT_MOST: Duration = Duration::from_secs(600);
+
+/// A PostgreSQL connection is renewed after this time, so that the server keeps no grown session for ever.
+const AGE_AT_MOST: Duration = Duration::from_secs(1800);
+
 /// Tries while other processes switch the file to WAL: SQLite does not wait for that lock by itself.
 const WAL_TRIES: u32 = 100;
 const WAL_PAUSE: Duration = Duration::from_millis(50);
@@ -31,13 +37,14 @@ const WAL_PAUSE: Duration = Duration::from_millis(50);
 /// The largest WAL file kept after a checkpoint, bytes. A burst may grow it; the disk gets the rest back.
 const WAL_KEPT_BYTES: u64 = 64 << 20;
 
-/// What the pool holds: a connection and what is known about it.
+/// What a lane holds: a connection and what is known about it.
 pub(super) struct Slot {
     pub conn: AnyConn,
     /// Must be thrown away (a panic, or no rollback).
     pub broken: bool,
     /// Must be asked before it is used again (a closure failed, for whatever reason).
     pub suspect: bool,
+    born: Instant,
     last_used: Instant,
     /// `cuts` when it last answered.
     seen_cuts: u64,
@@ -52,6 +59,12 @@ impl Slot {
         self.broken = true;
         self.cuts.fetch_add(1, Ordering::SeqCst);
     }
+
+    /// Nobody needs it any more.
+    pub(super) fn is_old(&self) -> bool {
+        matches!(self.conn, AnyConn::Postgres(_))
+            && (self.last_used.elapsed() > IDLE_AT_MOST || self.born.elapsed() > AGE_AT_MOST)
+    }
 }
 
 pub(super) struct Manager {
@@ -62,40 +75,43 @@ pub(super) struct Manager {
     pub cuts: Arc<AtomicU64>,
 }
 
-impl ManageConnection for Manager {
-    type Connection = Slot;
-    type Error = DbError;
+impl Manager {
+    pub(super) fn connect(&self) -> Result<Slot, DbError> {
+        Ok(self.slot(establish(&self.url, self.role, &self.options)?))
+    }
 
-    fn connect(&self) -> Result<Slot, DbError> {
-        let conn = establish(&self.url, self.role, &self.options)?;
-        let seen_cuts = self.cuts.load(Ordering::SeqCst);
-        Ok(Slot {
+    pub(super) fn slot(&self, conn: AnyConn) -> Slot {
+        Slot {
             conn,
             broken: false,
             suspect: false,
+            born: Instant::now(),
             last_used: Instant::now(),
-            seen_cuts,
+            seen_cuts: self.cuts.load(Ordering::SeqCst),
             cuts: self.cuts.clone(),
-        })
+        }
     }
 
-    fn is_valid(&self, slot: &mut Slot) -> Result<(), DbError> {
+    /// Whether it may be used: asked where that is in doubt.
+    pub(super) fn is_good(&self, slot: &mut Slot) -> bool {
         let cuts = self.cuts.load(Ordering::SeqCst);
         let doubtful = slot.suspect || slot.seen_cuts != cuts || slot.last_used.elapsed() > TRUSTED_IDLE;
-        if doubtful && matches!(slot.conn, AnyConn::Postgres(_)) {
-            slot.conn.batch_execute("SELECT 1").inspect_err(|_| slot.cut())?;
+        if doubtful && matches!(slot.conn, AnyConn::Postgres(_)) && slot.conn.batch_execute("SELECT 1").is_err() {
+            slot.cut();
+            return false;
         }
         slot.suspect = false;
         slot.seen_cuts = cuts;
-        Ok(())
+        true
     }
 
-    fn has_broken(&self, slot: &mut Slot) -> bool {
+    /// Whether it may be kept after it was used.
+    pub(super) fn keeps(&self, slot: &mut Slot) -> bool {
         slot.last_used = Instant::now();
         if slot.conn.is_broken() && !slot.broken {
             slot.cut();
         }
-        slot.broken || std::thread::panicking()
+        !(slot.broken || std::thread::panicking())
     }
 }
 

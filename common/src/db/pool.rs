@@ -29,6 +29,9 @@ pub struct DbOptions {
     pub max_waiting: usize,
     /// Longest wait for a connection.
     pub wait: Duration,
+    /// PostgreSQL: for this long after it went away its return is waited for; who comes later is told at once. A restart takes a
+    /// second or two, and so costs a wait instead of errors.
+    pub returns_within: Duration,
     /// PostgreSQL: longest statement.
     pub statement_timeout: Duration,
     /// Longest wait for a lock: SQLite's busy_timeout, PostgreSQL's lock_timeout.
@@ -46,6 +49,7 @@ impl Default for DbOptions {
             connections: 10,
             max_waiting: 1024,
             wait: Duration::from_secs(5),
+            returns_within: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
@@ -76,15 +80,15 @@ enum Writes {
 impl Db {
     /// Opens the database, after one trial connection whose failure is the error. Blocks; call it before serving.
     pub fn open(url: &DatabaseUrl, options: &DbOptions) -> Result<Db, DbError> {
-        drop(establish(url, Role::Writer, options)?);
+        let first = establish(url, Role::Writer, options)?;
         let lane = |role, size| Lane::new(url, role, size, options);
         let (reads, writes) = match url.backend() {
             Backend::Sqlite => {
-                let writer = Writer::start(lane(Role::Writer, 1), options)?;
+                let writer = Writer::start(lane(Role::Writer, 1).with(first), options)?;
                 (Arc::new(lane(Role::Reader, options.readers)), Writes::Writer(writer))
             }
             Backend::Postgres => {
-                let both = Arc::new(lane(Role::Writer, options.connections));
+                let both = Arc::new(lane(Role::Writer, options.connections).with(first));
                 (both.clone(), Writes::Lane(both))
             }
         };

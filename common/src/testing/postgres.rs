@@ -6,36 +6,45 @@ use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-struct Server {
+/// A server of one's own, which can be stopped and started; gone with its data when it is dropped, or with the process.
+pub struct Postgres {
     /// Socket, data and log.
     dir: PathBuf,
-    /// The shell; dropping its stdin ends the server. Never dropped: the end of the process closes the pipe.
-    _watchdog: Child,
+    /// The shell; the end of its stdin ends the server.
+    watchdog: Child,
+    /// It repeats what it has done.
+    done: BufReader<ChildStdout>,
 }
 
-static SERVER: OnceLock<Server> = OnceLock::new();
+/// The one of the test binary. Never dropped: the end of the process closes the pipe.
+static SERVER: OnceLock<Postgres> = OnceLock::new();
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// How long the server may take to answer. It takes half a second alone and much longer while four suites compile.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
-/// Makes the data and runs the server, both in the directory $1 with the programs of $2 and the settings that follow, until
-/// stdin ends; then nothing is left of either. The signal is repeated, because a server that has just been started ignores it
-/// (POSIX: what a shell runs in the background begins so). A failed initdb leaves its log.
+/// Makes the data and runs the server, both in the directory $1 with the programs of $2 and the settings that follow, stops and
+/// starts it as stdin says until that ends; then nothing is left of either. The signal is repeated, because a server that has
+/// just been started ignores it (POSIX: what a shell runs in the background begins so). A failed initdb leaves its log.
 const WATCHDOG: &str = r#"dir=$1; bin=$2; shift 2
 "$bin/initdb" --no-sync -A trust -U postgres -E UTF8 --locale=C -D "$dir/data" >"$dir/log" 2>&1 || exit 1
-"$bin/postgres" -D "$dir/data" -k "$dir" -h "" "$@" >"$dir/log" 2>&1 &
-pid=$!
-cat >/dev/null
-while kill -INT "$pid" 2>/dev/null; do sleep 0.1; done
+start() { "$bin/postgres" -D "$dir/data" -k "$dir" -h "" "$@" >>"$dir/log" 2>&1 & pid=$!; }
+stop() { while kill -INT "$pid" 2>/dev/null; do sleep 0.1; done; }
+start "$@"
+while read -r word; do
+  case $word in stop) stop ;; start) start "$@" ;; esac
+  echo "$word"
+done
+stop
 rm -rf "$dir""#;
 
 /// The URL of the database of this name in the private server; it is created when missing and lives as long as the process.
@@ -76,11 +85,66 @@ fn url(dir: &Path, dbname: &str) -> String {
     format!("postgres://postgres@{host}/{dbname}")
 }
 
-fn server() -> &'static Server {
-    SERVER.get_or_init(start)
+fn server() -> &'static Postgres {
+    SERVER.get_or_init(Postgres::start)
 }
 
-fn start() -> Server {
+impl Postgres {
+    /// A new server that answers.
+    #[must_use]
+    pub fn start() -> Postgres {
+        let mut server = launch();
+        server.until_it_answers();
+        server
+    }
+
+    /// The URL of its database `postgres`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(&self.dir, "postgres")
+    }
+
+    /// Ends it as `systemctl stop` does: sessions are ended, what runs is rolled back.
+    pub fn stop(&mut self) {
+        self.tell("stop");
+    }
+
+    /// Starts it again on the same data; returns when it answers.
+    pub fn start_again(&mut self) {
+        self.tell("start");
+        self.until_it_answers();
+    }
+
+    fn tell(&mut self, word: &str) {
+        let to = self.watchdog.stdin.as_mut().expect("its stdin is a pipe");
+        writeln!(to, "{word}").expect("the shell listens");
+        let mut said = String::new();
+        self.done.read_line(&mut said).expect("the shell answers");
+        assert_eq!(said.trim_end(), word);
+    }
+
+    fn until_it_answers(&mut self) {
+        let started = Instant::now();
+        while let Err(e) = PgConnection::establish(&self.url()) {
+            let gone = self.watchdog.try_wait().expect("own child").is_some();
+            assert!(
+                !gone && started.elapsed() < START_WITHIN,
+                "the private PostgreSQL did not start: {e}\n{}",
+                read(&self.dir.join("log"))
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        drop(self.watchdog.wait());
+    }
+}
+
+fn launch() -> Postgres {
     let bin = binaries();
     let owner = owner();
     let dir = tempfile::Builder::new()
@@ -101,21 +165,15 @@ fn start() -> Server {
     watchdog
         .process_group(0)
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    let mut child = watchdog.spawn().expect("sh starts");
-    let started = Instant::now();
-    while let Err(e) = PgConnection::establish(&url(&dir, "postgres")) {
-        let gone = child.try_wait().expect("own child").is_some();
-        let log = || read(&dir.join("log"));
-        assert!(
-            !gone && started.elapsed() < START_WITHIN,
-            "the private PostgreSQL did not start: {e}\n{}",
-            log()
-        );
-        std::thread::sleep(Duration::from_millis(20));
+    let mut watchdog = watchdog.spawn().expect("sh starts");
+    let done = watchdog.stdout.take().expect("its stdout is a pipe");
+    Postgres {
+        dir,
+        watchdog,
+        done: BufReader::new(done),
     }
-    Server { dir, _watchdog: child }
 }
 
 /// Durability off (the data is thrown away), room for many pools, little memory.

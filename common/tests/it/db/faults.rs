@@ -2,8 +2,8 @@
 
 use super::things::dsl::*;
 use super::{MIGRATIONS, Result, ids, insert};
-use common::db::{Backend, Db, DbError, DbOptions};
-use common::testing::{TestDatabase, eventually, on_each_backend, on_each_backend_with, postgres_url};
+use common::db::{Backend, Db, DbError, DbOptions, migrate};
+use common::testing::{Postgres, TestDatabase, eventually, on_each_backend, on_each_backend_with, postgres_url};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -62,6 +62,66 @@ fn cut_all(url: &str) {
         .bind::<Text, _>(name_of_database)
         .execute(&mut admin)
         .unwrap();
+}
+
+async fn many(db: &Db) -> Vec<Result<i64>> {
+    let reads = (0..20).map(|_| db.read(|conn| Ok(things.count().get_result::<i64>(conn)?)));
+    futures_util::future::join_all(reads).await
+}
+
+fn on_own_server(options: &DbOptions) -> (Postgres, Db) {
+    let server = Postgres::start();
+    migrate(&server.url().parse().unwrap(), &MIGRATIONS).unwrap();
+    let db = Db::open(&server.url().parse().unwrap(), options).unwrap();
+    (server, db)
+}
+
+#[test]
+fn a_server_that_is_back_after_a_moment_costs_a_wait_and_hardly_an_error() {
+    let (mut server, db) = on_own_server(&DbOptions {
+        connections: 4,
+        wait: Duration::from_secs(60),
+        returns_within: Duration::from_secs(60),
+        ..DbOptions::default()
+    });
+    actix_web::rt::System::new().block_on(async move {
+        assert!(many(&db).await.iter().all(Result::is_ok));
+        server.stop();
+        let restarting = tokio::task::spawn_blocking(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            server.start_again();
+            server
+        });
+        // Who meets a connection that was cut is told so; everybody else waits for a new one.
+        let failed = many(&db).await.into_iter().filter(Result::is_err).count();
+        assert!(failed <= 4, "{failed} of 20 failed, more than there were connections");
+        let _server = restarting.await.unwrap();
+        insert(&db, "a").await.unwrap();
+        assert_eq!(ids(&db).await, ["a"]);
+    });
+}
+
+#[test]
+fn a_server_that_stays_away_is_unavailable_until_it_is_back() {
+    let (mut server, db) = on_own_server(&DbOptions {
+        returns_within: Duration::ZERO,
+        ..DbOptions::default()
+    });
+    actix_web::rt::System::new().block_on(async move {
+        insert(&db, "a").await.unwrap();
+        server.stop();
+        for read in many(&db).await {
+            assert!(matches!(read, Err(DbError::Unavailable(_))), "{read:?}");
+        }
+        let refused = insert(&db, "lost").await;
+        assert!(matches!(refused, Err(DbError::Unavailable(_))), "{refused:?}");
+        eventually("it is not ready", SOON, || async { db.ready().await.err() }).await;
+        server.start_again();
+        eventually("it is used again", SOON, || async { insert(&db, "b").await.ok() }).await;
+        assert!(many(&db).await.iter().all(Result::is_ok));
+        db.ready().await.unwrap();
+        assert_eq!(ids(&db).await, ["a", "b"]);
+    });
 }
 
 #[test]
