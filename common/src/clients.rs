@@ -1,16 +1,14 @@
 //! Typed clients of the internal routes: one method per call, the same in both ways to run. Every call carries the
-//! internal token and the operation id and has a deadline; nothing is retried here, the callers' outboxes and jobs do
-//! that.
+//! internal token and the operation id and has a deadline. A call that reached nobody is made of another copy, one that only
+//! asks also when its copy was lost; everything else is repeated by the callers' outboxes and jobs, which know how.
 
 mod api;
 mod scheduler;
 mod stream;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,9 +16,16 @@ pub use api::ApiClient;
 pub use scheduler::SchedulerClient;
 pub use stream::StreamClient;
 
-use crate::config::Secret;
+use crate::config::{ConfigError, Secret};
 use crate::error::{ApiError, Code, Problem};
 use crate::operation::{self, OPERATION_ID_HEADER};
+use crate::replicas::{Replicas, Turn};
+
+/// Longest time to connect. On the network between services it takes less than a millisecond, or for ever.
+const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+
+/// Stands for the copy that is chosen when a request is sent.
+const PLACE: &str = "http://copy";
 
 /// Why a call to another service brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,32 +88,38 @@ impl From<ClientError> for ApiError {
     }
 }
 
+/// Whether a call may be made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It changes nothing.
+    Asks,
+    Does,
+}
+
 /// One service's internal addresses and how to call them. Cheap to clone.
 #[derive(Clone)]
 struct Endpoint {
     service: &'static str,
-    bases: Arc<[String]>,
-    turn: Arc<AtomicUsize>,
+    replicas: Replicas,
     http: reqwest::Client,
     token: Secret,
     timeout: Duration,
 }
 
 impl Endpoint {
-    fn new(service: &'static str, bases: &[String], token: &Secret, timeout: Duration) -> Self {
+    fn new(service: &'static str, replicas: Replicas, token: &Secret, timeout: Duration) -> Self {
         // Addresses are configuration, never a user's: no proxy of the environment, no redirect is followed.
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(timeout.min(Duration::from_secs(3)))
+            .connect_timeout(timeout.min(CONNECT_WITHIN))
             .timeout(timeout)
             .pool_max_idle_per_host(64)
             .build()
             .expect("a client without TLS has nothing that can fail");
         Endpoint {
             service,
-            bases: bases.into(),
-            turn: Arc::default(),
+            replicas,
             http,
             token: token.clone(),
             timeout,
@@ -123,41 +134,88 @@ impl Endpoint {
         }
     }
 
-    /// A request to the next address in turn.
-    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
-        let count = self.bases.len();
-        if count == 0 {
-            return Err(ClientError::Away {
-                service: self.service,
-                reason: "no address is configured".into(),
-            });
-        }
-        let base = &self.bases[self.turn.fetch_add(1, Ordering::Relaxed) % count];
-        let request = self
-            .http
-            .request(method, format!("{base}{path}"))
-            .timeout(self.timeout)
-            .bearer_auth(self.token.expose());
-        Ok(request.header(OPERATION_ID_HEADER, operation::current_or_mint().as_str()))
+    /// A request to whichever copy it will be.
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{PLACE}{path}"));
+        let request = request.bearer_auth(self.token.expose());
+        request.header(OPERATION_ID_HEADER, operation::current_or_mint().as_str())
     }
 
     /// Sends and reads a JSON answer.
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
-        let response = self.send(request).await?;
+        self.json(self.send(request, Kind::Does).await?).await
+    }
+
+    async fn json<T: DeserializeOwned>(&self, (response, _turn): (Response, Turn)) -> Result<T, ClientError> {
         response.json().await.map_err(|error| self.away(&error))
     }
 
     /// Sends and expects success without a body of interest.
     async fn tell(&self, request: RequestBuilder) -> Result<(), ClientError> {
-        self.send(request).await.map(drop)
+        self.send(request, Kind::Does).await.map(drop)
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<reqwest::Response, ClientError> {
-        let response = request.send().await.map_err(|error| self.away(&error))?;
+    async fn send(&self, request: RequestBuilder, kind: Kind) -> Result<(Response, Turn), ClientError> {
+        let request = request.build().map_err(|error| self.away(&error))?;
+        let kind = if request.method().is_safe() { Kind::Asks } else { kind };
+        let sending = tokio::time::timeout(self.timeout, self.try_copies(&request, kind));
+        let (response, turn) = sending.await.unwrap_or_else(|_| Err(self.late()))?;
         if response.status().is_success() {
-            Ok(response)
+            Ok((response, turn))
         } else {
             Err(self.refusal(response).await)
+        }
+    }
+
+    /// The first answer, good or bad.
+    async fn try_copies(&self, request: &Request, kind: Kind) -> Result<(Response, Turn), ClientError> {
+        let mut tried: Vec<Turn> = Vec::new();
+        self.replicas.earn();
+        loop {
+            let turn = self.replicas.next(&tried).ok_or_else(|| ClientError::Away {
+                service: self.service,
+                reason: "no address is configured".into(),
+            })?;
+            let asked = tokio::select! {
+                answer = self.http.execute(self.to(&turn, request)) => answer.map_err(|error| (error.is_connect(), self.away(&error))),
+                () = turn.found_silent(), if kind == Kind::Asks => Err((false, self.late())),
+            };
+            let (unreachable, error) = match asked {
+                Ok(answer) => {
+                    turn.answered();
+                    return Ok((answer, turn));
+                }
+                Err(failure) => failure,
+            };
+            let reason = error.to_string();
+            if unreachable {
+                turn.unreachable(&reason);
+            } else {
+                turn.silent(&reason);
+            }
+            tried.push(turn);
+            let again = unreachable || (kind == Kind::Asks && tried.len() == 1);
+            if !again || tried.len() == self.replicas.tries() || !self.replicas.may_repeat() {
+                return Err(error);
+            }
+        }
+    }
+
+    /// `request` for this copy. What is left of the deadline is the caller's.
+    fn to(&self, turn: &Turn, request: &Request) -> Request {
+        let mut request = request.try_clone().expect("its body is in memory");
+        let mut url: Url = turn.base().parse().expect("a base is an address");
+        url.set_path(request.url().path());
+        url.set_query(request.url().query());
+        *request.url_mut() = url;
+        *request.timeout_mut() = Some(self.timeout);
+        request
+    }
+
+    fn late(&self) -> ClientError {
+        ClientError::Away {
+            service: self.service,
+            reason: format!("no answer within {:?}", self.timeout),
         }
     }
 
@@ -178,23 +236,27 @@ impl Endpoint {
     }
 
     fn away(&self, error: &reqwest::Error) -> ClientError {
-        let reason = if error.is_timeout() {
-            format!("no answer within {:?}", self.timeout)
-        } else {
-            with_causes(error)
-        };
+        if error.is_timeout() && !error.is_connect() {
+            return self.late();
+        }
         ClientError::Away {
             service: self.service,
-            reason,
+            reason: with_causes(error),
         }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, ClientError> {
-        self.call(self.request(Method::GET, path)?.query(query)).await
+        self.call(self.request(Method::GET, path).query(query)).await
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
-        self.call(self.request(Method::POST, path)?.json(body)).await
+        self.call(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// [`Endpoint::post`] for a question that is too long for an address: it changes nothing.
+    async fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let request = self.request(Method::POST, path).json(body);
+        self.json(self.send(request, Kind::Asks).await?).await
     }
 }
 
@@ -220,14 +282,29 @@ pub struct Clients {
 
 impl Clients {
     /// Clients for the addresses of `[internal]`.
-    #[must_use]
-    pub fn new(config: &crate::config::Config) -> Self {
+    pub fn new(config: &crate::config::Config) -> Result<Self, ConfigError> {
         let (internal, token) = (&config.internal, &config.secrets.internal_token);
-        let endpoint = |service, bases: &[String]| Endpoint::new(service, bases, token, internal.timeout.0);
-        Clients {
-            api: ApiClient(endpoint("api-service", &internal.api)),
-            stream: StreamClient(endpoint("stream-service", &internal.stream)),
-            scheduler: SchedulerClient(endpoint("scheduler-service", &internal.scheduler)),
-        }
+        let endpoint = |service, key, bases: &[String]| {
+            let replicas = Replicas::new(key, bases)?;
+            Ok(Endpoint::new(service, replicas, token, internal.timeout.0))
+        };
+        Ok(Clients {
+            api: ApiClient(endpoint("api-service", "internal.api", &internal.api)?),
+            stream: StreamClient(endpoint("stream-service", "internal.stream", &internal.stream)?),
+            scheduler: SchedulerClient(endpoint(
+                "scheduler-service",
+                "internal.scheduler",
+                &internal.scheduler,
+            )?),
+        })
+    }
+
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = &Replicas> {
+        let lists = [
+            &self.api.0.replicas,
+            &self.stream.0.replicas,
+            &self.scheduler.0.replicas,
+        ];
+        lists.into_iter().filter(|replicas| !replicas.all().is_empty())
     }
 }

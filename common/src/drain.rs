@@ -1,5 +1,6 @@
-//! Stopping politely: SIGTERM or SIGINT begins the drain (not ready, no new connection, running work gets its time), a
-//! second one ends the process at once.
+//! Stopping politely: after SIGTERM or SIGINT the process first says that it leaves (not ready, connections end with their
+//! answers) while it still takes everything, so that balancers move on to other copies; then the drain begins (no new connection,
+//! running work gets its time). A second signal ends the process at once.
 
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ const FORCED_EXIT: i32 = 143;
 
 /// The one-way switch of a process from serving to stopping. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Drain(CancellationToken);
+pub struct Drain {
+    leaving: CancellationToken,
+    begun: CancellationToken,
+}
 
 impl Drain {
     #[must_use]
@@ -21,17 +25,29 @@ impl Drain {
 
     /// Begins to stop. Repeating it changes nothing.
     pub fn begin(&self) {
-        self.0.cancel();
+        self.leave();
+        self.begun.cancel();
+    }
+
+    /// Says that the drain is about to begin: others should be asked. Repeating it changes nothing.
+    pub fn leave(&self) {
+        self.leaving.cancel();
+    }
+
+    /// Whether others should be asked, also before the drain has begun.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_cancelled()
     }
 
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        self.0.is_cancelled()
+        self.begun.is_cancelled()
     }
 
     /// Resolves once the drain has begun.
     pub fn begun(&self) -> WaitForCancellationFutureOwned {
-        self.0.clone().cancelled_owned()
+        self.begun.clone().cancelled_owned()
     }
 
     /// Waits `duration`, or until the drain begins; says whether to go on.
@@ -42,24 +58,32 @@ impl Drain {
         }
     }
 
-    /// Listens to the signals of this process until it ends.
-    pub fn on_signals(&self) -> std::io::Result<()> {
+    /// Listens to the signals of this process until it ends. The drain begins `delay` after the first one.
+    pub fn on_signals(&self, delay: Duration) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let drain = self.clone();
         tokio::task::spawn_local(async move {
-            loop {
+            let mut told = async || {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                if drain.has_begun() {
-                    log::warn!("Second signal: ending at once");
-                    std::process::exit(FORCED_EXIT);
-                }
-                log::info!("Stopping: finishing what runs; a second signal ends at once");
+            };
+            told().await;
+            log::info!("Stopping: finishing what runs; a second signal ends at once");
+            drain.leave();
+            let begin = async {
+                tokio::time::sleep(delay).await;
                 drain.begin();
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = told() => {}
+                () = begin => {}
             }
+            log::warn!("Second signal: ending at once");
+            std::process::exit(FORCED_EXIT);
         });
         Ok(())
     }

@@ -67,7 +67,7 @@ impl Health {
         let mut last = self.last.lock().await;
         if let Some((asked, answer)) = &*last
             && asked.elapsed() < FRESH
-            && !self.drain.has_begun()
+            && !self.drain.is_leaving()
         {
             return answer.clone();
         }
@@ -85,7 +85,7 @@ impl Health {
             )
         });
         let mut states: Vec<_> = join_all(asked).await;
-        if self.drain.has_begun() {
+        if self.drain.is_leaving() {
             states.push(("drain", Err("stopping".into())));
         }
         (states.iter().all(|(_, state)| state.is_ok()), states)

@@ -25,6 +25,7 @@ pub mod operation;
 pub mod outbox;
 pub mod process;
 pub mod reload;
+pub mod replicas;
 pub mod request;
 pub mod serve;
 pub mod service;

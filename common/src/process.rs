@@ -124,7 +124,7 @@ where
     raise_file_limit();
     System::new().block_on(async {
         let drain = Drain::new();
-        drain.on_signals().map_err(other)?;
+        drain.on_signals(config.server.drain_delay.0).map_err(other)?;
         let process = Process::new(config, drain, alone)?;
         Reloader::new(loaded, process.platform.live.clone())
             .on_signal()

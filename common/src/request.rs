@@ -19,6 +19,7 @@ use futures_util::{FutureExt, TryFutureExt};
 
 use crate::capture::{self, Claim};
 use crate::config::Secret;
+use crate::drain::Drain;
 use crate::error::{ApiError, Code, PROBLEM_JSON};
 use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
@@ -37,6 +38,8 @@ pub struct Context {
     pub internal_token: Option<Secret>,
     /// Longest wait for the next piece of a request body.
     pub body_stall: Duration,
+    /// A process that leaves ends each connection with its answer, so that the next request goes to another copy.
+    pub drain: Drain,
 }
 
 /// A response that was made where no request is at hand any more.
@@ -110,7 +113,7 @@ pub async fn serve_one(
                 finish_head(response.headers_mut(), &id, &context);
                 observe(&context.metrics, log, response.status());
                 let mut ready = detached(response);
-                ready.close = close();
+                ready.close = close() || context.drain.is_leaving();
                 Err(ready.into())
             }
         }
@@ -155,6 +158,9 @@ fn finished(
     log_failure(response.error());
     normalise(&mut response);
     finish_head(response.headers_mut(), id, context);
+    if context.drain.is_leaving() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     log.answered(response.status());
     count(
         &context.metrics,

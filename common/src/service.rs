@@ -19,6 +19,7 @@ use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
 use crate::reload::Live;
+use crate::replicas::{Replicas, Shown};
 use crate::request::Context;
 use crate::serve::{self, Bounds, Configure, Direct, Listener, Upgrades};
 use crate::supervise::supervise;
@@ -52,6 +53,7 @@ pub struct Platform {
     pub drain: Drain,
     /// The configuration, as it changes.
     pub live: Live,
+    shown: Shown,
     /// Cancelled when the listeners have ended.
     served: CancellationToken,
     tasks: TaskTracker,
@@ -66,16 +68,23 @@ impl Platform {
                 "is not set; all services need the same one, 32 characters or more",
             ));
         }
-        Ok(Platform {
+        let metrics = Metrics::new();
+        let platform = Platform {
             bus: Bus::open(&config.bus.url).map_err(|error| ConfigError::new("bus.url", error))?,
-            clients: Clients::new(config),
+            clients: Clients::new(config)?,
             grants: config.grant_keys()?,
-            metrics: Metrics::new(),
+            shown: Shown::register(&metrics),
+            metrics,
             drain,
             live: Live::new(config),
             served: CancellationToken::new(),
             tasks: TaskTracker::new(),
-        })
+        };
+        platform
+            .clients
+            .replicas()
+            .for_each(|replicas| platform.watch(replicas));
+        Ok(platform)
     }
 
     /// Runs `task` on this thread until it ends by itself; it must watch `drain`. The process waits for it at the end.
@@ -98,6 +107,15 @@ impl Platform {
         Fut: Future<Output = ()> + 'static,
     {
         self.spawn(supervise(name, self.drain.clone(), start));
+    }
+
+    /// Looks after the copies of a service until the drain begins, and shows them on `/metrics`.
+    pub fn watch(&self, replicas: &Replicas) {
+        self.shown.add(replicas);
+        if replicas.needs_watching() {
+            let (replicas, drain) = (replicas.clone(), self.drain.clone());
+            self.spawn_loop("replicas", move || replicas.clone().watch(drain.clone()));
+        }
     }
 }
 
@@ -179,6 +197,7 @@ pub async fn run(
         default_headers: default_headers.into(),
         internal_token,
         body_stall: config.server.stall_timeout.0,
+        drain: platform.drain.clone(),
     };
     let token = config.secrets.internal_token.clone();
     let deadline: Duration = config.server.drain_timeout.0;

@@ -37,6 +37,7 @@ use common::config::Config;
 use common::drain::Drain;
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
+use common::replicas::Replicas;
 use common::serve::{Accept, UpgradeRequest, Upgrades};
 use common::service::{Platform, StartError};
 use futures_util::FutureExt;
@@ -89,7 +90,7 @@ pub struct Shared {
 }
 
 /// Starts the threads; what comes back decides about handshakes.
-pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartError> {
+pub fn start(config: &Config, platform: &Platform, api: Replicas) -> Result<Upgrades, StartError> {
     let ended = Arc::new(Ended::default());
     let settings = &config.gateway;
     let shared = Arc::new(Shared {
@@ -97,7 +98,7 @@ pub fn start(config: &Config, platform: &Platform) -> Result<Upgrades, StartErro
         clients: platform.clients.clone(),
         drain: platform.drain.clone(),
         over: Drain::new(),
-        api: Api::new(&config.proxy.api, config.proxy.connect_timeout.0)?,
+        api: Api::new(api, config.proxy.connect_timeout.0)?,
         functions: Functions::new(settings.call_timeout.0),
         tokens: Tokens::new(platform.clients.api.clone(), ended.clone()),
         places: Arc::new(Places::new(

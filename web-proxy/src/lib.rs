@@ -42,12 +42,19 @@ pub async fn start(config: &Config, platform: &Platform, mode: Mode) -> Result<S
 #[allow(clippy::unused_async, reason = "every service starts the same way")]
 pub async fn start_with(config: &Config, platform: &Platform, mode: Mode, pages: Pages) -> Result<Service, StartError> {
     let pages = Arc::new(pages);
-    let service = match mode {
-        Mode::Pages(documents) => pages_only(config, pages, documents),
-        Mode::Edge => edge(pages, Proxy::new(config, &platform.metrics)?),
+    let (service, api) = match mode {
+        Mode::Pages(documents) => {
+            let api = proxy::needed("proxy.api", &config.proxy.api)?;
+            (pages_only(config, pages, documents), api)
+        }
+        Mode::Edge => {
+            let proxy = Proxy::new(config, platform)?;
+            let api = proxy.api();
+            (edge(pages, proxy), api)
+        }
     };
     Ok(Service {
-        upgrades: Some(gateway::start(config, platform)?),
+        upgrades: Some(gateway::start(config, platform, api)?),
         ..service
     })
 }

@@ -26,13 +26,14 @@ use actix_web::{HttpResponse, web};
 use common::config::{Config, ConfigError};
 use common::error::{ApiError, Code};
 use common::health::Check;
-use common::metrics::Metrics;
 use common::net::TrustedProxies;
+use common::replicas::Replicas;
 use common::serve::Connection;
+use common::service::Platform;
 use common::slot::SlotHandle;
 
 pub use direct::{DirectMedia, serve_here};
-pub use upstreams::{Kind, Replica, Replicas, Upstreams};
+pub use upstreams::{Kind, Upstreams, needed};
 
 use crate::openapi::Fetched;
 use crate::path;
@@ -73,8 +74,11 @@ struct Settings {
 }
 
 impl Proxy {
-    pub fn new(config: &Config, metrics: &Metrics) -> Result<Self, ConfigError> {
+    pub fn new(config: &Config, platform: &Platform) -> Result<Self, ConfigError> {
         let upstreams = Arc::new(Upstreams::new(&config.proxy)?);
+        for kind in Kind::ALL {
+            platform.watch(upstreams.of(kind));
+        }
         let probes = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -94,8 +98,8 @@ impl Proxy {
                 connect: config.proxy.connect_timeout.0,
                 wait: config.proxy.response_timeout.0,
             },
-            calls: Calls::new(metrics),
-            relays: Relays::new(metrics),
+            calls: Calls::new(&platform.metrics),
+            relays: Relays::new(&platform.metrics),
             probes,
             documents,
         })
@@ -106,6 +110,11 @@ impl Proxy {
         upstreams::checks(&self.upstreams, &self.probes)
     }
 
+    /// The copies of api-service, whose contract the gateway's functions call too.
+    pub fn api(&self) -> Replicas {
+        self.upstreams.of(Kind::Api).clone()
+    }
+
     pub fn documents(&self) -> Fetched {
         self.documents.clone()
     }
@@ -113,10 +122,9 @@ impl Proxy {
     /// The proxy of one worker thread.
     pub fn worker(&self) -> Worker {
         let connector = client::connector(self.settings.connect);
-        let replicas = self.upstreams.of(Kind::Stream).len();
         Worker {
             client: Client::new(connector.clone()),
-            media: Media::new(connector, replicas, self.relays.clone()),
+            media: Media::new(connector, self.relays.clone()),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),

@@ -17,7 +17,7 @@ impl ApiClient {
     /// Who `token` belongs to; 401 `unauthenticated` when to nobody.
     pub async fn parse_token(&self, token: &str) -> Result<TokenOwner, ClientError> {
         self.0
-            .post(
+            .ask(
                 "/internal/tokens/parse",
                 &TokenQuery {
                     token: token.to_owned(),
@@ -28,7 +28,7 @@ impl ApiClient {
 
     /// Those of `sessions` that are still good.
     pub async fn check_sessions(&self, sessions: SessionList) -> Result<SessionList, ClientError> {
-        self.0.post("/internal/sessions/check", &sessions).await
+        self.0.ask("/internal/sessions/check", &sessions).await
     }
 
     /// 404 when the video is unknown, 410 when its purge has begun.
@@ -36,7 +36,7 @@ impl ApiClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::POST, &format!("/internal/videos/{video}/media-ready"))?
+                    .request(Method::POST, &format!("/internal/videos/{video}/media-ready"))
                     .json(media),
             )
             .await
@@ -46,7 +46,7 @@ impl ApiClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::POST, &format!("/internal/videos/{video}/media-failed"))?
+                    .request(Method::POST, &format!("/internal/videos/{video}/media-failed"))
                     .json(failure),
             )
             .await
@@ -58,7 +58,7 @@ impl ApiClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::POST, &format!("/internal/videos/{video}/purge/begin"))?
+                    .request(Method::POST, &format!("/internal/videos/{video}/purge/begin"))
                     .json(&json!({})),
             )
             .await
@@ -69,7 +69,7 @@ impl ApiClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::POST, &format!("/internal/videos/{video}/purge/done"))?
+                    .request(Method::POST, &format!("/internal/videos/{video}/purge/done"))
                     .json(&body),
             )
             .await
@@ -102,7 +102,7 @@ impl ApiClient {
 
     /// How far the logs of `rooms` are; purged videos are missing.
     pub async fn room_heads(&self, rooms: RoomList) -> Result<RoomHeads, ClientError> {
-        self.0.post("/internal/rooms/heads", &rooms).await
+        self.0.ask("/internal/rooms/heads", &rooms).await
     }
 
     /// Ends what waited too long for its upload, and has what deleted accounts left purged.

@@ -14,7 +14,7 @@ impl SchedulerClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::PUT, &format!("/internal/jobs/{kind}/{key}"))?
+                    .request(Method::PUT, &format!("/internal/jobs/{kind}/{key}"))
                     .json(job),
             )
             .await
@@ -23,10 +23,7 @@ impl SchedulerClient {
     /// Makes sure that the job does not run, unless it runs already.
     pub async fn delete_job(&self, kind: &str, key: &str) -> Result<(), ClientError> {
         self.0
-            .tell(
-                self.0
-                    .request(Method::DELETE, &format!("/internal/jobs/{kind}/{key}"))?,
-            )
+            .tell(self.0.request(Method::DELETE, &format!("/internal/jobs/{kind}/{key}")))
             .await
     }
 }

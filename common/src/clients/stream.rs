@@ -23,7 +23,7 @@ impl StreamClient {
     pub async fn delete_media(&self, video: &VideoId) -> Result<Receipt, ClientError> {
         let patient = self.0.patient(DELETE_WITHIN);
         patient
-            .call(patient.request(Method::DELETE, &format!("/internal/media/{video}"))?)
+            .call(patient.request(Method::DELETE, &format!("/internal/media/{video}")))
             .await
     }
 
@@ -31,7 +31,7 @@ impl StreamClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::PUT, &format!("/internal/media/{video}/hidden"))?
+                    .request(Method::PUT, &format!("/internal/media/{video}/hidden"))
                     .json(&visibility),
             )
             .await
@@ -53,7 +53,7 @@ impl StreamClient {
         self.0
             .tell(
                 self.0
-                    .request(Method::POST, &format!("/internal/media/{video}/announce"))?
+                    .request(Method::POST, &format!("/internal/media/{video}/announce"))
                     .json(&json!({})),
             )
             .await

@@ -33,8 +33,12 @@ pub const DOCS: &[(&str, &str)] = &[
         "A client that takes or sends no byte for this long is closed.",
     ),
     (
+        "server.drain_delay",
+        "After SIGTERM a copy is not ready but takes requests for this long, until balancers have moved on: \"3s\" where there are several.",
+    ),
+    (
         "server.drain_timeout",
-        "Longest time running requests get after SIGTERM.",
+        "Longest time running requests get after SIGTERM and drain_delay.",
     ),
     (
         "server.capture_uploads",
@@ -96,7 +100,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     (
         "internal.api",
-        "Internal addresses of api-service, \"http://host:port\"; set by itself in the embedded way.",
+        "Internal addresses of api-service as in proxy.api; set by itself in the embedded way.",
     ),
     ("internal.stream", "Internal addresses of stream-service."),
     ("internal.scheduler", "Internal addresses of scheduler-service."),
@@ -230,11 +234,14 @@ pub const DOCS: &[(&str, &str)] = &[
     ("scheduler.keep_finished", "How long finished jobs are shown."),
     (
         "proxy.api",
-        "Public addresses of api-service behind the edge, \"http://host:port\" (scaled).",
+        "Public addresses of api-service behind the edge, \"http://host:port\" (scaled); a name is as many copies as it has addresses.",
     ),
     ("proxy.stream", "Public addresses of stream-service."),
     ("proxy.scheduler", "Public addresses of scheduler-service."),
-    ("proxy.connect_timeout", "Longest time to connect to a service."),
+    (
+        "proxy.connect_timeout",
+        "Longest time to connect to a copy of a service; after it another one is tried.",
+    ),
     (
         "proxy.response_timeout",
         "Longest time until a service begins its answer, and between two pieces of it.",

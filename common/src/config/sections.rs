@@ -53,6 +53,7 @@ section! {
         head_timeout: Span = Span::seconds(10),
         keep_alive: Span = Span::seconds(75),
         stall_timeout: Span = Span::seconds(60),
+        drain_delay: Span = Span::seconds(0),
         drain_timeout: Span = Span::seconds(25),
         zero_copy: bool = true,
         capture_uploads: bool = true,
@@ -185,7 +186,7 @@ section! {
         api: Vec<String> = Vec::new(),
         stream: Vec<String> = Vec::new(),
         scheduler: Vec<String> = Vec::new(),
-        connect_timeout: Span = Span::seconds(3),
+        connect_timeout: Span = Span::seconds(1),
         response_timeout: Span = Span::seconds(60),
     }
 }

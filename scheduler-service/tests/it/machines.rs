@@ -70,7 +70,7 @@ fn the_typed_client_speaks_to_these_routes() {
     check(|app| async move {
         let mut config = test_config();
         config.internal.scheduler = vec![app.service.internal.clone()];
-        let scheduler = common::clients::Clients::new(&config).scheduler;
+        let scheduler = common::clients::Clients::new(&config).unwrap().scheduler;
         let video = app.world.trashed(1, 9);
         let job = common::messages::JobRequest {
             payload: json!({}),

@@ -41,7 +41,7 @@ pub fn clients(world: &World) -> Clients {
     let mut config = test_config();
     config.internal.api = vec![world.url.clone()];
     config.internal.stream = vec![world.url.clone()];
-    Clients::new(&config)
+    Clients::new(&config).unwrap()
 }
 
 pub fn limits() -> Limits {

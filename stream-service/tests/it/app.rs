@@ -220,7 +220,7 @@ impl App {
     pub fn client(&self) -> StreamClient {
         let mut config = self.running.config.clone();
         config.internal.stream = vec![self.running.internal.clone()];
-        common::clients::Clients::new(&config).stream
+        common::clients::Clients::new(&config).unwrap().stream
     }
 
     pub fn media_dir(&self) -> PathBuf {

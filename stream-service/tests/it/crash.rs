@@ -116,7 +116,7 @@ impl Process {
     pub fn client(&self) -> StreamClient {
         let mut config = test_config();
         config.internal.stream = vec![self.internal.clone()];
-        Clients::new(&config).stream
+        Clients::new(&config).unwrap().stream
     }
 
     pub async fn put(

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::config::ConfigError;
 use common::error::{Code, Problem};
 use common::operation::{OPERATION_ID_HEADER, OperationId};
+use common::replicas::{Replicas, Turn};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::value::RawValue;
@@ -18,7 +19,6 @@ use tokio::time::timeout_at;
 use super::envelope::{Refusal, err_code};
 use super::functions::Caller;
 use super::functions::calls::HttpCall;
-use crate::proxy::{Replica, Replicas};
 
 /// Calls at once. api-service answers one in a few milliseconds: this is more than it can work at.
 const MAX_IN_FLIGHT: usize = 256;
@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_secs(15);
 /// The way to api-service. Cheap to clone; one for the process.
 #[derive(Clone)]
 pub struct Api {
-    replicas: Arc<Replicas>,
+    replicas: Replicas,
     http: reqwest::Client,
     turns: Arc<Semaphore>,
 }
@@ -57,8 +57,8 @@ enum Failure {
 }
 
 impl Api {
-    /// For the public listeners of api-service at `bases`, like `http://host:port`; refuses in the name of `proxy.api`.
-    pub fn new(bases: &[String], connect: Duration) -> Result<Self, ConfigError> {
+    /// For the public listeners of api-service at `replicas`.
+    pub fn new(replicas: Replicas, connect: Duration) -> Result<Self, ConfigError> {
         // Addresses are configuration, never a user's: no proxy of the environment, no redirect is followed.
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -69,7 +69,7 @@ impl Api {
             .build()
             .map_err(|error| ConfigError::new("proxy.api", error))?;
         Ok(Api {
-            replicas: Arc::new(Replicas::new("proxy.api", bases)?),
+            replicas,
             http,
             turns: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
         })
@@ -92,12 +92,22 @@ impl Api {
         }
     }
 
-    /// The answer, good or bad. A request that changes nothing and reached nobody is made once more, of the next replica.
+    /// The answer, good or bad. A request that reached nobody, or that changes nothing and was lost, is made once more, of
+    /// another copy.
     async fn ask(&self, call: &HttpCall, trip: &Trip<'_>) -> Result<Result<String, Refusal>, Failure> {
-        let mut sent = self.send(call, trip, self.replicas.next()).await;
-        let again = call.method == Method::GET && self.replicas.len() > 1;
-        if again && matches!(sent, Err(Failure::Unreachable(_))) {
-            sent = self.send(call, trip, self.replicas.next()).await;
+        self.replicas.earn();
+        let first = self.replicas.next(&[]).ok_or_else(nobody)?;
+        let mut sent = self.send(call, trip, &first).await;
+        let mut _second = None;
+        let again = match &sent {
+            Err(Failure::Unreachable(_)) => true,
+            Err(Failure::Broken(_)) => call.method == Method::GET,
+            _ => false,
+        };
+        if again && self.replicas.may_repeat() {
+            let turn = self.replicas.next(std::slice::from_ref(&first)).ok_or_else(nobody)?;
+            sent = self.send(call, trip, &turn).await;
+            _second = Some(turn);
         }
         let mut response = sent?;
         let status = response.status();
@@ -109,8 +119,8 @@ impl Api {
         }
     }
 
-    async fn send(&self, call: &HttpCall, trip: &Trip<'_>, replica: &Replica) -> Result<Response, Failure> {
-        let address = format!("{}{}", replica.base(), call.path);
+    async fn send(&self, call: &HttpCall, trip: &Trip<'_>, turn: &Turn) -> Result<Response, Failure> {
+        let address = format!("{}{}", turn.base(), call.path);
         let mut request = self
             .http
             .request(call.method.clone(), address)
@@ -126,14 +136,22 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        request.send().await.map_err(|error| {
-            if error.is_connect() {
-                self.replicas.rest(replica);
-                Failure::Unreachable(with_causes(error))
-            } else {
-                Failure::broken(error)
+        match request.send().await {
+            Ok(response) => {
+                turn.answered();
+                Ok(response)
             }
-        })
+            Err(error) if error.is_connect() => {
+                let reason = with_causes(error);
+                turn.unreachable(&reason);
+                Err(Failure::Unreachable(reason))
+            }
+            Err(error) => {
+                let reason = with_causes(error);
+                turn.silent(&reason);
+                Err(Failure::Broken(reason))
+            }
+        }
     }
 }
 
@@ -148,6 +166,10 @@ impl Failure {
             Failure::Late => "no answer in time",
         }
     }
+}
+
+fn nobody() -> Failure {
+    Failure::Unreachable("no address is configured".into())
 }
 
 async fn body(response: &mut Response) -> Result<Vec<u8>, Failure> {

@@ -67,7 +67,8 @@ impl Fetched {
     /// The first replica that answers.
     async fn ask(&self, kind: Kind) -> Result<Value, String> {
         let mut reason = String::from("no address is configured");
-        for base in self.upstreams.of(kind).bases() {
+        for replica in self.upstreams.of(kind).all().iter() {
+            let base = replica.base();
             let url = format!("{base}{}", kind.document());
             match tokio::time::timeout(DEADLINE, self.read(&url)).await {
                 Ok(Ok(document)) => return Ok(document),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::replicas::Replica;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::http::uri::Scheme;
@@ -14,7 +15,6 @@ use super::body::Outgoing;
 use super::connect::Connector;
 use super::headers::{Head, Length};
 use super::relay;
-use super::upstreams::Replica;
 
 /// Idle connections kept to each replica by each worker.
 pub const MAX_IDLE: usize = 64;

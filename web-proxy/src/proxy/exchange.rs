@@ -6,10 +6,11 @@ use std::io;
 use std::time::Duration;
 
 use common::error::{ApiError, Code};
+use common::replicas::{Replica, Replicas, Turn};
 
 use super::headers::{Head, Length};
 use super::metrics::Calls;
-use super::upstreams::{Kind, Replica, Replicas};
+use super::upstreams::Kind;
 
 /// When a client should try again after a failure of a service.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -92,39 +93,58 @@ impl Failure {
 }
 
 impl Exchange<'_> {
-    /// Asks a replica by `attempt`, once more when the first can't be reached or is lost and that is safe. `is_whole` says
+    /// Asks a copy by `attempt`, and another one when the first can't be reached or is lost and that is safe. `is_whole` says
     /// whether no attempt has taken anything of the request's body.
     pub async fn run<T>(
         &self,
         head: &Head,
         is_whole: impl Fn() -> bool,
-        mut attempt: impl AsyncFnMut(&Replica) -> Result<T, Failure>,
+        mut attempt: impl AsyncFnMut(&Turn) -> Result<T, Failure>,
     ) -> Result<T, ApiError> {
-        let mut first = true;
+        self.upstreams.earn();
+        let mut tried: Vec<Turn> = Vec::new();
+        // What may be done twice (RFC 9110 section 9.2.2). Not what is idempotent only: a DELETE that is done a second time is
+        // answered otherwise than the first, and a body is sent once.
+        let repeatable = head.method.is_safe() && head.length == Length::None;
         loop {
-            let replica = self.upstreams.next();
-            let failure = match attempt(replica).await {
+            let Some(turn) = self.upstreams.next(&tried) else {
+                return Err(ApiError::internal("the edge has no upstream"));
+            };
+            let asked = tokio::select! {
+                biased;
+                asked = attempt(&turn) => asked,
+                () = turn.found_silent(), if repeatable => Err(Failure::Lost("others got no answer from it either".into())),
+            };
+            let failure = match asked {
                 Ok(answer) => {
                     self.calls.count(self.kind, "answered");
+                    turn.answered();
                     return Ok(answer);
                 }
                 Err(failure) => failure,
             };
             self.calls.count(self.kind, failure.name());
-            if let Failure::Unreachable(_) = &failure {
-                self.upstreams.rest(replica);
-            }
-            // Nothing was sent, or nothing that must not be sent twice (RFC 9110 section 9.2.2). A body is sent once.
             let again = match &failure {
-                Failure::Unreachable(_) => self.upstreams.len() > 1 && is_whole(),
-                Failure::Lost(_) => head.method.is_safe() && head.length == Length::None,
+                Failure::Unreachable(cause) => {
+                    turn.unreachable(cause);
+                    // Nothing was sent.
+                    is_whole() && tried.len() + 1 < self.upstreams.tries()
+                }
+                Failure::Lost(cause) => {
+                    turn.silent(cause);
+                    repeatable && tried.is_empty()
+                }
+                Failure::Final(late) if late.code() == Code::GatewayTimeout => {
+                    turn.silent("began no answer in time");
+                    false
+                }
                 Failure::Unusable(_) | Failure::Final(_) => false,
             };
-            if !(first && again) {
-                return Err(failure.told(replica));
+            if !again || !self.upstreams.may_repeat() {
+                return Err(failure.told(&turn));
             }
             self.calls.count(self.kind, "repeated");
-            first = false;
+            tried.push(turn);
         }
     }
 }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use common::error::ApiError;
+use common::replicas::Turn;
 use common::slot::{SlotBody, SlotHandle};
 use hyper::Response;
 use hyper::body::Incoming;
@@ -29,7 +30,6 @@ use super::exchange::{Exchange, Failure};
 use super::headers::{Head, Length};
 use super::metrics::Relays;
 use super::relay;
-use super::upstreams::Replica;
 use connection::{Connection, Connections, Heard};
 use head::{Answer, Plain};
 use pipe::Pipes;
@@ -45,13 +45,13 @@ pub struct Media {
 enum Got {
     Ready(HttpResponse),
     /// It is not plain, and takes the way of everything else.
-    Odd(Response<Incoming>),
+    Odd(Response<Incoming>, Turn),
 }
 
 impl Media {
-    pub fn new(connector: HttpConnector, replicas: usize, relays: Relays) -> Self {
+    pub fn new(connector: HttpConnector, relays: Relays) -> Self {
         Media {
-            connections: Connections::new(connector, replicas),
+            connections: Connections::new(connector),
             pipes: Rc::default(),
             relays,
         }
@@ -68,23 +68,23 @@ impl Media {
     /// Passes a request on, and the answer back to the client of `slot`.
     pub async fn run(&self, exchange: &Exchange<'_>, head: &Head, slot: &SlotHandle) -> Result<HttpResponse, ApiError> {
         let request = head::write(head);
-        let attempt = async |replica: &Replica| {
+        let attempt = async |turn: &Turn| {
             let due = Instant::now() + exchange.wait;
-            let mut connection = self.connections.get(replica, due, exchange.wait).await?;
-            let heard = connection.ask(replica, &request, due, exchange.wait).await?;
-            match self.answer(heard, connection, slot, exchange.wait) {
+            let mut connection = self.connections.get(turn, due, exchange.wait).await?;
+            let heard = connection.ask(turn, &request, due, exchange.wait).await?;
+            match self.answer(heard, connection, turn, slot, exchange.wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {
-                    let reading = replay::read(connection.io, read, replica, head);
+                    let reading = replay::read(connection.io, read, turn, head);
                     let read = timeout_at(due, reading).await;
-                    read.unwrap_or_else(|_| Err(Failure::late(replica, exchange.wait)))
-                        .map(Got::Odd)
+                    read.unwrap_or_else(|_| Err(Failure::late(turn, exchange.wait)))
+                        .map(|answer| Got::Odd(answer, turn.clone()))
                 }
             }
         };
         match exchange.run(head, || true, attempt).await? {
             Got::Ready(answer) => Ok(answer),
-            Got::Odd(answer) => relay::answer(head, answer, Upload::none(), exchange.wait),
+            Got::Odd(answer, turn) => relay::answer(head, answer, turn, Upload::none(), exchange.wait),
         }
     }
 
@@ -93,6 +93,7 @@ impl Media {
         &self,
         heard: Heard,
         connection: Connection,
+        turn: &Turn,
         slot: &SlotHandle,
         wait: Duration,
     ) -> Result<HttpResponse, (Connection, Bytes)> {
@@ -132,7 +133,7 @@ impl Media {
                 return Err((connection, read));
             }
         };
-        let running = self.relays.begin();
+        let running = self.relays.begin(turn.clone());
         let job = Splice::new(connection, keep, left, pipe, self.pipes.clone(), wait, running);
         Ok(response.no_chunking(length).body(SlotBody::new(slot, body, job)))
     }

@@ -1,6 +1,7 @@
 //! What became of the calls to each service, for the operator's graphs.
 
 use common::metrics::Metrics;
+use common::replicas::Turn;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -49,7 +50,11 @@ pub struct Relays {
 }
 
 /// One of them; over when it is dropped.
-pub struct Running(Relays);
+pub struct Running {
+    relays: Relays,
+    /// The copy is busy with it.
+    _turn: Turn,
+}
 
 impl Relays {
     /// Counters that `/metrics` shows.
@@ -70,20 +75,23 @@ impl Relays {
         relays
     }
 
-    pub fn begin(&self) -> Running {
+    pub fn begin(&self, turn: Turn) -> Running {
         self.running.inc();
-        Running(self.clone())
+        Running {
+            relays: self.clone(),
+            _turn: turn,
+        }
     }
 }
 
 impl Running {
     pub fn moved(&self, bytes: u64) {
-        self.0.bytes.inc_by(bytes);
+        self.relays.bytes.inc_by(bytes);
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.dec();
+        self.relays.running.dec();
     }
 }

@@ -10,6 +10,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::{ConnectionType, StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use common::error::{ApiError, Code};
+use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
@@ -28,7 +29,13 @@ enum Broken {
 }
 
 /// The answer for the client.
-pub fn answer(head: &Head, from: Response<Incoming>, upload: Upload, wait: Duration) -> Result<HttpResponse, ApiError> {
+pub fn answer(
+    head: &Head,
+    from: Response<Incoming>,
+    turn: Turn,
+    upload: Upload,
+    wait: Duration,
+) -> Result<HttpResponse, ApiError> {
     let status = match StatusCode::from_u16(from.status().as_u16()) {
         Ok(status) if !status.is_informational() => status,
         _ => return Err(unusable(format!("status {}", from.status()))),
@@ -48,7 +55,14 @@ pub fn answer(head: &Head, from: Response<Incoming>, upload: Upload, wait: Durat
     let mut response = if without_body {
         response.body(BoxBody::new(Bodyless(size)))
     } else {
-        response.body(BoxBody::new(Relay::new(from.into_body(), size, upload, status, wait)))
+        response.body(BoxBody::new(Relay::new(
+            from.into_body(),
+            turn,
+            size,
+            upload,
+            status,
+            wait,
+        )))
     };
     if head.old_client && size == BodySize::Stream {
         // HTTP/1.0 has no chunks: the end of the connection ends the body.
@@ -116,6 +130,8 @@ impl MessageBody for Bodyless {
 
 struct Relay {
     from: Incoming,
+    /// The copy is busy with this until the end.
+    _turn: Turn,
     size: BodySize,
     upload: Upload,
     /// Whether the rest of the request is still wanted: a refusal ends it, but its channel stays open until the answer
@@ -128,9 +144,10 @@ struct Relay {
 }
 
 impl Relay {
-    fn new(from: Incoming, size: BodySize, upload: Upload, status: StatusCode, wait: Duration) -> Self {
+    fn new(from: Incoming, turn: Turn, size: BodySize, upload: Upload, status: StatusCode, wait: Duration) -> Self {
         Relay {
             from,
+            _turn: turn,
             size,
             uploading: upload.is_running() && status.is_success(),
             upload,

@@ -5,6 +5,7 @@ use std::pin::pin;
 
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
+use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
@@ -15,7 +16,6 @@ use super::client::Client;
 use super::exchange::{Exchange, Failure, chain};
 use super::headers::Head;
 use super::relay;
-use super::upstreams::Replica;
 
 /// Passes a request with its body on, and the answer back.
 pub async fn run(
@@ -25,32 +25,32 @@ pub async fn run(
     payload: Option<web::Payload>,
 ) -> Result<HttpResponse, ApiError> {
     let (source, mut upload) = body::begin(head.length, payload, exchange.wait);
-    let attempt = async |replica: &Replica| attempt(exchange, client, replica, &head, &source, &mut upload).await;
-    let answer = exchange.run(&head, || source.is_whole(), attempt).await?;
-    relay::answer(&head, answer, upload, exchange.wait)
+    let attempt = async |turn: &Turn| attempt(exchange, client, turn, &head, &source, &mut upload).await;
+    let (answer, turn) = exchange.run(&head, || source.is_whole(), attempt).await?;
+    relay::answer(&head, answer, turn, upload, exchange.wait)
 }
 
 /// Sends the request and waits for the head of the answer. While the body moves, the service is not late.
 async fn attempt(
     exchange: &Exchange<'_>,
     client: &Client,
-    replica: &Replica,
+    turn: &Turn,
     head: &Head,
     source: &Source,
     upload: &mut Upload,
-) -> Result<Response<Incoming>, Failure> {
-    let mut call = pin!(client.call(replica, head, source.body()));
+) -> Result<(Response<Incoming>, Turn), Failure> {
+    let mut call = pin!(client.call(turn, head, source.body()));
     let mut deadline = pin!(sleep(exchange.wait));
     loop {
         let uploading = upload.is_running();
         tokio::select! {
             biased;
-            answer = &mut call => return answer.map_err(|error| classify(&error)),
+            answer = &mut call => return answer.map(|answer| (answer, turn.clone())).map_err(|error| classify(&error)),
             moved = upload.run(), if uploading => {
                 moved.map_err(Failure::Final)?;
                 deadline.as_mut().reset(Instant::now() + exchange.wait);
             }
-            () = &mut deadline, if !uploading => return Err(Failure::late(replica, exchange.wait)),
+            () = &mut deadline, if !uploading => return Err(Failure::late(turn, exchange.wait)),
         }
     }
 }

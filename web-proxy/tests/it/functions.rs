@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::ids::Id;
 use common::messages::{Role, TokenOwner};
 use common::operation::OperationId;
+use common::replicas::Replicas;
 use common::time::Timestamp;
 use web_proxy::gateway::api::Api;
 use web_proxy::gateway::envelope::Refusal;
@@ -50,7 +51,8 @@ fn operation() -> OperationId {
 
 fn api(bases: &[&str]) -> Api {
     let bases: Vec<String> = bases.iter().map(|base| (*base).to_owned()).collect();
-    Api::new(&bases, Duration::from_secs(3)).unwrap()
+    let replicas = Replicas::new("proxy.api", &bases).unwrap();
+    Api::new(replicas, Duration::from_secs(3)).unwrap()
 }
 
 /// Runs a function that api-service answers.

@@ -1,5 +1,6 @@
 //! The reverse proxy between raw sockets.
 
+mod copies;
 mod deadlines;
 mod failures;
 mod framing;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::testing::eventually;
 use common::testing::raw::{Answer, Raw};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// A request as it arrived.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ struct State {
     accepted: Cell<usize>,
     taken: Cell<usize>,
     given: Cell<usize>,
+    /// Who listens, and every connection.
+    tasks: RefCell<Vec<JoinHandle<()>>>,
 }
 
 /// A listening fake; its connections are served on the test's own thread.
@@ -83,7 +86,10 @@ impl Call {
             body: Vec::new(),
             whole: false,
         };
-        self.state.seen.borrow_mut().push(seen.clone());
+        // Health checks come when they come: a test counts what its clients ask.
+        if seen.target() != "/readyz" {
+            self.state.seen.borrow_mut().push(seen.clone());
+        }
         Some(seen)
     }
 
@@ -100,7 +106,9 @@ impl Call {
         } else {
             (Vec::new(), true)
         };
-        *self.state.seen.borrow_mut().last_mut().unwrap() = seen.clone();
+        if seen.target() != "/readyz" {
+            *self.state.seen.borrow_mut().last_mut().unwrap() = seen.clone();
+        }
     }
 
     pub async fn say(&mut self, text: &str) {
@@ -134,7 +142,7 @@ impl Upstream {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let state = Rc::new(State::default());
         let shared = state.clone();
-        tokio::task::spawn_local(async move {
+        let listening = tokio::task::spawn_local(async move {
             loop {
                 let (io, _) = listener.accept().await.unwrap();
                 shared.open.set(shared.open.get() + 1);
@@ -143,9 +151,10 @@ impl Upstream {
                     raw: Raw::over(io),
                     state: shared.clone(),
                 };
-                tokio::task::spawn_local(serve(call));
+                shared.tasks.borrow_mut().push(tokio::task::spawn_local(serve(call)));
             }
         });
+        state.tasks.borrow_mut().push(listening);
         Upstream { base, state }
     }
 
@@ -174,6 +183,11 @@ impl Upstream {
             name.len()
         ))
         .await
+    }
+
+    /// Ends as a process does that is killed: nobody listens any more, and every connection is cut.
+    pub fn die(&self) {
+        self.state.tasks.borrow().iter().for_each(JoinHandle::abort);
     }
 
     pub fn seen(&self) -> Vec<Seen> {

@@ -1,12 +1,14 @@
 //! The connections of one worker to the replicas of a service, used by one request at a time.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use actix_web::web::BytesMut;
+use common::replicas::Replica;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,7 +17,6 @@ use tower_service::Service;
 
 use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
-use super::super::upstreams::Replica;
 use super::head::{self, Answer};
 use super::patience::Patience;
 
@@ -160,20 +161,31 @@ impl Shelf {
 /// The connections to all replicas of a service.
 pub struct Connections {
     connector: HttpConnector,
-    shelves: Vec<Rc<Shelf>>,
+    /// By the number of the replica.
+    shelves: RefCell<HashMap<u64, Rc<Shelf>>>,
 }
 
 impl Connections {
-    pub fn new(connector: HttpConnector, replicas: usize) -> Self {
+    pub fn new(connector: HttpConnector) -> Self {
         Connections {
             connector,
-            shelves: (0..replicas).map(|_| Rc::default()).collect(),
+            shelves: RefCell::default(),
         }
+    }
+
+    /// Of replicas that are gone what is still used is kept, which makes room whenever one comes.
+    fn shelf(&self, replica: &Replica) -> Rc<Shelf> {
+        let mut shelves = self.shelves.borrow_mut();
+        if let Some(shelf) = shelves.get(&replica.number()) {
+            return shelf.clone();
+        }
+        shelves.retain(|_, shelf| Rc::strong_count(shelf) > 1 || !shelf.idle.borrow().is_empty());
+        shelves.entry(replica.number()).or_default().clone()
     }
 
     /// One that is open already, or a new one.
     pub async fn get(&self, replica: &Replica, due: Instant, wait: Duration) -> Result<Connection, Failure> {
-        let shelf = &self.shelves[replica.number()];
+        let shelf = self.shelf(replica);
         if let Some(connection) = shelf.take() {
             return Ok(connection);
         }
@@ -191,7 +203,7 @@ impl Connections {
         Ok(Connection {
             io,
             patience: Patience::until(due),
-            shelf: shelf.clone(),
+            shelf,
         })
     }
 }

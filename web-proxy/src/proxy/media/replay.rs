@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use actix_web::web::{Buf, Bytes};
+use common::replicas::Replica;
 use hyper::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -17,7 +18,6 @@ use super::super::body::Outgoing;
 use super::super::client::{READ_BUFFER, request};
 use super::super::exchange::Failure;
 use super::super::headers::Head;
-use super::super::upstreams::Replica;
 
 /// The answer to `head`, of which `read` has come. The connection ends with it.
 pub async fn read(io: TcpStream, read: Bytes, replica: &Replica, head: &Head) -> Result<Response<Incoming>, Failure> {

@@ -50,7 +50,7 @@ async fn relayed(pipes: &Rc<Pipes>, sent: Sent) -> (io::Result<()>, usize, bool)
         pipe,
         pipes.clone(),
         PATIENCE,
-        Relays::default().begin(),
+        Relays::default().begin(turn()),
     );
     let mut body = SlotBody::new(&stream.handle(), Bytes::new(), job);
     let sending = async move {
@@ -85,6 +85,11 @@ async fn relayed(pipes: &Rc<Pipes>, sent: Sent) -> (io::Result<()>, usize, bool)
 }
 
 /// `count` of the bytes that are sent, from `at` on: each page has its own.
+fn turn() -> common::replicas::Turn {
+    let replicas = common::replicas::Replicas::new("proxy.stream", &["http://a:1".to_owned()]).unwrap();
+    replicas.next(&[]).unwrap()
+}
+
 fn sample(at: usize, count: usize) -> Vec<u8> {
     let page = |number: usize| [u8::try_from(number % 253).unwrap(); 4_096];
     let pages = (at / 4_096..=(at + count) / 4_096)
