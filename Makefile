@@ -12,7 +12,7 @@ TUS := stream-service/tests/tus
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes bench-hop bench-failover clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,15 @@ test-breaks: setup-test ## 10,000 random breaks of uploads: nothing acknowledged
 
 bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
+
+bench-hop: setup-bench build ## Measure requests through the edge beside nginx and haproxy
+	$(CARGO) build --release --locked -p bench
+	scripts/own-loopback.sh target/release/bench hop $(HOP)
+
+# RUNS=n for another count, FAILOVER="api postgres" for some of it. 20 runs of all take about 25 minutes.
+bench-failover: setup-bench build ## Measure for how long requests fail when a copy, PostgreSQL or NATS dies
+	$(CARGO) build --release --locked -p bench
+	target/release/bench failover $(FAILOVER) --runs=$(or $(RUNS),20)
 
 bench-bytes: setup-bench build ## Measure bytes sent, passed on and taken in beside nginx, haproxy and Go
 	$(CARGO) build --release --locked -p bench

@@ -13,6 +13,8 @@ use crate::table::percentile;
 /// What one run of load saw.
 pub struct Seen {
     pub requests: usize,
+    /// Of the bodies.
+    pub bytes: u64,
     pub elapsed: Duration,
     /// Milliseconds, sorted.
     pub latencies: Vec<f64>,
@@ -45,30 +47,33 @@ pub async fn run(address: SocketAddr, request: &[u8], connections: usize, time: 
     let began = Instant::now();
     let each = join_all((0..connections).map(|_| one(address, request, began + time))).await;
     let elapsed = began.elapsed();
-    let mut latencies: Vec<f64> = each.into_iter().flatten().collect();
+    let bytes = each.iter().map(|(_, bytes)| bytes).sum();
+    let mut latencies: Vec<f64> = each.into_iter().flat_map(|(latencies, _)| latencies).collect();
     latencies.sort_by(f64::total_cmp);
     Seen {
         requests: latencies.len(),
+        bytes,
         elapsed,
         latencies,
     }
 }
 
-async fn one(address: SocketAddr, request: &[u8], until: Instant) -> Vec<f64> {
+async fn one(address: SocketAddr, request: &[u8], until: Instant) -> (Vec<f64>, u64) {
     let mut socket = TcpStream::connect(address).await.expect("a connection");
     socket.set_nodelay(true).expect("nodelay");
-    let mut latencies = Vec::new();
+    let (mut latencies, mut bytes) = (Vec::new(), 0);
     let mut buffer = vec![0; 64 * 1024];
     while Instant::now() < until {
         let began = Instant::now();
         socket.write_all(request).await.expect("the request is sent");
-        answer(&mut socket, &mut buffer).await;
+        bytes += answer(&mut socket, &mut buffer).await as u64;
         latencies.push(began.elapsed().as_secs_f64() * 1000.0);
     }
-    latencies
+    (latencies, bytes)
 }
 
-async fn answer(socket: &mut TcpStream, buffer: &mut [u8]) {
+/// Reads one; gives the length of its body.
+async fn answer(socket: &mut TcpStream, buffer: &mut [u8]) -> usize {
     let mut filled = 0;
     loop {
         let count = socket.read(&mut buffer[filled..]).await.expect("an answer");
@@ -85,13 +90,15 @@ async fn answer(socket: &mut TcpStream, buffer: &mut [u8]) {
                 .map(str::to_owned)
         });
         let length: usize = length.and_then(|length| length.parse().ok()).expect("a Content-Length");
-        let end = head + 4 + length;
-        assert!(end <= buffer.len(), "the answer is larger than expected");
-        while filled < end {
-            let count = socket.read(&mut buffer[filled..end]).await.expect("the rest");
+        let mut left = (head + 4 + length)
+            .checked_sub(filled)
+            .expect("no byte more than was said");
+        while left > 0 {
+            let most = left.min(buffer.len());
+            let count = socket.read(&mut buffer[..most]).await.expect("the rest");
             assert!(count > 0, "the connection was closed");
-            filled += count;
+            left -= count;
         }
-        return;
+        return length;
     }
 }

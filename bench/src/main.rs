@@ -3,8 +3,10 @@
 
 mod bytes;
 mod descriptors;
+mod failover;
 mod gateway;
 mod goals;
+mod hop;
 mod http;
 mod load;
 mod memory;
@@ -30,13 +32,16 @@ fn main() -> ExitCode {
     let all = asked.iter().any(|name| name == "all");
     let known = |name: &String| name == "all" || COMMANDS.contains(&name.as_str());
     let first = |name: &str| asked.first().is_some_and(|word| word == name);
-    let (gateway, bytes) = (first("gateway"), first("bytes"));
-    if !gateway && !bytes && !first("raw") && (asked.is_empty() || !asked.iter().all(known)) {
+    let (gateway, bytes, hop, failover) = (first("gateway"), first("bytes"), first("hop"), first("failover"));
+    let known_part = gateway || bytes || hop || failover || first("raw");
+    if !known_part && (asked.is_empty() || !asked.iter().all(known)) {
         let commands = COMMANDS.join(" | ");
         eprintln!(
-            "usage: bench all | {commands} | {} | {}",
+            "usage: bench all | {commands} | {} | {} | {} | {}",
             gateway::usage(),
-            bytes::usage()
+            bytes::usage(),
+            hop::usage(),
+            failover::usage()
         );
         return ExitCode::from(2);
     }
@@ -54,6 +59,12 @@ fn main() -> ExitCode {
     }
     if bytes {
         return said(bytes::run(&asked[1..]));
+    }
+    if hop {
+        return said(hop::run(&runtime, &asked[1..]));
+    }
+    if failover {
+        return said(failover::run(&runtime, &asked[1..]));
     }
     for name in COMMANDS
         .iter()

@@ -87,9 +87,74 @@ pub fn nginx_proxy(workers: usize, upstream: SocketAddr, more: &str) -> Running 
     nginx(workers, &http, &server)
 }
 
+/// The edge's routes as nginx writes them: media and uploads to `stream`, all else to `api`.
+pub fn nginx_edge(workers: usize, api: SocketAddr, stream: SocketAddr) -> Running {
+    let keep = "keepalive 512; keepalive_requests 100000000;";
+    let http = format!("  upstream api {{ server {api}; {keep} }}\n  upstream stream {{ server {stream}; {keep} }}");
+    let pass = "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header Host $host; \
+                proxy_set_header X-Forwarded-For $remote_addr; proxy_max_temp_file_size 0;";
+    let server = format!(
+        "    location / {{ proxy_pass http://api; {pass} }}
+    location /media/ {{ proxy_pass http://stream; {pass} }}
+    location /uploads {{ proxy_pass http://stream; proxy_request_buffering off; client_max_body_size 0; {pass} }}"
+    );
+    nginx(workers, &http, &server)
+}
+
+/// The same of haproxy.
+pub fn haproxy_edge(workers: usize, api: SocketAddr, stream: SocketAddr) -> Running {
+    let backends = format!(
+        "frontend front
+  bind ADDRESS
+  option forwardfor
+  use_backend stream if {{ path_beg /media/ /uploads }}
+  default_backend api
+backend api
+  server api {api} maxconn 2000 pool-max-conn 2000
+backend stream
+  server stream {stream} maxconn 2000 pool-max-conn 2000
+"
+    );
+    haproxy_with(workers, 256 << 10, &backends)
+}
+
+/// haproxy as the balancer before two edges: who is not ready or can't be reached is left out, and what was not sent is sent to
+/// the other.
+pub fn haproxy_balancer(edges: &[SocketAddr]) -> Running {
+    let check = "check inter 1s fastinter 200ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down";
+    let servers: String = edges
+        .iter()
+        .enumerate()
+        .map(|(number, edge)| format!("  server edge{number} {edge} {check}\n"))
+        .collect();
+    let listen = format!(
+        "listen front
+  bind ADDRESS
+  option forwardfor
+  option httpchk GET /readyz
+  option redispatch 1
+  retries 3
+  retry-on conn-failure empty-response
+  http-request disable-l7-retry if !METH_GET
+  timeout connect 1s
+  timeout check 1s
+  timeout tunnel 300s
+  balance roundrobin
+{servers}"
+    );
+    haproxy_with(1, 64 << 10, &listen)
+}
+
 /// haproxy that splices answers through pipes of `pipe` bytes.
 pub fn haproxy(workers: usize, upstream: SocketAddr, pipe: usize) -> Running {
+    let listen = format!("listen front\n  bind ADDRESS\n  server behind {upstream} maxconn 2000 pool-max-conn 2000\n");
+    haproxy_with(workers, pipe, &listen)
+}
+
+/// haproxy with these proxies; ADDRESS stands for its own.
+fn haproxy_with(workers: usize, pipe: usize, proxies: &str) -> Running {
     let (address, folder) = (running::free(), running::folder("haproxy"));
+    let proxies = proxies.replace("ADDRESS", &address.to_string());
     let config = format!(
         "global
   nbthread {workers}
@@ -102,10 +167,7 @@ defaults
   timeout server 300s
   option splice-response
   http-reuse always
-listen front
-  bind {address}
-  server behind {upstream} maxconn 2000 pool-max-conn 2000
-"
+{proxies}"
     );
     let file = folder.path().join("haproxy.cfg");
     std::fs::write(&file, config).expect("a configuration");

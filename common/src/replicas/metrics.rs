@@ -6,7 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use super::Replicas;
+use super::{Replica, Replicas};
 use crate::metrics::Metrics;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -36,25 +36,29 @@ impl Shown {
     }
 }
 
+/// A copy, as a number.
+type Value = fn(&Replica) -> i64;
+
+const GAUGES: [(&str, &str, Value); 2] = [
+    (
+        "replica_up",
+        "Whether a copy of a service is asked like the others (1) or left alone (0)",
+        |replica| i64::from(replica.left_alone().is_none()),
+    ),
+    (
+        "replica_requests",
+        "Requests that a copy of a service is answering to this process now",
+        |replica| i64::try_from(replica.asked()).unwrap_or(i64::MAX),
+    ),
+];
+
 impl Collector for Shown {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), Error> {
         let lists = self.lists();
         if lists.is_empty() {
             return Ok(());
         }
-        let gauges: [(&str, &str, fn(&super::Replica) -> i64); 2] = [
-            (
-                "replica_up",
-                "Whether a copy of a service is asked like the others (1) or left alone (0)",
-                |replica| i64::from(replica.left_alone().is_none()),
-            ),
-            (
-                "replica_requests",
-                "Requests that a copy of a service is answering to this process now",
-                |replica| i64::try_from(replica.asked()).unwrap_or(i64::MAX),
-            ),
-        ];
-        for (name, help, value) in gauges {
+        for (name, help, value) in GAUGES {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for replicas in lists.iter() {
                 for replica in replicas.all().iter() {
