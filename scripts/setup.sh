@@ -23,6 +23,8 @@ if [ "$purpose" = test ]; then
   need chromium chromium
   need ffmpeg ffmpeg
   need python3 python3
+  # The bus between processes; Debian puts it in /usr/sbin.
+  [ -x /usr/sbin/nats-server ] || need nats-server nats-server
   # Shows that what is acknowledged was synced.
   need strace strace
   # A virtual environment for tuspy; Debian has what makes one in a package of its own.
@@ -61,8 +63,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "apt-get could not install: ${missing[*]}" >&2
     exit 1
   }
-  # The packages start their servers where there is an init system; the bench starts its own on free ports.
-  for service in nginx haproxy; do
+  # The packages start their servers where there is an init system; tests and bench start their own on free ports.
+  for service in nginx haproxy nats-server; do
     if [[ " ${missing[*]} " == *" $service"* ]] && command -v systemctl >/dev/null 2>&1; then
       systemctl disable --now "$service" >/dev/null 2>&1 || true
     fi

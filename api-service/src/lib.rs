@@ -46,7 +46,8 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     let relay = Relay::new();
     let state = state::State::new(config, platform, &db, &relay)?;
     // First listen, then load: a session that ends in between is heard of.
-    let ended = platform.bus.subscribe(&Subject::SessionsRevoked);
+    let mut ended = platform.bus.subscribe(&Subject::SessionsRevoked);
+    ended.established().await;
     let (sessions, drain, mut first) = (state.sessions.clone(), platform.drain.clone(), Some(ended));
     platform.spawn_loop("api-service: sessions that end", move || {
         sessions.clone().follow(first.take(), drain.clone())

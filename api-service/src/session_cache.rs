@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 /// Longest time an entry is used without asking the database: below the 5 s that sign-out may take at most.
 const TRUSTED: Duration = Duration::from_millis(4_500);
 
+/// The same while the ends of sessions are not told by the bus: promise 13 is a second.
+const TRUSTED_UNTOLD: Duration = Duration::from_millis(800);
+
 /// From this age on one user of an entry asks the database early, so that a busy session is not read by many at once.
 const REFRESHED: Duration = Duration::from_millis(3_500);
 
@@ -66,6 +69,15 @@ struct Inner {
     epoch: u64,
 }
 
+/// Whether ends of sessions are heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// The bus tells.
+    Told,
+    /// The broker is away: only the database knows.
+    Untold,
+}
+
 /// What the cache knows of a token.
 #[derive(Debug)]
 pub enum Lookup {
@@ -99,7 +111,11 @@ impl SessionCache {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn lookup(&self, token: &TokenHash, now: Instant) -> Lookup {
+    pub fn lookup(&self, token: &TokenHash, now: Instant, trust: Trust) -> Lookup {
+        let trusted = match trust {
+            Trust::Told => TRUSTED,
+            Trust::Untold => TRUSTED_UNTOLD,
+        };
         let mut inner = self.lock();
         let ticket = ReadTicket {
             epoch: inner.epoch,
@@ -109,7 +125,7 @@ impl SessionCache {
             return Lookup::Ask(ticket);
         };
         let age = now.saturating_duration_since(entry.checked);
-        if age >= TRUSTED || (age >= REFRESHED && !entry.refreshing) {
+        if age >= trusted || (age >= REFRESHED && !entry.refreshing) {
             entry.refreshing = true;
             return Lookup::Ask(ticket);
         }
@@ -216,7 +232,7 @@ mod tests {
     }
 
     fn known(cache: &SessionCache, token: &TokenHash, now: Instant) -> bool {
-        matches!(cache.lookup(token, now), Lookup::Known(_))
+        matches!(cache.lookup(token, now, Trust::Told), Lookup::Known(_))
     }
 
     #[test]
@@ -232,6 +248,16 @@ mod tests {
         );
         cache.keep(token, session(), cache.ticket(now + TRUSTED));
         assert!(known(&cache, &token, now + TRUSTED));
+    }
+
+    #[test]
+    fn promise_13_while_the_bus_is_away_an_entry_is_read_again_within_a_second() {
+        let (cache, now, token) = (SessionCache::new(10), Instant::now(), TokenHash::of("a"));
+        cache.keep(token, session(), cache.ticket(now));
+        let lookup = |at| matches!(cache.lookup(&token, at, Trust::Untold), Lookup::Known(_));
+        assert!(lookup(now + TRUSTED_UNTOLD / 2));
+        assert!(!lookup(now + TRUSTED_UNTOLD));
+        assert!(known(&cache, &token, now + TRUSTED_UNTOLD), "it is back");
     }
 
     #[test]

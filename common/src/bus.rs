@@ -1,40 +1,32 @@
 //! The bus wakes and informs; the database is the record. A message may be lost (a full queue, a broker away): every
 //! consumer also polls, so a loss costs seconds, never data.
 //!
-//! Subjects are those of the plan for NATS (`sluice.user.<id>`, `sluice.video.<id>` …); the names come with it.
+//! Within a process messages go from hand to hand ([`LocalBus`]); with `bus.url = "nats://…"` they also go to every other
+//! process that listens to their subject ([`NatsBus`]). Who listens is told when something was lost, or may have been.
 
 mod local;
+pub mod nats;
+mod subject;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::ids::{Id, VideoId};
+use crate::config::{BusConfig, ConfigError};
+use crate::metrics::Metrics;
 pub use local::LocalBus;
 use local::LocalSubscription;
-
-/// What a message is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Subject {
-    /// Sessions that ended: `messages::SessionsRevoked`.
-    SessionsRevoked,
-    /// Work for the scheduler became due; empty.
-    JobsReady,
-    /// The media of some video was hidden, shown or purged: `messages::MediaChanged`.
-    MediaChanged,
-    /// Events for one user: `messages::UserEvent`.
-    User(Id),
-    /// Entries of one room.
-    Video(VideoId),
-}
+pub use nats::NatsBus;
+use nats::{BrokerAddress, Interest};
+pub use subject::Subject;
 
 /// What a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// The JSON text of one message.
     Data(Arc<[u8]>),
-    /// That many messages were lost: read the record.
+    /// So many messages were lost: read the record. 0: nobody knows how many, perhaps none (the broker was away).
     Missed(u64),
 }
 
@@ -54,19 +46,37 @@ impl Message {
 pub enum Bus {
     /// In-process, for the embedded way to run.
     Local(LocalBus),
+    /// To the other processes too.
+    Nats(NatsBus),
 }
 
-/// Why `bus.url` can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a bus: `local:` is the one that is built so far")]
-pub struct BusUrlError(String);
+/// What `bus.url` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BusAddress {
+    Local,
+    Nats(BrokerAddress),
+}
+
+impl BusAddress {
+    /// Checks the whole section `bus`, without asking anybody.
+    pub fn of(config: &BusConfig) -> Result<BusAddress, ConfigError> {
+        match config.url.expose() {
+            "" | "local:" => Ok(BusAddress::Local),
+            _ => BrokerAddress::of(config).map(BusAddress::Nats),
+        }
+    }
+}
 
 impl Bus {
-    /// Picks the bus by the scheme of `url`.
-    pub fn open(url: &str) -> Result<Bus, BusUrlError> {
-        match url {
-            "local:" => Ok(Bus::local()),
-            other => Err(BusUrlError(other.to_owned())),
+    /// Picks the bus by the scheme of `bus.url`. A broker must let us in: one that refuses is an error at once, one that can't be
+    /// reached after ten seconds (in compose it may come up beside us).
+    pub async fn open(config: &BusConfig, metrics: &Metrics) -> Result<Bus, ConfigError> {
+        match BusAddress::of(config)? {
+            BusAddress::Local => Ok(Bus::local()),
+            BusAddress::Nats(address) => NatsBus::open(address, config.prefix.clone(), metrics)
+                .await
+                .map(Bus::Nats)
+                .map_err(|problem| ConfigError::new("bus.url", problem)),
         }
     }
 
@@ -75,36 +85,104 @@ impl Bus {
         Bus::Local(LocalBus::default())
     }
 
-    /// Tells whoever listens now. Call it after the commit that made it true.
+    /// Tells whoever listens now. Call it after the commit that made it true. Never waits: what finds no room on its way to
+    /// other processes is lost, and counted.
     pub fn publish<T: Serialize>(&self, subject: &Subject, message: &T) {
         let bytes: Arc<[u8]> = serde_json::to_vec(message).expect("messages are plain data").into();
         match self {
             Bus::Local(bus) => bus.publish(subject, &bytes),
+            Bus::Nats(bus) => bus.publish(subject, bytes),
         }
     }
 
-    /// Listens from now on, until it is dropped.
+    /// Listens, until it is dropped: to this process from now on, to the others once it is
+    /// [established](Subscription::established).
     #[must_use]
     pub fn subscribe(&self, subject: &Subject) -> Subscription {
+        let (local, interest) = match self {
+            Bus::Local(bus) => (bus.subscribe(subject, true), None),
+            Bus::Nats(bus) => {
+                let (local, interest) = bus.subscribe(subject);
+                (local, Some(interest))
+            }
+        };
+        Subscription { local, interest }
+    }
+
+    /// Whether there may be other processes on this bus.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Bus::Nats(_))
+    }
+
+    /// Whether what other processes say reaches this one, as far as can be known: heard of the broker within the last second.
+    /// Always so without one.
+    #[must_use]
+    pub fn is_current(&self) -> bool {
         match self {
-            Bus::Local(bus) => Subscription(bus.subscribe(subject)),
+            Bus::Local(_) => true,
+            Bus::Nats(bus) => bus.is_current(),
+        }
+    }
+
+    /// For `/readyz?verbose`: what is wrong with the connection to the broker; `None` when there is no broker to connect to.
+    #[must_use]
+    pub fn state(&self) -> Option<Result<(), String>> {
+        match self {
+            Bus::Local(_) => None,
+            Bus::Nats(bus) => Some(bus.state()),
+        }
+    }
+
+    /// Waits until the broker has what was published so far, at most half a second: for the end of a process.
+    pub async fn flush(&self) {
+        if let Bus::Nats(bus) = self {
+            bus.flush().await;
         }
     }
 }
 
 /// One listener's queue.
-pub struct Subscription(LocalSubscription);
+pub struct Subscription {
+    local: LocalSubscription,
+    /// Keeps the broker sending.
+    interest: Option<Interest>,
+}
 
 impl Subscription {
     /// The next message; `None` when the bus is gone. Cancel safe.
     pub async fn next(&mut self) -> Option<Message> {
-        Some(std::future::poll_fn(|cx| self.0.poll_next(cx)).await)
+        Some(std::future::poll_fn(|cx| self.local.poll_next(cx)).await)
+    }
+
+    /// Waits until what other processes publish from now on arrives here, at most a second: then read the record, and nothing
+    /// is missed between the two. Who doesn't wait, or waited in vain, gets a [`Message::Missed`] when it is so. Takes no time
+    /// without a broker.
+    pub async fn established(&mut self) {
+        if self.interest.as_ref().is_some_and(Interest::is_away) {
+            // It would be in vain: a Missed comes when it is back.
+            return;
+        }
+        let awaiting = Awaiting(&mut self.local);
+        let established = std::future::poll_fn(|cx| awaiting.0.poll_established(cx));
+        // In vain: then a Missed comes once it is so.
+        drop(tokio::time::timeout(nats::ESTABLISHED_WITHIN, established).await);
+    }
+}
+
+/// Who no longer waits may read the record too early, also when it was dropped while it waited.
+struct Awaiting<'a>(&'a mut LocalSubscription);
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.give_up();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Id;
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_message_reaches_the_listeners_of_its_subject_only() {
@@ -165,12 +243,11 @@ mod tests {
 
     #[test]
     fn subjects_nobody_listens_to_are_forgotten() {
-        let Bus::Local(local) = Bus::local();
+        let local = LocalBus::default();
         let bus = Bus::Local(local.clone());
         drop(bus.subscribe(&Subject::JobsReady));
         assert!(local.is_empty());
         bus.publish(&Subject::JobsReady, &());
         assert!(local.is_empty());
-        assert!(Bus::open("nats://somewhere").is_err());
     }
 }

@@ -27,6 +27,8 @@ pub type Check = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send +
 pub struct Health {
     drain: Drain,
     checks: Vec<(&'static str, Check)>,
+    /// Shown, but not needed.
+    notes: Vec<(&'static str, Check)>,
     /// The last answer, so that many who ask cost the dependencies one question.
     last: Arc<Mutex<Option<(Instant, Answer)>>>,
 }
@@ -52,6 +54,7 @@ impl Health {
         Health {
             drain,
             checks: Vec::new(),
+            notes: Vec::new(),
             last: Arc::default(),
         }
     }
@@ -59,6 +62,11 @@ impl Health {
     /// Adds a dependency under the name that `?verbose` shows.
     pub fn add(&mut self, name: &'static str, check: Check) {
         self.checks.push((name, check));
+    }
+
+    /// Adds something that is shown with the dependencies, and that people are served without.
+    pub fn note(&mut self, name: &'static str, check: Check) {
+        self.notes.push((name, check));
     }
 
     /// Every dependency with its state, and whether all answer; up to [`FRESH`] old.
@@ -77,7 +85,7 @@ impl Health {
     }
 
     async fn ask_now(&self) -> Answer {
-        let asked = self.checks.iter().map(|(name, check)| async move {
+        let asked = self.checks.iter().chain(&self.notes).map(|(name, check)| async move {
             let answer = tokio::time::timeout(CHECK_DEADLINE, check()).await;
             (
                 *name,
@@ -85,10 +93,13 @@ impl Health {
             )
         });
         let mut states: Vec<_> = join_all(asked).await;
-        if self.drain.is_leaving() {
+        let stopping = self.drain.is_leaving();
+        let needed = states.iter().take(self.checks.len());
+        let ready = !stopping && needed.into_iter().all(|(_, state)| state.is_ok());
+        if stopping {
             states.push(("drain", Err("stopping".into())));
         }
-        (states.iter().all(|(_, state)| state.is_ok()), states)
+        (ready, states)
     }
 }
 

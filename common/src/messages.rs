@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::ids::{Id, VideoId};
 use crate::operation::OperationId;
 use crate::time::Timestamp;
-pub use rooms::{RoomEntry, RoomEntryKind, RoomHead, RoomHeads, RoomList, RoomLog};
+pub use rooms::{RoomCounts, RoomEntry, RoomEntryKind, RoomHead, RoomHeads, RoomList, RoomLog};
 
 /// `POST /internal/tokens/parse`.
 #[derive(Clone, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ pub struct Process {
 impl Process {
     /// Binds the listeners. With `alone`, the other services are in this process too: internal calls go to its own
     /// internal listener.
-    fn new(mut config: Config, drain: Drain, alone: bool) -> Result<Self, StartError> {
+    async fn new(mut config: Config, drain: Drain, alone: bool) -> Result<Self, StartError> {
         let sockets = Sockets::bind(&config)?;
         let (public, internal) = sockets.addresses().map_err(other)?;
         if alone {
@@ -36,7 +36,7 @@ impl Process {
             // The gateway's functions call the API as people do.
             config.proxy.api = vec![format!("http://{}", reachable(public))];
         }
-        let platform = Platform::new(&config, drain)?;
+        let platform = Platform::open(&config, drain).await?;
         Ok(Process {
             config,
             platform,
@@ -125,7 +125,7 @@ where
     System::new().block_on(async {
         let drain = Drain::new();
         drain.on_signals(config.server.drain_delay.0).map_err(other)?;
-        let process = Process::new(config, drain, alone)?;
+        let process = Process::new(config, drain, alone).await?;
         Reloader::new(loaded, process.platform.live.clone())
             .on_signal()
             .map_err(other)?;

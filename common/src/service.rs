@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,8 +61,8 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Reads keys and addresses from a configuration whose secrets are set.
-    pub fn new(config: &Config, drain: Drain) -> Result<Self, ConfigError> {
+    /// Reads keys and addresses from a configuration whose secrets are set, and connects to the bus.
+    pub async fn open(config: &Config, drain: Drain) -> Result<Self, ConfigError> {
         if config.secrets.internal_token.is_empty() {
             return Err(ConfigError::new(
                 "secrets.internal_token",
@@ -70,7 +71,7 @@ impl Platform {
         }
         let metrics = Metrics::new();
         let platform = Platform {
-            bus: Bus::open(&config.bus.url).map_err(|error| ConfigError::new("bus.url", error))?,
+            bus: Bus::open(&config.bus, &metrics).await?,
             clients: Clients::new(config)?,
             grants: config.grant_keys()?,
             shown: Shown::register(&metrics),
@@ -175,6 +176,13 @@ pub async fn run(
             .iter()
             .for_each(|(name, check)| health.add(name, check.clone()));
     }
+    if platform.bus.state().is_some() {
+        let bus = platform.bus.clone();
+        health.note(
+            "bus",
+            std::sync::Arc::new(move || std::future::ready(bus.state().unwrap_or(Ok(()))).boxed()),
+        );
+    }
     let (probes, metrics) = (health.clone(), platform.metrics.clone());
     public.push(std::sync::Arc::new(move |routes| {
         health::routes(&health, Detail::Names)(routes)
@@ -238,5 +246,6 @@ pub async fn run(
             platform.tasks.len()
         );
     }
+    platform.bus.flush().await;
     served
 }

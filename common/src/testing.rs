@@ -1,6 +1,7 @@
-//! Test support for all crates: a private PostgreSQL and a body that runs on each backend. Only behind feature `testing`, which
+//! Test support for all crates: a private PostgreSQL, a private NATS, and a body that runs on each backend. Only behind feature `testing`, which
 //! no product build turns on.
 
+mod broker;
 #[cfg(feature = "db")]
 mod databases;
 #[cfg(feature = "db")]
@@ -9,6 +10,7 @@ pub mod ranges;
 pub mod raw;
 mod service;
 
+pub use self::broker::{Broker, free_port};
 #[cfg(feature = "db")]
 pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
 #[cfg(feature = "db")]

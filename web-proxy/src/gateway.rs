@@ -12,6 +12,7 @@ mod ended;
 pub mod envelope;
 pub mod frame;
 pub mod functions;
+mod gossip;
 mod handshake;
 mod metrics;
 mod outbound;
@@ -134,6 +135,7 @@ pub fn start(config: &Config, platform: &Platform, api: Replicas) -> Result<Upgr
         .set(commands)
         .unwrap_or_else(|_| unreachable!("set once, here"));
     revocation::watch(&shared, platform);
+    gossip::begin(&shared, platform);
     let drain_time = config.server.drain_timeout.0;
     let drain_time = drain_time.saturating_sub(DRAIN_RESERVE).max(drain_time / 2);
     let (draining, drain) = (shared.clone(), platform.drain.clone());

@@ -11,7 +11,7 @@ use super::{Message, Subject};
 pub(super) const QUEUE_LEN: usize = 1024;
 
 /// And their bytes. Most messages have 300; a long comment has 9,000.
-const QUEUE_BYTES: usize = 1024 * 1024;
+pub(super) const QUEUE_BYTES: usize = 1024 * 1024;
 
 /// Listeners by subject, kept while there are any.
 #[derive(Clone, Default)]
@@ -26,8 +26,19 @@ struct Queue(Mutex<Waiting>);
 struct Waiting {
     messages: VecDeque<Arc<[u8]>>,
     bytes: usize,
-    missed: u64,
+    /// Lost since it was told last; 0: some may be.
+    missed: Option<u64>,
+    standing: Standing,
     listener: Option<Waker>,
+}
+
+/// Whether other processes are heard.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    #[default]
+    Established,
+    /// Not yet. `awaited`: the listener reads nothing before, so it misses nothing.
+    Coming { awaited: bool },
 }
 
 impl LocalBus {
@@ -37,13 +48,38 @@ impl LocalBus {
         }
     }
 
-    pub(super) fn subscribe(&self, subject: &Subject) -> LocalSubscription {
+    /// `established`: nobody else is to be heard, or they are already.
+    pub(super) fn subscribe(&self, subject: &Subject, established: bool) -> LocalSubscription {
         let queue: Arc<Queue> = Arc::default();
+        if !established {
+            queue.lock().standing = Standing::Coming { awaited: false };
+        }
         self.lock().entry(subject.clone()).or_default().push(queue.clone());
         LocalSubscription {
             bus: self.clone(),
             subject: subject.clone(),
             queue,
+        }
+    }
+
+    /// Other processes are heard on `subject` from now on.
+    pub(super) fn established(&self, subject: &Subject) {
+        if let Some(queues) = self.lock().get(subject) {
+            queues.iter().for_each(|queue| queue.establish(false));
+        }
+    }
+
+    /// What other processes said on `subject` is lost: so many messages.
+    pub(super) fn missed(&self, subject: &Subject, count: u64) {
+        if let Some(queues) = self.lock().get(subject) {
+            queues.iter().for_each(|queue| queue.miss(count));
+        }
+    }
+
+    /// Other processes were not heard for a while, and are again.
+    pub(super) fn resumed(&self) {
+        for queues in self.lock().values() {
+            queues.iter().for_each(|queue| queue.establish(true));
         }
     }
 
@@ -59,8 +95,7 @@ impl LocalBus {
 
 impl Queue {
     fn push(&self, bytes: Arc<[u8]>) {
-        let listener = {
-            let mut waiting = self.lock();
+        self.change(|waiting| {
             waiting.bytes += bytes.len();
             waiting.messages.push_back(bytes);
             while waiting.messages.len() > QUEUE_LEN || waiting.bytes > QUEUE_BYTES {
@@ -68,8 +103,31 @@ impl Queue {
                     break;
                 };
                 waiting.bytes -= oldest.len();
-                waiting.missed += 1;
+                waiting.miss(1);
             }
+        });
+    }
+
+    fn miss(&self, count: u64) {
+        self.change(|waiting| waiting.miss(count));
+    }
+
+    fn establish(&self, interrupted: bool) {
+        self.change(|waiting| {
+            let awaited = waiting.standing == Standing::Coming { awaited: true };
+            let late = waiting.standing == Standing::Coming { awaited: false };
+            if late || (interrupted && !awaited) {
+                waiting.miss(0);
+            }
+            waiting.standing = Standing::Established;
+        });
+    }
+
+    /// Changes what waits, then wakes the listener.
+    fn change(&self, change: impl FnOnce(&mut Waiting)) {
+        let listener = {
+            let mut waiting = self.lock();
+            change(&mut waiting);
             waiting.listener.take()
         };
         if let Some(listener) = listener {
@@ -79,6 +137,12 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn miss(&mut self, count: u64) {
+        self.missed = Some(self.missed.unwrap_or(0) + count);
     }
 }
 
@@ -92,8 +156,8 @@ pub struct LocalSubscription {
 impl LocalSubscription {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
         let mut waiting = self.queue.lock();
-        if waiting.missed > 0 {
-            return Poll::Ready(Message::Missed(std::mem::take(&mut waiting.missed)));
+        if let Some(missed) = waiting.missed.take() {
+            return Poll::Ready(Message::Missed(missed));
         }
         let Some(bytes) = waiting.messages.pop_front() else {
             waiting.messages = VecDeque::new();
@@ -102,6 +166,26 @@ impl LocalSubscription {
         };
         waiting.bytes -= bytes.len();
         Poll::Ready(Message::Data(bytes))
+    }
+
+    pub(super) fn poll_established(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = self.queue.lock();
+        if waiting.standing == Standing::Established {
+            // It reads the record now: whatever was missed before is in there.
+            waiting.missed = None;
+            return Poll::Ready(());
+        }
+        waiting.standing = Standing::Coming { awaited: true };
+        waiting.listener = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// It waits no longer: what it reads now may be older than what it hears first.
+    pub(super) fn give_up(&self) {
+        let mut waiting = self.queue.lock();
+        if waiting.standing != Standing::Established {
+            waiting.standing = Standing::Coming { awaited: false };
+        }
     }
 }
 

@@ -93,7 +93,17 @@ pub const DOCS: &[(&str, &str)] = &[
         "store.ca_file",
         "PEM file of certificate authorities to be trusted beside the system's, for an https endpoint.",
     ),
-    ("bus.url", "local: (in this process)."),
+    (
+        "bus.url",
+        "local: (in this process) or nats://HOST:4222, several servers as nats://HOST:4222,HOST:4222; empty: local:",
+    ),
+    (
+        "bus.prefix",
+        "What the broker's subjects begin with; several installations on one broker need different ones.",
+    ),
+    ("bus.token", "What the broker wants to see, if it wants a token."),
+    ("bus.user", "Name and password at the broker, if it wants them."),
+    ("bus.password", "Best given as SLUICE_BUS__PASSWORD_FILE."),
     (
         "internal.listen",
         "Address of the calls between services; never reachable from outside. Port 0 takes a free one.",

@@ -102,7 +102,11 @@ section! {
 
 section! {
     BusConfig {
-        url: String = "local:".into(),
+        url: Secret = Secret::default(),
+        prefix: String = "sluice".into(),
+        token: Secret = Secret::default(),
+        user: Secret = Secret::default(),
+        password: Secret = Secret::default(),
     }
 }
 

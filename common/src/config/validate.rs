@@ -45,7 +45,7 @@ impl Config {
             }
         }
         self.store.validate()?;
-        crate::bus::Bus::open(&self.bus.url).map_err(|error| ConfigError::new("bus.url", error))?;
+        crate::bus::BusAddress::of(&self.bus)?;
         let public = &self.server.public_url;
         if !public.is_empty() && !is_origin(public) {
             return Err(ConfigError::new(

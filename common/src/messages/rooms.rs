@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::ids::VideoId;
+use crate::ids::{Id, VideoId};
 use crate::operation::OperationId;
 use crate::time::Timestamp;
 
@@ -96,4 +96,20 @@ pub struct RoomHead {
     #[serde(rename = "videoID")]
     pub video: VideoId,
     pub seq: i64,
+}
+
+/// On `Subject::RoomCounts`: how many connections of one gateway are in rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomCounts {
+    /// One run of one process.
+    pub gateway: Id,
+    /// Some of its rooms; 0: nobody is in there any more.
+    #[serde(default)]
+    pub counts: Vec<(VideoId, u32)>,
+    /// It knows nothing of the others: they are to tell all of theirs.
+    #[serde(default)]
+    pub asks: bool,
+    /// It stops: nobody is in any of its rooms.
+    #[serde(default)]
+    pub leaves: bool,
 }

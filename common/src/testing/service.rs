@@ -65,7 +65,7 @@ where
     let (public, internal) = sockets
         .addresses()
         .map_err(|error| StartError::Other(error.to_string()))?;
-    let platform = Platform::new(&config, Drain::new())?;
+    let platform = Platform::open(&config, Drain::new()).await?;
     let service = start(config.clone(), platform.clone()).await?;
     let (served_config, served_platform) = (config.clone(), platform.clone());
     let served = tokio::task::spawn_local(async move {

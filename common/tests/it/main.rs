@@ -1,6 +1,7 @@
 //! Integration tests of common.
 #![allow(clippy::unwrap_used)]
 
+mod bus;
 mod capture;
 mod config;
 mod db;

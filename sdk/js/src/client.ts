@@ -29,7 +29,7 @@ interface Waiter<T> {
 /** Events handed on as they come; the others are looked at first. */
 const PLAIN = [
   "OnKickedOffline", "OnUserTokenExpired", "OnServerDraining", "OnSelfInfoUpdated",
-  "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged",
+  "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged", "OnEventsMissed",
 ] as const satisfies ReadonlyArray<keyof Events>;
 const isPlain = (event: string): event is (typeof PLAIN)[number] => (PLAIN as readonly string[]).includes(event);
 

@@ -49,6 +49,8 @@ export interface Events {
   OnVideoTrashed: VideoRef;
   OnVideoRestored: VideoRef;
   OnVideoPurged: VideoRef;
+  /** User events may be lost (the bus between the server's processes was away): what they would have said is to be looked up. */
+  OnEventsMissed: Record<string, never>;
   /** Logged in (again): user events sent while there was no login are lost, so what they would have said is to be looked up. */
   loggedIn: { again: boolean };
   /** A Login was refused. With `retryAt` (as Date.now() counts) it is tried again by itself then; without, login() is to be called. */

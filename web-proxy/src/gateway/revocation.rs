@@ -39,6 +39,7 @@ pub fn watch(shared: &Arc<Shared>, platform: &Platform) {
 
 async fn hear(shared: &Shared) {
     let mut bus = shared.bus.subscribe(&Subject::SessionsRevoked);
+    bus.established().await;
     loop {
         let message = tokio::select! {
             () = shared.over.begun() => return,
@@ -49,8 +50,8 @@ async fn hear(shared: &Shared) {
                 Some(revoked) => shared.end_sessions(&revoked.sessions, End::SignedOut),
                 None => log::warn!("A revocation can't be read"),
             },
-            Some(Message::Missed(count)) => {
-                log::info!("{count} revocations were lost: all sessions are asked about");
+            Some(Message::Missed(_)) => {
+                log::info!("Revocations may have been lost: all sessions are asked about");
                 check(shared, shared.places.sessions()).await;
             }
             None => return,

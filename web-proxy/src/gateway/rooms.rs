@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::error::Code;
@@ -18,6 +17,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use super::connection::Connection;
+use super::counts::RoomCount;
 use super::envelope::Refusal;
 use super::outbound::Class;
 use super::room::{Flush, Form, Room as Core, encode};
@@ -47,8 +47,8 @@ pub struct Room {
     pub id: VideoId,
     state: RefCell<State>,
     access: Access,
-    /// Its members on all shards.
-    count: Arc<AtomicUsize>,
+    /// Its members on all shards, and in other gateways.
+    count: Arc<RoomCount>,
     /// Joins under way; the room is not given up meanwhile.
     holds: Cell<usize>,
     /// The task is to look at the room.
@@ -127,6 +127,11 @@ impl Rooms {
         }
     }
 
+    /// All that are open, also those that everybody has left.
+    pub fn all(&self) -> Vec<VideoId> {
+        self.0.borrow().keys().cloned().collect()
+    }
+
     /// The rooms that somebody is in.
     pub fn occupied(&self) -> Vec<VideoId> {
         let rooms = self.0.borrow();
@@ -148,10 +153,10 @@ impl Rooms {
         }
     }
 
-    /// Counts that changed on another shard are told here too.
+    /// Counts that changed on another shard or in another gateway are told here too.
     pub fn notice_counts(&self) {
         for room in self.0.borrow().values() {
-            let count = room.count.load(Ordering::Relaxed);
+            let count = room.count.total();
             let mut state = room.state.borrow_mut();
             if count != state.told_count && !state.members.is_empty() {
                 state.told_count = count;
@@ -164,7 +169,7 @@ impl Rooms {
 
 impl Room {
     pub fn members(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.total()
     }
 
     /// Sends what is due to everybody; who is put out by it is.
@@ -232,7 +237,7 @@ impl Room {
             std::mem::take(&mut state.members)
         };
         self.access.forget();
-        self.count.fetch_sub(members.len(), Ordering::Relaxed);
+        self.count.leave(members.len());
         for (_, member) in members {
             member.connection.put_out(self);
         }
@@ -268,7 +273,7 @@ impl Membership {
                 // A crowd that left leaves no table behind.
                 state.members.shrink_to_fit();
             }
-            state.told_count = room.count.fetch_sub(1, Ordering::Relaxed) - 1;
+            state.told_count = room.count.leave(1);
         }
         room.nudge.notify_one();
     }

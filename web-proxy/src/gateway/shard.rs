@@ -14,6 +14,7 @@ use common::time::Timestamp;
 use rand::RngExt;
 use serde_json::json;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Shared;
@@ -34,6 +35,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// How often the record is asked how far its rooms are: what the bus lost is found by then (promise 17).
 const HEADS_EVERY: Duration = Duration::from_secs(5);
+
+/// All gateways hear at the same moment that the broker is back; they ask within this time.
+const HEADS_SPREAD: Duration = Duration::from_millis(500);
 
 /// Rooms of one such question.
 const HEADS_PAGE: usize = 1_000;
@@ -83,6 +87,8 @@ pub struct Shard {
     pub scratch: RefCell<Vec<u8>>,
     connections: RefCell<HashMap<u64, Rc<Connection>>>,
     ping: Frames,
+    /// The bus may have lost entries of any room.
+    pub interrupted: Notify,
 }
 
 impl Shard {
@@ -94,6 +100,7 @@ impl Shard {
             scratch: RefCell::new(vec![0; SCRATCH]),
             connections: RefCell::default(),
             ping: frame::ping(b"").into(),
+            interrupted: Notify::new(),
             shared,
         })
     }
@@ -212,10 +219,23 @@ impl Shard {
         self.shared.heartbeat.mul_f64(rand::rng().random_range(0.8..1.2))
     }
 
-    /// Asks the record from time to time how far the rooms are.
+    /// Asks the record how far the rooms are: from time to time, and when the bus was away.
     async fn watch_heads(self: Rc<Self>) {
-        while self.shared.drain.sleep(HEADS_EVERY).await {
-            for page in self.rooms.occupied().chunks(HEADS_PAGE) {
+        loop {
+            let rooms = tokio::select! {
+                go_on = self.shared.drain.sleep(HEADS_EVERY) => match go_on {
+                    true => self.rooms.occupied(),
+                    false => return,
+                },
+                () = self.interrupted.notified() => {
+                    let wait = HEADS_SPREAD.mul_f64(rand::rng().random());
+                    if !self.shared.drain.sleep(wait).await {
+                        return;
+                    }
+                    self.rooms.all()
+                }
+            };
+            for page in rooms.chunks(HEADS_PAGE) {
                 let asked = RoomList { videos: page.to_vec() };
                 match self.shared.clients.api.room_heads(asked).await {
                     Ok(answer) => {

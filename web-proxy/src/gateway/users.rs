@@ -67,16 +67,29 @@ impl Users {
     }
 }
 
+/// What their pages show may be out of date.
+fn missed() -> UserEvent {
+    UserEvent {
+        event: "OnEventsMissed".to_owned(),
+        data: serde_json::json!({}),
+        operation: None,
+    }
+}
+
 fn listen(shard: &Rc<Shard>, user: Id) -> AbortHandle {
     let mut bus = shard.shared.bus.subscribe(&Subject::User(user.clone()));
     // The task must not keep the shard alive: it ends with the last connection.
     let shard = Rc::downgrade(shard);
     let listening = async move {
+        bus.established().await;
         while let Some(message) = bus.next().await {
             let Some(shard) = shard.upgrade() else { return };
             match &message {
                 Message::Missed(count) => {
-                    log::info!(user_id = user.as_str(); "{count} events of a user were lost: the bus was too fast");
+                    if *count > 0 {
+                        log::info!(user_id = user.as_str(); "{count} events of a user were lost: the bus was too fast");
+                    }
+                    shard.users.push(&user, &missed());
                 }
                 Message::Data(_) => match message.decode::<UserEvent>() {
                     Some(event) => shard.users.push(&user, &event),

@@ -24,5 +24,6 @@ mod races;
 mod resume;
 mod revocation;
 mod rooms;
+mod several;
 mod site;
 mod tokens;

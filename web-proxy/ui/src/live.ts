@@ -18,12 +18,12 @@ const OFF: LiveState = { name: "off", attempt: 0 };
 /** What the page hears; the client has more. */
 export type LiveEvents = Pick<
   Events,
-  "entry" | "roomLost" | "roomEnded" | "roomReset" | "loggedIn" | "loginFailed" | "OnRoomMemberCount" | "OnUploadProgress" | "OnVideoReady" | "OnVideoFailed" | "OnVideoTrashed" | "OnVideoRestored" | "OnVideoPurged" | "OnSelfInfoUpdated"
+  "entry" | "roomLost" | "roomEnded" | "roomReset" | "loggedIn" | "loginFailed" | "OnRoomMemberCount" | "OnUploadProgress" | "OnVideoReady" | "OnVideoFailed" | "OnVideoTrashed" | "OnVideoRestored" | "OnVideoPurged" | "OnEventsMissed" | "OnSelfInfoUpdated"
 >;
 type Name = keyof LiveEvents;
 
 const NAMES: readonly Name[] = [
-  "entry", "roomLost", "roomEnded", "roomReset", "loggedIn", "loginFailed", "OnRoomMemberCount", "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged", "OnSelfInfoUpdated",
+  "entry", "roomLost", "roomEnded", "roomReset", "loggedIn", "loginFailed", "OnRoomMemberCount", "OnUploadProgress", "OnVideoReady", "OnVideoFailed", "OnVideoTrashed", "OnVideoRestored", "OnVideoPurged", "OnEventsMissed", "OnSelfInfoUpdated",
 ];
 
 /** As much of SluiceClient as is used here; tests bring their own. */

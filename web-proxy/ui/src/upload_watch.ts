@@ -13,6 +13,9 @@ export const videoNews = new Store<{ videoID: string; gone: boolean } | null>(nu
 /** Progress comes up to four times a second; after this long without any the sender has stopped. */
 export const SILENT_MS = 30_000;
 
+/** Within this time all pages have looked up what they missed together. */
+const LOOK_WITHIN_MS = 3_000;
+
 /** Listens for as long as the page lives. Call once. */
 export function followUploads(): void {
   const timers = new Map<string, ReturnType<typeof setTimeout>>();
@@ -36,6 +39,8 @@ export function followUploads(): void {
   live.on("loggedIn", ({ again }) => {
     if (again) changes.set(changes.value + 1);
   });
+  // The same happened behind the server; every page hears of it at the same moment, so each waits a little.
+  live.on("OnEventsMissed", () => setTimeout(() => changes.set(changes.value + 1), Math.random() * LOOK_WITHIN_MS));
   live.state.watch(({ name }) => {
     if (name !== "off") return;
     for (const videoID of [...remoteUploads.value.keys()]) forget(videoID);

@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use common::error::ApiError;
@@ -256,7 +255,7 @@ impl Room {
         let count = state.members.len();
         state.core.set_members(count);
         state.core.count_changed(Instant::now());
-        state.told_count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        state.told_count = self.count.join();
         drop(state);
         connection.joined(Membership {
             room: self.clone(),

@@ -31,19 +31,20 @@ const IDLE: Duration = Duration::from_secs(60);
 pub async fn run(shard: Rc<Shard>, room: Rc<Room>) {
     // Before the first reading, so that nothing is said between the two.
     let mut bus = shard.shared.bus.subscribe(&Subject::Video(room.id.clone()));
+    bus.established().await;
     let guard = Ending {
         shard: shard.clone(),
         room: room.clone(),
     };
     loop {
-        drain(&mut bus, &room);
+        drain(&mut bus, &shard, &room);
         if !work(&shard, &room).await || room.is_over() {
             break;
         }
         let due = room.next_look();
         tokio::select! {
             message = bus.next() => match message {
-                Some(message) => room.hear(&message),
+                Some(message) => room.hear(&shard, &message),
                 None => break,
             },
             () = room.nudge.notified() => {}
@@ -84,9 +85,9 @@ impl Drop for Ending {
 }
 
 /// What is there already is taken in at once: it goes out together.
-fn drain(bus: &mut Subscription, room: &Room) {
+fn drain(bus: &mut Subscription, shard: &Shard, room: &Room) {
     while let Some(Some(message)) = bus.next().now_or_never() {
-        room.hear(&message);
+        room.hear(shard, &message);
     }
 }
 
@@ -162,7 +163,7 @@ pub fn entries(log: &RoomLog) -> Vec<Entry> {
 }
 
 impl Room {
-    fn hear(&self, message: &Message) {
+    fn hear(&self, shard: &Shard, message: &Message) {
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         match message {
@@ -173,6 +174,8 @@ impl Room {
                     state.core.missed(now);
                 }
             },
+            // The broker was away, for all rooms: they are asked about together.
+            Message::Missed(0) if matches!(state.status, Status::Open) => shard.interrupted.notify_one(),
             Message::Missed(_) => state.core.missed(now),
         }
     }
