@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub enum Effect {
     Answer(u16, &'static str),
     /// Done, and the answer's body broken off after so many bytes.
     Cut(u64),
+    /// Done, and nothing more of the answer's body sent after so many bytes, for as long as the client waits.
+    Stall(u64),
     /// The connection is closed, nothing done.
     Drop,
     /// Done, and the connection closed without an answer.
@@ -68,7 +73,10 @@ impl Fault {
 }
 
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<State>>);
+pub struct Faults(Arc<Mutex<State>>, Arc<AtomicUsize>);
+
+/// An answer that stalls.
+pub struct Stalled(Arc<AtomicUsize>);
 
 #[derive(Default)]
 struct State {
@@ -87,6 +95,15 @@ impl Faults {
 
     pub fn clear(&self) {
         self.lock().faults.clear();
+    }
+
+    pub fn stall(&self) -> Stalled {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        Stalled(self.1.clone())
+    }
+
+    pub fn stalled(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
     }
 
     pub fn take_requests(&self) -> Vec<String> {
@@ -120,5 +137,11 @@ impl Faults {
             return Some(fault.effect);
         }
         None
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

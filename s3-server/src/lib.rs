@@ -168,6 +168,11 @@ impl Server {
         self.faults.take_requests()
     }
 
+    /// Answers that stall (by [`Effect::Stall`]) and are waited for.
+    pub fn stalled(&self) -> usize {
+        self.faults.stalled()
+    }
+
     /// Serves until SIGTERM or Ctrl-C.
     pub fn wait(mut self) -> ExitCode {
         let Some(runtime) = self.runtime.take() else {

@@ -1,7 +1,7 @@
 //! Connections, and the faults that are played on them.
 
 use crate::{
-    faults::{Effect, Faults},
+    faults::{Effect, Faults, Stalled},
     tls::Tls,
 };
 use bytes::Bytes;
@@ -19,6 +19,9 @@ use tokio::{
 /// How often an address is tried that was just given up.
 const BIND_ATTEMPTS: usize = 50;
 const BIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long bytes may take to leave before the connection is cut behind them.
+const SENT: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub struct Served {
@@ -122,7 +125,13 @@ async fn answer(served: Served, request: Request<Incoming>) -> Result<Response<B
             let answer = Response::builder().status(status).body(Body::from(document));
             answer.map_err(|error| Failure(error.to_string()))
         }
-        Some(Effect::Cut(bytes)) => Ok(done(&served, request).await?.map(|body| cut(body, bytes))),
+        Some(Effect::Cut(bytes)) => Ok(done(&served, request).await?.map(|body| begin(body, bytes, cut()))),
+        Some(Effect::Stall(bytes)) => {
+            let stalled = served.faults.stall();
+            Ok(done(&served, request)
+                .await?
+                .map(|body| begin(body, bytes, stall(stalled))))
+        }
         Some(Effect::Drop) => Err(Failure("dropped".into())),
         Some(Effect::Lose) => {
             done(&served, request).await?;
@@ -144,22 +153,31 @@ async fn done(served: &Served, request: Request<Incoming>) -> Result<Response<Bo
     answer.map_err(|error| Failure(format!("{error:?}")))
 }
 
-/// The first bytes of a body, then an error, which closes the connection.
-fn cut(body: Body, bytes: u64) -> Body {
+/// The first bytes of a body, and then what `end` comes to.
+fn begin(body: Body, bytes: u64, end: impl Future<Output = Piece> + Send + Sync + 'static) -> Body {
     let pieces = body.scan(bytes, |left, piece| {
-        let piece = match piece {
-            _ if *left == 0 => Err("cut".into()),
-            Ok(piece) => {
-                let most = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
-                *left -= most as u64;
-                Ok(piece.slice(..most))
-            }
-            failed => failed,
-        };
-        futures_util::future::ready(Some(piece))
+        let some = (*left > 0).then(|| {
+            let piece = piece?;
+            let most = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
+            *left -= most as u64;
+            Ok(piece.slice(..most))
+        });
+        futures_util::future::ready(some)
     });
-    let pieces: DynByteStream = Box::pin(Pieces(Box::pin(pieces)));
+    let pieces: DynByteStream = Box::pin(Pieces(Box::pin(pieces.chain(futures_util::stream::once(end)))));
     Body::from(pieces)
+}
+
+/// An error, which closes the connection. What was given before is to arrive: hyper drops what it has not sent when a body fails.
+async fn cut() -> Piece {
+    tokio::time::sleep(SENT).await;
+    Err("cut".into())
+}
+
+async fn stall(stalled: Stalled) -> Piece {
+    std::future::pending::<()>().await;
+    drop(stalled);
+    Err("stalled".into())
 }
 
 type Piece = Result<Bytes, s3s::StdError>;

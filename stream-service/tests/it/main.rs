@@ -17,6 +17,7 @@ mod progress;
 mod purge;
 mod ranges;
 mod reconcile;
+mod s3;
 mod store;
 mod tus;
 mod upload;
