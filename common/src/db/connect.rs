@@ -3,12 +3,12 @@
 use super::{AnyConn, DatabaseUrl, DbError, DbOptions};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::r2d2::R2D2Connection;
+use diesel::r2d2::{ManageConnection, R2D2Connection};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a connection is for. PostgreSQL makes no difference.
@@ -24,12 +24,6 @@ pub(super) enum Role {
 /// statement, longer means more requests that meet a dead connection after the server was restarted.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
-/// A PostgreSQL connection that nobody used for this long is closed: a burst's connections are not kept for ever.
-const IDLE_AT_MOST: Duration = Duration::from_secs(600);
-
-/// A PostgreSQL connection is renewed after this time, so that the server keeps no grown session for ever.
-const AGE_AT_MOST: Duration = Duration::from_secs(1800);
-
 /// Tries while other processes switch the file to WAL: SQLite does not wait for that lock by itself.
 const WAL_TRIES: u32 = 100;
 const WAL_PAUSE: Duration = Duration::from_millis(50);
@@ -37,14 +31,13 @@ const WAL_PAUSE: Duration = Duration::from_millis(50);
 /// The largest WAL file kept after a checkpoint, bytes. A burst may grow it; the disk gets the rest back.
 const WAL_KEPT_BYTES: u64 = 64 << 20;
 
-/// What a lane holds: a connection and what is known about it.
+/// What the pool holds: a connection and what is known about it.
 pub(super) struct Slot {
     pub conn: AnyConn,
     /// Must be thrown away (a panic, or no rollback).
     pub broken: bool,
     /// Must be asked before it is used again (a closure failed, for whatever reason).
     pub suspect: bool,
-    born: Instant,
     last_used: Instant,
     /// `cuts` when it last answered.
     seen_cuts: u64,
@@ -59,12 +52,6 @@ impl Slot {
         self.broken = true;
         self.cuts.fetch_add(1, Ordering::SeqCst);
     }
-
-    /// Nobody needs it any more.
-    pub(super) fn is_old(&self) -> bool {
-        matches!(self.conn, AnyConn::Postgres(_))
-            && (self.last_used.elapsed() > IDLE_AT_MOST || self.born.elapsed() > AGE_AT_MOST)
-    }
 }
 
 pub(super) struct Manager {
@@ -73,45 +60,85 @@ pub(super) struct Manager {
     pub options: DbOptions,
     /// See [`Slot::cuts`].
     pub cuts: Arc<AtomicU64>,
+    pub reach: Arc<Reach>,
 }
 
-impl Manager {
-    pub(super) fn connect(&self) -> Result<Slot, DbError> {
-        Ok(self.slot(establish(&self.url, self.role, &self.options)?))
-    }
+impl ManageConnection for Manager {
+    type Connection = Slot;
+    type Error = DbError;
 
-    pub(super) fn slot(&self, conn: AnyConn) -> Slot {
-        Slot {
+    fn connect(&self) -> Result<Slot, DbError> {
+        let conn = establish(&self.url, self.role, &self.options).inspect_err(|error| self.reach.failed(error))?;
+        self.reach.reached();
+        Ok(Slot {
             conn,
             broken: false,
             suspect: false,
-            born: Instant::now(),
             last_used: Instant::now(),
             seen_cuts: self.cuts.load(Ordering::SeqCst),
             cuts: self.cuts.clone(),
-        }
+        })
     }
 
-    /// Whether it may be used: asked where that is in doubt.
-    pub(super) fn is_good(&self, slot: &mut Slot) -> bool {
+    /// Asked where it is in doubt.
+    fn is_valid(&self, slot: &mut Slot) -> Result<(), DbError> {
         let cuts = self.cuts.load(Ordering::SeqCst);
         let doubtful = slot.suspect || slot.seen_cuts != cuts || slot.last_used.elapsed() > TRUSTED_IDLE;
-        if doubtful && matches!(slot.conn, AnyConn::Postgres(_)) && slot.conn.batch_execute("SELECT 1").is_err() {
-            slot.cut();
-            return false;
+        if doubtful && matches!(slot.conn, AnyConn::Postgres(_)) {
+            slot.conn.batch_execute("SELECT 1").inspect_err(|_| slot.cut())?;
         }
         slot.suspect = false;
         slot.seen_cuts = cuts;
-        true
+        Ok(())
     }
 
-    /// Whether it may be kept after it was used.
-    pub(super) fn keeps(&self, slot: &mut Slot) -> bool {
+    fn has_broken(&self, slot: &mut Slot) -> bool {
         slot.last_used = Instant::now();
         if slot.conn.is_broken() && !slot.broken {
             slot.cut();
         }
-        !(slot.broken || std::thread::panicking())
+        slot.broken || std::thread::panicking()
+    }
+}
+
+/// Whether the database can be reached, by the last connection that was tried.
+#[derive(Default)]
+pub(super) struct Reach(Mutex<Option<Away>>);
+
+struct Away {
+    since: Instant,
+    reason: String,
+}
+
+impl Reach {
+    /// Since when it can't be reached, and why; `None` when it could be.
+    pub(super) fn away(&self) -> Option<(Duration, String)> {
+        let away = self.lock();
+        away.as_ref().map(|away| (away.since.elapsed(), away.reason.clone()))
+    }
+
+    fn reached(&self) {
+        if let Some(away) = self.lock().take() {
+            log::info!("The database is back after {:.1} s", away.since.elapsed().as_secs_f64());
+        }
+    }
+
+    fn failed(&self, error: &DbError) {
+        let mut away = self.lock();
+        if away.is_none() {
+            log::warn!("The database went away: {error}");
+        }
+        *away = Some(Away {
+            since: away.as_ref().map_or_else(Instant::now, |away| away.since),
+            reason: match error {
+                DbError::Unavailable(reason) => reason.clone(),
+                other => other.to_string(),
+            },
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Away>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,28 +1,29 @@
-//! Connections and the counted door before them: as many permits as connections, so that nobody waits for a connection on a
-//! blocking thread, and a flood of requests waits in the door, bounded in number and time.
+//! A pool and the counted door before it: as many permits as connections, so that nobody waits for a connection on a blocking
+//! thread, and a flood of requests waits in the door, bounded in number and time.
 //!
-//! Because the door counts, the connections are a stack: who has a permit takes one or opens one. When the database is away, one
-//! thread at a time tries to open; the others are told at once. Only at the beginning they wait, because a server that is
-//! restarted is back after a moment.
+//! A database that is away is a case of its own: for a moment its return is waited for, because a server that is restarted is
+//! back soon; after that everybody is told at once, while the pool goes on trying.
 
-use super::connect::{Manager, Role, Slot};
+use super::connect::{Manager, Reach, Role};
 use super::transaction::{begin, checked};
-use super::{AnyConn, Backend, DatabaseUrl, DbError, DbOptions};
-use std::ops::{Deref, DerefMut};
+use super::{Backend, DatabaseUrl, DbError, DbOptions};
+use diesel::r2d2::{HandleError, Pool, PooledConnection};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Between two tries to reach a server that is away.
-const TRY_EVERY: Duration = Duration::from_millis(100);
+/// The pool tries again after half of this at most, while the database is away.
+const RETRY: Duration = Duration::from_millis(300);
 
-/// Connections and the door before them.
+/// How often who waits for a connection looks whether there can be one.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A pool and the door before it.
 pub(super) struct Lane {
-    manager: Manager,
-    /// The one used last on top.
-    idle: Mutex<Vec<Slot>>,
-    away: Mutex<Option<Away>>,
+    pool: Pool<Manager>,
+    reach: Arc<Reach>,
+    /// How long a database that went away is waited for.
     patience: Duration,
     door: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -33,50 +34,42 @@ pub(super) struct Lane {
     answered_at: AtomicU64,
 }
 
-/// The database can't be reached.
-struct Away {
-    since: Instant,
-    tried: Instant,
-    /// Somebody is at it.
-    trying: bool,
-    reason: String,
-}
-
-/// A connection in use; back in its lane, or closed when it is broken, when dropped.
-pub(super) struct Lent<'a> {
-    lane: &'a Lane,
-    /// Always there until it is dropped.
-    slot: Option<Slot>,
-}
-
 impl Lane {
     pub(super) fn new(url: &DatabaseUrl, role: Role, size: u32, options: &DbOptions) -> Lane {
-        Lane {
-            manager: Manager {
+        let postgres = url.backend() == Backend::Postgres;
+        let size = size.max(1);
+        let reach = Arc::<Reach>::default();
+        let pool = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(1))
+            .test_on_check_out(true)
+            .connection_timeout(RETRY)
+            // SQLite connections don't age; PostgreSQL's are renewed so that a server keeps no grown session for ever.
+            .idle_timeout(postgres.then_some(Duration::from_secs(600)))
+            .max_lifetime(postgres.then_some(Duration::from_secs(1800)))
+            .error_handler(Box::new(Quiet))
+            .build_unchecked(Manager {
                 url: url.clone(),
                 role,
                 options: options.clone(),
                 cuts: Arc::default(),
+                reach: reach.clone(),
+            });
+        Lane {
+            pool,
+            reach,
+            patience: if postgres {
+                options.returns_within
+            } else {
+                Duration::ZERO
             },
-            idle: Mutex::default(),
-            away: Mutex::default(),
-            patience: match url.backend() {
-                Backend::Sqlite => Duration::ZERO,
-                Backend::Postgres => options.returns_within.min(options.wait),
-            },
-            door: Arc::new(Semaphore::new(size.max(1) as usize)),
+            door: Arc::new(Semaphore::new(size as usize)),
             waiting: AtomicUsize::new(0),
             max_waiting: options.max_waiting,
             wait: options.wait,
             opened: Instant::now(),
             answered_at: AtomicU64::new(0),
         }
-    }
-
-    /// Adds a connection that is open already.
-    pub(super) fn with(self, conn: AnyConn) -> Lane {
-        self.idle().push(self.manager.slot(conn));
-        self
     }
 
     pub(super) fn answered(&self) {
@@ -104,88 +97,27 @@ impl Lane {
     }
 
     /// A good connection. Only for who has a permit.
-    pub(super) fn take(&self) -> Result<Lent<'_>, DbError> {
-        loop {
-            let Some(mut slot) = self.idle().pop() else { break };
-            if !slot.is_old() && self.manager.is_good(&mut slot) {
-                return Ok(self.lend(slot));
-            }
+    pub(super) fn take(&self) -> Result<PooledConnection<Manager>, DbError> {
+        let began = Instant::now();
+        // Also has the pool begin with a new one, if there is none.
+        if let Some(slot) = self.pool.try_get() {
+            return Ok(slot);
         }
         loop {
-            match self.open() {
-                Ok(slot) => return Ok(self.lend(slot)),
-                Err((DbError::Unavailable(_), away)) if away < self.patience => std::thread::sleep(TRY_EVERY),
-                Err((error, _)) => return Err(error),
+            match self.reach.away() {
+                Some((time, reason)) if time >= self.patience => return Err(DbError::Unavailable(reason)),
+                _ => {}
+            }
+            match self.pool.get_timeout(LOOK) {
+                Ok(slot) => return Ok(slot),
+                Err(error) if began.elapsed() >= self.wait => return Err(DbError::Unavailable(error.to_string())),
+                Err(_) => {}
             }
         }
-    }
-
-    fn lend(&self, slot: Slot) -> Lent<'_> {
-        Lent {
-            lane: self,
-            slot: Some(slot),
-        }
-    }
-
-    /// A new connection, or why not and for how long that has been so.
-    fn open(&self) -> Result<Slot, (DbError, Duration)> {
-        if let Some(away) = &mut *self.away() {
-            if away.trying || away.tried.elapsed() < TRY_EVERY {
-                return Err((DbError::Unavailable(away.reason.clone()), away.since.elapsed()));
-            }
-            away.trying = true;
-        }
-        // A panic in here would leave nobody trying; libpq is C and does not.
-        let opened = self.manager.connect();
-        let mut away = self.away();
-        match opened {
-            Ok(slot) => {
-                if let Some(away) = away.take() {
-                    log::info!("The database is back after {:.1} s", away.since.elapsed().as_secs_f64());
-                }
-                Ok(slot)
-            }
-            Err(error) => {
-                let since = away.as_ref().map_or_else(Instant::now, |away| away.since);
-                if away.is_none() {
-                    log::warn!("The database went away: {error}");
-                }
-                *away = Some(Away {
-                    since,
-                    tried: Instant::now(),
-                    trying: false,
-                    reason: match &error {
-                        DbError::Unavailable(reason) => reason.clone(),
-                        other => other.to_string(),
-                    },
-                });
-                Err((error, since.elapsed()))
-            }
-        }
-    }
-
-    fn give_back(&self, mut slot: Slot) {
-        if !self.manager.keeps(&mut slot) {
-            return;
-        }
-        let mut idle = self.idle();
-        idle.push(slot);
-        // At the bottom lies what was not used for longest.
-        let old = idle.first().is_some_and(Slot::is_old).then(|| idle.remove(0));
-        drop(idle);
-        drop(old);
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn away(&self) -> MutexGuard<'_, Option<Away>> {
-        self.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection with an open transaction. A first one that turns out dead is replaced: nothing has been done on it yet.
-    pub(super) fn begin(&self) -> Result<Lent<'_>, DbError> {
+    pub(super) fn begin(&self) -> Result<PooledConnection<Manager>, DbError> {
         let mut slot = self.take()?;
         match checked(&mut slot, begin) {
             Err(DbError::Unavailable(_)) => {
@@ -219,24 +151,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Deref for Lent<'_> {
-    type Target = Slot;
+/// r2d2 would log every failed try; the caller gets the last error with its timeout and logs that once.
+#[derive(Debug)]
+struct Quiet;
 
-    fn deref(&self) -> &Slot {
-        self.slot.as_ref().expect("lent until it is dropped")
-    }
-}
-
-impl DerefMut for Lent<'_> {
-    fn deref_mut(&mut self) -> &mut Slot {
-        self.slot.as_mut().expect("lent until it is dropped")
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.lane.give_back(slot);
-        }
+impl HandleError<DbError> for Quiet {
+    fn handle_error(&self, error: DbError) {
+        log::debug!("A database connection failed: {error}");
     }
 }

@@ -80,15 +80,15 @@ enum Writes {
 impl Db {
     /// Opens the database, after one trial connection whose failure is the error. Blocks; call it before serving.
     pub fn open(url: &DatabaseUrl, options: &DbOptions) -> Result<Db, DbError> {
-        let first = establish(url, Role::Writer, options)?;
+        drop(establish(url, Role::Writer, options)?);
         let lane = |role, size| Lane::new(url, role, size, options);
         let (reads, writes) = match url.backend() {
             Backend::Sqlite => {
-                let writer = Writer::start(lane(Role::Writer, 1).with(first), options)?;
+                let writer = Writer::start(lane(Role::Writer, 1), options)?;
                 (Arc::new(lane(Role::Reader, options.readers)), Writes::Writer(writer))
             }
             Backend::Postgres => {
-                let both = Arc::new(lane(Role::Writer, options.connections).with(first));
+                let both = Arc::new(lane(Role::Writer, options.connections));
                 (both.clone(), Writes::Lane(both))
             }
         };
