@@ -55,7 +55,10 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
 
 /// As [`start`], with the state: whoever runs the service may set its limits anew.
 pub async fn start_with_state(config: &Config, platform: &Platform) -> Result<(Service, State), StartError> {
-    let state = open(config, platform)?;
+    let (wanted, platform_of) = (config.clone(), platform.clone());
+    // A store may be waited for, and what waits for it is none of this thread's business.
+    let opened = tokio::task::spawn_blocking(move || open(&wanted, &platform_of)).await;
+    let state = opened.map_err(|error| StartError::Other(error.to_string()))??;
     mend(&state).await;
     // What operators have set counts from the first request on.
     limit::sync::Sync::new(&state).turn().await;
@@ -63,7 +66,7 @@ pub async fn start_with_state(config: &Config, platform: &Platform) -> Result<(S
     Ok((service(&state), state))
 }
 
-/// Everything but the loops and the first sweep. Blocks on the disk and the database.
+/// Everything but the loops and the first sweep. Waits for the store and the database.
 fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
     let url: DatabaseUrl = config
         .database_url("stream")
@@ -79,8 +82,14 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
     };
     let db = Db::open(&url, &options).map_err(|error| ConfigError::new("database.stream", error))?;
     // A SQLite file has one process; so has the store that goes with it. Replicas on PostgreSQL share theirs.
-    let store = Store::connect(&config.store_url(), url.backend() == Backend::Sqlite)
-        .map_err(|error| ConfigError::new("store.url", format!("{}: {error}", config.store_url())))?;
+    let exclusive = url.backend() == Backend::Sqlite;
+    let store = Store::connect(
+        &config.store,
+        &config.store_url(),
+        exclusive,
+        config.stream.max_upload.0,
+    )
+    .map_err(|unusable| ConfigError::new(unusable.key, unusable.problem))?;
     let metrics = metrics::StreamMetrics::default();
     let limits = Limits::new(&config.stream);
     metrics.register(&platform.metrics, &limits.refusals);

@@ -53,6 +53,17 @@ pub fn knows(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<bool> {
     Ok(rows > 0)
 }
 
+/// Whether the ledger knows this object in a state in which somebody may still need what was received of it, or counts it.
+pub fn goes_on(conn: &mut AnyConn, key: &ObjectKey) -> QueryResult<bool> {
+    let rows: i64 = objects::table
+        .filter(objects::object_id.eq(key.object.as_str()))
+        .filter(objects::video_id.eq(key.video.as_str()))
+        .filter(objects::state.ne(LIVE))
+        .count()
+        .get_result(conn)?;
+    Ok(rows > 0)
+}
+
 /// Live objects with their sizes, in pages by object id.
 pub fn live_page(conn: &mut AnyConn, after: &str) -> QueryResult<Vec<(ObjectKey, u64)>> {
     let rows: Vec<(Id, VideoId, i64)> = objects::table

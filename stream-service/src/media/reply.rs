@@ -15,7 +15,7 @@ use crate::{
     range::{self, Plan, multipart::Multipart},
     refusal::{self, Admission},
     state::State,
-    store::{ObjectKey, StoreError},
+    store::{Content, ObjectKey, StoreError},
     upload::blocking,
 };
 use actix_web::{
@@ -212,12 +212,13 @@ async fn open(state: &State, video: &VideoId, source: &Source) -> Result<Arc<Sto
     };
     let store = state.store.clone();
     match blocking(move || store.open(&key)).await? {
-        Ok((file, size)) if size == source.size => {
+        Ok(Content::File(file, size)) if size == source.size => {
             let file = Arc::new(StoredFile::new(file, size));
             state.entries.keep_file(video, &source.object, &file, asked);
             Ok(file)
         }
-        Ok((_, size)) => Err(ApiError::internal(format!(
+        Ok(Content::Remote(_)) => Err(ApiError::internal("objects in a bucket can't be played yet")),
+        Ok(Content::File(_, size)) => Err(ApiError::internal(format!(
             "{video}: {size} bytes stored, the ledger says {}",
             source.size
         ))),

@@ -65,13 +65,19 @@ pub async fn purge(state: &State, video: &VideoId) -> Result<Receipt, ApiError> 
     Ok(receipt)
 }
 
-/// The objects that lie in the store, whole or half received, with their bytes.
+/// The objects that lie in the store, whole or half received, each once, with all the bytes that are there for it.
 async fn files(state: &State, video: &VideoId) -> Result<Vec<(Id, u64)>, ApiError> {
     let listed = video.clone();
     let found = in_store(state, move |store| store.list_video(&listed)).await?;
-    let object = |found: Found| match found.kind {
-        FoundKind::Object(key) | FoundKind::Part(key) => Some((key.object, found.bytes)),
-        FoundKind::Stray => None,
-    };
-    Ok(found.into_iter().filter_map(object).collect())
+    let mut files: Vec<(Id, u64)> = Vec::new();
+    for Found { kind, bytes, .. } in found {
+        let (FoundKind::Object(key) | FoundKind::Part(key) | FoundKind::Leftover(key)) = kind else {
+            continue;
+        };
+        match files.iter_mut().find(|(object, _)| *object == key.object) {
+            Some((_, all)) => *all += bytes,
+            None => files.push((key.object, bytes)),
+        }
+    }
+    Ok(files)
 }

@@ -110,6 +110,14 @@ async fn is_orphan(state: &State, found: &Found) -> Result<bool, ApiError> {
                 .read(move |conn| Ok::<_, DbError>(sweep::knows(conn, &key)?))
                 .await?)
         }
+        // Until its commit an upload may go on with them.
+        FoundKind::Leftover(key) => {
+            let key = key.clone();
+            Ok(!state
+                .db
+                .read(move |conn| Ok::<_, DbError>(sweep::goes_on(conn, &key)?))
+                .await?)
+        }
     }
 }
 

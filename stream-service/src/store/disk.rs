@@ -198,7 +198,7 @@ impl DiskStore {
             if names.peek().is_none() {
                 let removed = unlink(&directory, &name.to_string_lossy())?;
                 fsync(&directory)?;
-                if let FoundKind::Object(key) | FoundKind::Part(key) = &found.kind {
+                if let FoundKind::Object(key) | FoundKind::Part(key) | FoundKind::Leftover(key) = &found.kind {
                     remove_empty_dir(&self.root, &key.video);
                 }
                 return Ok(removed);

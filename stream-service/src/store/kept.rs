@@ -79,6 +79,11 @@ impl Kept {
     }
 }
 
+/// A hash that can be gone on with elsewhere, as text.
+pub fn half_done(hash: &Sha256) -> String {
+    hash.serialize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// `None` when the text isn't one of ours, or is another version's.
 pub fn go_on(text: &str) -> Option<Sha256> {
     let digits = text.as_bytes().chunks_exact(2);
@@ -96,10 +101,6 @@ pub fn go_on(text: &str) -> Option<Sha256> {
 mod tests {
     use super::*;
     use sha2::Digest;
-
-    fn half_done(hash: &Sha256) -> String {
-        hash.serialize().iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 
     #[test]
     fn a_hash_goes_on_from_its_text() {

@@ -4,12 +4,12 @@
 use super::{
     fields::Concat,
     plan::{Known, Upload},
-    receive::{Held, Received, complete, left, save},
+    receive::{Held, Received, all_left, complete, left, save},
 };
 use crate::{
     limit::conn::Permit,
     state::State,
-    store::ObjectKey,
+    store::{ObjectKey, ReadAt, StoreError},
     upload::{
         finish, keep_alive,
         registry::{Stop, Ticket},
@@ -18,10 +18,11 @@ use crate::{
     },
 };
 use common::error::{ApiError, Code};
-use std::{fs::File, os::unix::fs::FileExt};
 
 /// Bytes copied at once.
 const PIECE: usize = 256 << 10;
+
+type Readable = Box<dyn ReadAt + Send>;
 
 /// A part that is all here, held so that nobody writes or removes it.
 pub struct Part {
@@ -87,7 +88,10 @@ async fn copy(state: &State, held: &mut Held, parts: &[Part]) -> Result<Sink, Ap
 
 async fn append(state: &State, held: &Held, sink: &mut Sink, part: &Part) -> Result<(), ApiError> {
     let (store, key) = (state.store.clone(), part.key.clone());
-    let (mut file, _) = blocking(move || store.open_part(&key)).await?.map_err(store_error)?;
+    let left = all_left(state, &key, part.bytes).await?;
+    let mut file = blocking(move || store.open_part(&key, &left))
+        .await?
+        .map_err(store_error)?;
     let (mut at, mut buffer) = (0, Vec::new());
     while at < part.bytes {
         for ticket in [&held.ticket, &part.ticket] {
@@ -97,7 +101,7 @@ async fn append(state: &State, held: &Held, sink: &mut Sink, part: &Part) -> Res
         }
         let wanted = usize::try_from(part.bytes - at).map_or(PIECE, |left| left.min(PIECE));
         let read = blocking(move || read_piece(file, buffer, at, wanted)).await?;
-        (file, buffer) = read.map_err(ApiError::internal)?;
+        (file, buffer) = read.map_err(|error| store_error(StoreError::of_read(error)))?;
         sink.push(&buffer).await?;
         at += buffer.len() as u64;
     }
@@ -105,7 +109,7 @@ async fn append(state: &State, held: &Held, sink: &mut Sink, part: &Part) -> Res
 }
 
 /// Fewer bytes than were acknowledged are an error: the part is damaged.
-fn read_piece(file: File, mut buffer: Vec<u8>, at: u64, wanted: usize) -> std::io::Result<(File, Vec<u8>)> {
+fn read_piece(file: Readable, mut buffer: Vec<u8>, at: u64, wanted: usize) -> std::io::Result<(Readable, Vec<u8>)> {
     buffer.resize(wanted, 0);
     file.read_exact_at(&mut buffer, at)?;
     Ok((file, buffer))

@@ -12,7 +12,7 @@ use crate::{
     ops::uploads,
     probe::{self, ProbeError},
     state::State,
-    store::{Incoming, ObjectKey, ReadAt, StoreError},
+    store::{Incoming, ObjectKey, ReadAt, Store, StoreError},
     tus::rows,
 };
 use common::{
@@ -33,7 +33,6 @@ const READ: usize = 256 << 10;
 enum Unkept {
     NotVideo(String),
     Store(StoreError),
-    Unreadable(io::Error),
 }
 
 /// How a commit ended.
@@ -51,7 +50,13 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     let mut publishing = pin!(blocking(move || publish(whole)));
     // A sync may take longer than another process would wait for a sign of life.
     let published = tokio::select! {
-        published = &mut publishing => published.and_then(|result| result.map_err(unkept)),
+        published = &mut publishing => match published {
+            // What is acknowledged is there, and can be gone on with when the store is.
+            Ok(Err(Unkept::Store(error))) if holder.is_some() && waits(&state.store, &error) => {
+                return Err(store_error(error));
+            }
+            published => published.and_then(|result| result.map_err(unkept)),
+        },
         forgotten = keep_alive(state, key) => {
             // What runs on the blocking pool can't be stopped: its file is removed when it is there.
             drop(publishing.await);
@@ -89,6 +94,12 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     Ok(Stored::new(&key.video, media))
 }
 
+/// Whether an upload that can be continued is kept for later. The kernel may have dropped what a disk could not take; a bucket has
+/// what it has said it has.
+fn waits(store: &Store, error: &StoreError) -> bool {
+    matches!(store, Store::S3(_)) && matches!(error, StoreError::Away(_) | StoreError::Full(_))
+}
+
 /// On the blocking pool: the object has its name, durably, when this is Ok. On failure its part is gone.
 fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
     let Whole {
@@ -104,6 +115,8 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
             incoming.publish().map_err(Unkept::Store)?;
             Ok(media)
         }
+        // Only a whole object can be read. Until the commit nobody else does.
+        Incoming::S3(incoming) => look(&incoming.publish().map_err(Unkept::Store)?, sha256, bytes),
     }
 }
 
@@ -111,11 +124,11 @@ fn publish(whole: Whole) -> Result<MediaReady, Unkept> {
 fn look(object: &dyn ReadAt, sha256: Option<String>, bytes: u64) -> Result<MediaReady, Unkept> {
     let found = probe::probe(object).map_err(|error| match error {
         ProbeError::Rejected(text) => Unkept::NotVideo(text),
-        ProbeError::Io(error) => Unkept::Unreadable(error),
+        ProbeError::Io(error) => Unkept::Store(StoreError::of_read(error)),
     })?;
     let sha256 = match sha256 {
         Some(sha256) => sha256,
-        None => read_hash(object).map_err(Unkept::Unreadable)?,
+        None => read_hash(object).map_err(|error| Unkept::Store(StoreError::of_read(error)))?,
     };
     Ok(MediaReady {
         size_bytes: bytes,
@@ -153,7 +166,6 @@ fn unkept(why: Unkept) -> ApiError {
         )
         .with("found", text),
         Unkept::Store(error) => store_error(error),
-        Unkept::Unreadable(error) => ApiError::internal(error),
     }
 }
 

@@ -309,7 +309,9 @@ mod tests {
         assert_eq!(at, sent.len() as u64);
         assert_eq!(hash.unwrap().finalize(), Sha256::digest(&sent));
         let mut stored = Vec::new();
-        let Incoming::Disk(incoming) = incoming;
+        let Incoming::Disk(incoming) = incoming else {
+            panic!("it lies on a disk");
+        };
         let mut file = incoming.file();
         std::io::Seek::rewind(&mut file).unwrap();
         file.read_to_end(&mut stored).unwrap();

@@ -94,7 +94,16 @@ where
     F: Fn(Rc<App>) -> Fut,
     Fut: Future<Output = ()>,
 {
-    let database = TestDatabase::new(Backend::Sqlite);
+    on_app_of(Backend::Sqlite, tune, body);
+}
+
+/// The same on one kind of database.
+pub fn on_app_of<F, Fut>(backend: Backend, tune: impl Fn(&mut Config), body: F)
+where
+    F: Fn(Rc<App>) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let database = TestDatabase::new(backend);
     let db = database.open(&MIGRATIONS, &DbOptions::default());
     actix_web::rt::System::new().block_on(run_on(db, database.url.clone(), &tune, &body));
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     app::{files, on_each_app_with, spawn_api, start_service, upload_grant},
+    bucket,
     clip::{clip, sha256},
     tus::client::Client,
 };
@@ -30,8 +31,11 @@ const CONFIG: &str = "SLUICE_TEST_CHILD";
 fn child() {
     let Ok(text) = std::env::var(CONFIG) else { return };
     let mut parts = text.split('\n');
-    let mut next = || parts.next().unwrap().to_owned();
-    let mut config = config(&next(), &next(), &next());
+    let mut next = || parts.next().unwrap();
+    let mut config = config(next(), next(), next());
+    if let Some(endpoint) = parts.next() {
+        config.store = bucket::config_of(endpoint);
+    }
     actix_web::rt::System::new().block_on(async move {
         let api = spawn_api(&Default::default()).await;
         config.internal.api = vec![api.internal.clone()];
@@ -63,6 +67,12 @@ pub struct Process {
 
 impl Process {
     pub fn start(dir: &Path, database: &str, key: &str) -> Self {
+        Self::over(dir, database, key, None)
+    }
+
+    /// With its media in the bucket of an S3 server, if there is one at `endpoint`.
+    pub fn over(dir: &Path, database: &str, key: &str, endpoint: Option<&str>) -> Self {
+        let bucket = endpoint.map(|endpoint| format!("\n{endpoint}")).unwrap_or_default();
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--ignored",
@@ -71,7 +81,7 @@ impl Process {
                 "--nocapture",
                 "--test-threads=1",
             ])
-            .env(CONFIG, format!("{}\n{database}\n{key}", dir.display()))
+            .env(CONFIG, format!("{}\n{database}\n{key}{bucket}", dir.display()))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -159,7 +169,7 @@ impl Process {
     }
 
     /// A value of /proc/<pid>/status in KiB.
-    fn memory(&self, field: &str) -> u64 {
+    pub fn memory(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
@@ -279,7 +289,7 @@ fn promise_5_a_full_disk_is_a_clean_507() {
     drop(mount);
 }
 
-fn undeclared(bytes: Vec<u8>) -> reqwest::Body {
+pub fn undeclared(bytes: Vec<u8>) -> reqwest::Body {
     let pieces: Vec<_> = bytes
         .chunks(64 << 10)
         .map(|piece| Ok::<_, io::Error>(piece.to_vec()))

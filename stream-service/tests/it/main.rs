@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod bad_input;
+mod bucket;
 mod clip;
 mod crash;
 mod cut;

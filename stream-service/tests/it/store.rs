@@ -2,21 +2,49 @@
 
 mod contract;
 
-use stream_service::store::{Found, FoundKind, Incoming, Left, ObjectKey, Store, StoreError};
+use s3_server::Server;
+use std::{io::Read, time::Duration};
+use stream_service::store::{
+    Content, Found, FoundKind, Incoming, Left, ObjectKey, ReadAt, S3Store, Store, StoreError,
+    s3::client::{Client, Settings},
+};
 
 /// One kind of store to run the table on.
 pub struct Place {
     pub store: Store,
     /// Kept for as long as the store is used.
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
+    _server: Option<Server>,
 }
 
 impl Place {
     fn disk() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::connect(&format!("file:{}", dir.path().join("media").display()), false).unwrap();
-        Self { store, _dir: dir }
+        let url = format!("file:{}", dir.path().join("media").display());
+        let store = Store::connect(&Default::default(), &url, false, 0).unwrap();
+        Self {
+            store,
+            _dir: Some(dir),
+            _server: None,
+        }
     }
+
+    /// Below a prefix of the one bucket of a server.
+    pub fn s3() -> Self {
+        let server = Server::spawn().unwrap();
+        let store = Store::S3(bucket(&server));
+        Self {
+            store,
+            _dir: None,
+            _server: Some(server),
+        }
+    }
+}
+
+/// Its bucket, with a client of its own: what another process has.
+pub fn bucket(server: &Server) -> S3Store {
+    let (settings, prefix) = Settings::of(&crate::bucket::config(server)).unwrap();
+    S3Store::new(Client::new(settings).unwrap(), &prefix, 2 << 30)
 }
 
 const VIDEO: &str = "0abcdefghjkm";
@@ -49,12 +77,13 @@ pub fn write(incoming: &mut Incoming, mut bytes: &[u8]) -> Result<(), StoreError
     Ok(())
 }
 
-pub fn publish(mut incoming: Incoming) -> Result<(), StoreError> {
+pub fn publish(incoming: Incoming) -> Result<(), StoreError> {
     match incoming {
-        Incoming::Disk(ref mut file) => file.sync()?,
-    }
-    match incoming {
-        Incoming::Disk(file) => file.publish(),
+        Incoming::Disk(mut file) => {
+            file.sync()?;
+            file.publish()
+        }
+        Incoming::S3(object) => object.publish().map(drop),
     }
 }
 
@@ -66,12 +95,19 @@ pub fn put(store: &Store, key: &ObjectKey, bytes: &[u8]) {
 
 /// All bytes of a stored object.
 pub fn read(store: &Store, key: &ObjectKey) -> Result<Vec<u8>, StoreError> {
-    use std::io::Read;
-    let (mut file, size) = store.open(key)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).unwrap();
-    assert_eq!(bytes.len() as u64, size);
-    Ok(bytes)
+    match store.open(key)? {
+        Content::File(mut file, size) => {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes.len() as u64, size);
+            Ok(bytes)
+        }
+        Content::Remote(object) => {
+            let mut bytes = vec![0; object.size().unwrap() as usize];
+            object.read_exact_at(&mut bytes, 0).unwrap();
+            Ok(bytes)
+        }
+    }
 }
 
 /// Everything that lies in the store, as the sweeps see it.
@@ -103,11 +139,16 @@ pub fn start(store: &Store) -> Left {
 
 /// Lets a writer that knows nothing of the one after it write once more: on a disk its lock would hold that one up, so there it
 /// lets go before.
-pub fn hold(store: &Store, stale: Incoming, _late: &[u8]) -> Option<Incoming> {
+pub fn hold(store: &Store, mut stale: Incoming, late: &[u8]) -> Option<Incoming> {
     match store {
         Store::Disk(_) => {
             drop(stale);
             None
+        }
+        Store::S3(_) => {
+            write(&mut stale, late).unwrap();
+            stale.sync(None).unwrap();
+            Some(stale)
         }
     }
 }
@@ -121,7 +162,7 @@ pub fn soon(what: &str, so: impl Fn() -> bool) {
             "not within {:?}: {what}",
             crate::app::SOON
         );
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -130,5 +171,13 @@ fn the_contract_holds_on_disk() {
     for (name, row) in contract::TABLE {
         println!("{name}");
         row(&Place::disk().store);
+    }
+}
+
+#[test]
+fn the_contract_holds_in_a_bucket() {
+    for (name, row) in contract::TABLE {
+        println!("{name}");
+        row(&Place::s3().store);
     }
 }

@@ -29,6 +29,8 @@ pub struct Found {
 pub enum FoundKind {
     Object(ObjectKey),
     Part(ObjectKey),
+    /// What a request left beside an object that is whole by now. Never on a disk.
+    Leftover(ObjectKey),
     /// A regular file that no upload of ours can have made, or a symbolic link. (Directories are not listed.)
     Stray,
 }

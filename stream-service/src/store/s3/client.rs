@@ -26,6 +26,7 @@ pub use reading::Reading;
 pub use settings::{Settings, SettingsError};
 
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// A bucket of a store. Cheap to clone; its threads end with the last clone.
 #[derive(Clone)]
@@ -51,6 +52,11 @@ impl Client {
     /// On a thread that runs async tasks.
     pub fn wait<F: Future>(&self, call: F) -> F::Output {
         self.threads.handle().block_on(call)
+    }
+
+    /// Runs work on the client's threads, whether somebody waits for it or not.
+    pub fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.threads.handle().spawn(work)
     }
 
     /// Where it sends to, for messages.

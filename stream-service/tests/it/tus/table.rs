@@ -4,7 +4,11 @@ use super::{
     client::Client,
     vectors::{Field, On, Vector, all},
 };
-use crate::{app::on_each_app, clip::clip};
+use crate::{
+    app::{App, on_each_app},
+    bucket::on_bucket,
+    clip::clip,
+};
 use actix_web::{
     ResponseError,
     http::{
@@ -12,7 +16,7 @@ use actix_web::{
         header::{HeaderMap, HeaderName, HeaderValue},
     },
 };
-use common::{ids::Id, time::Timestamp};
+use common::{db::Backend, ids::Id, time::Timestamp};
 use serde_json::Value;
 use std::time::Duration;
 use stream_service::tus::{Known, Place, Protocol, Upload, answer::Terms, fields::Concat, plan};
@@ -174,42 +178,49 @@ fn every_vector_holds_without_a_socket() {
 
 #[test]
 fn every_vector_holds_on_a_socket() {
-    on_each_app(|app| async move {
-        let mut wrong = Vec::new();
-        for vector in all() {
-            let client = Client::limited(&app, MAX);
-            let path = prepare(&client, vector.on).await;
-            let start = match vector.on {
-                On::Half => 2_000,
-                On::Deferred | On::OpenPart => 100,
-                On::AllButSaid | On::Done => 5_000,
-                _ => 0,
-            };
-            let mut request = client.bare(vector.method, &path);
-            for (name, value) in vector.head {
-                request = request.header(
-                    *name,
-                    reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
-                );
-            }
-            if vector.body > 0 {
-                let content = clip(LENGTH, 1).into_iter().chain(std::iter::repeat(7));
-                request = request.body(content.skip(start).take(vector.body).collect::<Vec<_>>());
-            }
-            let response = request.send().await.unwrap();
-            let (status, head) = (response.status().as_u16(), response.headers().clone());
-            let problem = response.json().await.unwrap_or(Value::Null);
-            let told = |name: &str| {
-                let header = head.get(name).map(|value| value.to_str().unwrap().to_owned());
-                header.or_else(|| member(&problem, name))
-            };
-            wrong.extend(check(vector, status, told, &[]));
-            if Protocol::of(&headers(vector)) == Protocol::Tus && told("tus-resumable").as_deref() != Some("1.0.0") {
-                wrong.push(format!("{}: no Tus-Resumable", vector.name));
-            }
+    on_each_app(|app| async move { hold(&app).await });
+}
+
+#[test]
+fn every_vector_holds_over_a_bucket() {
+    on_bucket(Backend::Postgres, |app, _bucket| async move { hold(&app).await });
+}
+
+async fn hold(app: &App) {
+    let mut wrong = Vec::new();
+    for vector in all() {
+        let client = Client::limited(app, MAX);
+        let path = prepare(&client, vector.on).await;
+        let start = match vector.on {
+            On::Half => 2_000,
+            On::Deferred | On::OpenPart => 100,
+            On::AllButSaid | On::Done => 5_000,
+            _ => 0,
+        };
+        let mut request = client.bare(vector.method, &path);
+        for (name, value) in vector.head {
+            request = request.header(
+                *name,
+                reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            );
         }
-        assert!(wrong.is_empty(), "{wrong:#?}");
-    });
+        if vector.body > 0 {
+            let content = clip(LENGTH, 1).into_iter().chain(std::iter::repeat(7));
+            request = request.body(content.skip(start).take(vector.body).collect::<Vec<_>>());
+        }
+        let response = request.send().await.unwrap();
+        let (status, head) = (response.status().as_u16(), response.headers().clone());
+        let problem = response.json().await.unwrap_or(Value::Null);
+        let told = |name: &str| {
+            let header = head.get(name).map(|value| value.to_str().unwrap().to_owned());
+            header.or_else(|| member(&problem, name))
+        };
+        wrong.extend(check(vector, status, told, &[]));
+        if Protocol::of(&headers(vector)) == Protocol::Tus && told("tus-resumable").as_deref() != Some("1.0.0") {
+            wrong.push(format!("{}: no Tus-Resumable", vector.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Brings an upload into its state; the path to ask for.

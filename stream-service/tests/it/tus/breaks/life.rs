@@ -70,7 +70,7 @@ struct Told {
 
 impl<'a> Life<'a> {
     pub async fn begin(server: &'a Server, random: &mut Random) -> Self {
-        let size = match random.below(40) {
+        let size = match random.below(server.few()) {
             // More than what is saved at once while a request goes on (16 MiB).
             0 => 17_000_000 + random.below(20_000_000),
             1..10 => 300_000 + random.below(3_000_000),

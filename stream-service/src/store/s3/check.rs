@@ -1,0 +1,86 @@
+//! What a start asks of the bucket: is it there, do the credentials hold, may everything be done that will be needed?
+
+use super::{client::S3Error, place::S3Store};
+use crate::store::Unusable;
+use bytes::Bytes;
+use common::ids::Id;
+use log::warn;
+use std::time::{Duration, Instant};
+
+/// How long a store may take to come up beside us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl S3Store {
+    /// Writes, reads and removes a small object and begins and ends a multipart upload, below the prefix. A store that can't be
+    /// reached is asked again for ten seconds.
+    pub fn check(&self) -> Result<(), Unusable> {
+        let until = Instant::now() + PATIENCE;
+        let key = format!("{}start-{}", self.names().root(), Id::now());
+        loop {
+            match self.client().wait(self.try_all(&key)) {
+                Ok(()) => return Ok(()),
+                Err((_, S3Error::Away(text))) if Instant::now() < until => {
+                    warn!("store.endpoint: {}: {text}; trying again", self.client().address());
+                    std::thread::sleep(PAUSE);
+                }
+                Err((what, error)) => return Err(unusable(&self.client().address(), what, error)),
+            }
+        }
+    }
+
+    async fn try_all(&self, key: &str) -> Result<(), (&'static str, S3Error)> {
+        let client = self.client();
+        let at = |what: &'static str| move |error| (what, error);
+        client.list(self.names().root(), "/", None).await.map_err(at("list"))?;
+        client
+            .put(key, Bytes::from_static(b"sluice"))
+            .await
+            .map_err(at("write to"))?;
+        let read = client.head(key).await.map_err(at("read"));
+        client.delete(key).await.map_err(at("delete from"))?;
+        if read? != Some(6) {
+            let text = "what was written does not come back".to_owned();
+            return Err(("read", S3Error::Away(text)));
+        }
+        let upload = client.create_multipart(key).await.map_err(at("begin uploads in"))?;
+        client.abort(key, &upload).await.map_err(at("end uploads in"))?;
+        client
+            .list_multiparts(key)
+            .await
+            .map(drop)
+            .map_err(at("list the uploads of"))
+    }
+}
+
+/// Names the key that is to be looked at first.
+fn unusable(address: &str, what: &str, error: S3Error) -> Unusable {
+    let (key, problem) = match &error {
+        S3Error::NoBucket => (
+            "store.url",
+            format!("{address}: there is no such bucket; create it, or correct the name"),
+        ),
+        S3Error::Denied { code, .. } => match code.as_str() {
+            "InvalidAccessKeyId" | "InvalidAccessKey" => ("store.access_key", format!("{address}: {error}")),
+            "SignatureDoesNotMatch" => ("store.secret_key", format!("{address}: {error}")),
+            "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" | "PermanentRedirect" => {
+                ("store.region", format!("{address}: {error}"))
+            }
+            "RequestTimeTooSkewed" => (
+                "store.endpoint",
+                format!("{address}: {error}; set the clock of this machine"),
+            ),
+            _ => ("store.url", format!("may not {what} {address}: {error}")),
+        },
+        S3Error::Away(_) => ("store.endpoint", format!("{address}: {error}")),
+        S3Error::Missing
+        | S3Error::Full(_)
+        | S3Error::NoSuchUpload
+        | S3Error::BadDigest(_)
+        | S3Error::InvalidPart(_)
+        | S3Error::Changed
+        | S3Error::Other { .. } => ("store.url", format!("can't {what} {address}: {error}")),
+    };
+    Unusable { key, problem }
+}

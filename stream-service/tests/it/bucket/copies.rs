@@ -1,0 +1,217 @@
+//! Several copies of the service over one database and one bucket.
+
+use super::on_bucket;
+use crate::{
+    app::{App, SOON, start_service},
+    clip::{clip, sha256},
+    tus::client::{Client, create, offset_of, patch_head},
+};
+use common::{
+    db::Backend,
+    ids::VideoId,
+    messages::Sweep,
+    testing::{Running, eventually, raw::Raw},
+};
+use s3_server::{Effect, Fault};
+use std::time::Duration;
+use stream_service::state::State;
+
+const LARGE: usize = 17_000_000;
+const REAL: Sweep = Sweep { dry_run: false };
+
+/// Another copy.
+struct Copy {
+    running: Running,
+    state: State,
+}
+
+impl Copy {
+    async fn of(app: &App) -> Self {
+        let (running, state) = start_service(app.running.config.clone()).await;
+        Self { running, state }
+    }
+
+    /// The same client, which is sent here.
+    fn client(&self, app: &App, client: &Client) -> Client {
+        Client::at(
+            &self.running.public,
+            app.http.clone(),
+            client.video.clone(),
+            client.token.clone(),
+        )
+    }
+
+    async fn stop(self) {
+        drop(self.state);
+        self.running.stop().await;
+    }
+}
+
+#[test]
+fn an_upload_whose_requests_land_on_different_copies() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let other = Copy::of(&app).await;
+        let (here, bytes) = (Client::new(&app), clip(40_000_000, 3));
+        let there = other.client(&app, &here);
+        let upload = create(&here, &bytes).await;
+        let mut at = 0;
+        for (turn, piece) in [1000, 9_000_000, 1, 5_000_000, 0, 16 << 20, 3_000_000, bytes.len()]
+            .into_iter()
+            .enumerate()
+        {
+            let (client, asked) = if turn % 2 == 0 {
+                (&here, &there)
+            } else {
+                (&there, &here)
+            };
+            let to = bytes.len().min(at + piece);
+            client.send(&upload, at, &bytes[at..to]).await;
+            assert_eq!(asked.offset(&upload).await, to);
+            at = to;
+        }
+        assert!(bucket.only_object().await == bytes);
+        let stored = app.db.read(|conn| {
+            let row = diesel::RunQueryDsl::get_result::<Hash>(diesel::sql_query("SELECT sha256 FROM objects"), conn)?;
+            Ok::<_, common::db::DbError>(row.sha256)
+        });
+        assert_eq!(stored.await.unwrap(), sha256(&bytes));
+        other.stop().await;
+    });
+}
+
+#[derive(diesel::QueryableByName)]
+struct Hash {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    sha256: String,
+}
+
+#[test]
+fn the_hash_goes_with_the_upload_and_nothing_is_read_twice() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let other = Copy::of(&app).await;
+        let (here, bytes) = (Client::new(&app), clip(2 * LARGE, 3));
+        let upload = create(&here, &bytes).await;
+        here.send(&upload, 0, &bytes[..LARGE]).await;
+        bucket.server.requests();
+        let there = other.client(&app, &here);
+        assert_eq!(there.patch(&upload, LARGE, bytes[LARGE..].to_vec()).await.status(), 204);
+        let key = bucket.lies().await.objects.remove(0).0;
+        let reads = bucket.server.requests();
+        let reads: Vec<_> = reads
+            .iter()
+            .filter(|request| request.starts_with("GET") && request.ends_with(&key))
+            .collect();
+        assert!(reads.len() <= 4, "the head and the tables: {reads:?}");
+        other.stop().await;
+    });
+}
+
+#[test]
+fn what_one_that_was_taken_over_still_sends_changes_nothing() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let other = Copy::of(&app).await;
+        let (here, bytes) = (Client::new(&app), clip(40_000_000, 3));
+        let there = other.client(&app, &here);
+        let upload = create(&here, &bytes).await;
+        here.send(&upload, 0, &bytes[..9_000_000]).await;
+        // Its parts are on their way for longer than the other copy needs, and hold other bytes.
+        bucket.server.requests();
+        bucket.server.fail(
+            Fault::new("PUT", Effect::Late(Duration::from_secs(3)))
+                .of("partNumber")
+                .times(1),
+        );
+        let mut stale = Raw::connect(&app.running.public).await;
+        stale
+            .send(&patch_head(
+                &app,
+                &here,
+                &upload,
+                9_000_000,
+                bytes.len() - 9_000_000,
+                "",
+            ))
+            .await;
+        stale.send_bytes(&vec![7; 9_000_000]).await;
+        eventually("its part is on its way", SOON, || async {
+            bucket
+                .server
+                .requests()
+                .iter()
+                .any(|request| request.contains("partNumber"))
+                .then_some(())
+        })
+        .await;
+        assert_eq!(there.offset(&upload).await, 9_000_000);
+        there.send(&upload, 9_000_000, &bytes[9_000_000..20_000_000]).await;
+        stale.answer().await.check_problem(409, "conflict");
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        there.send(&upload, 20_000_000, &bytes[20_000_000..]).await;
+        assert!(bucket.only_object().await == bytes);
+        app.client().reconcile(REAL).await.unwrap();
+        assert_eq!(bucket.lies().await.objects.len(), 1);
+        other.stop().await;
+    });
+}
+
+#[test]
+fn a_part_that_came_to_one_copy_is_joined_by_another() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let other = Copy::of(&app).await;
+        let (here, bytes) = (Client::new(&app), clip(LARGE, 3));
+        let there = other.client(&app, &here);
+        let mut parts = Vec::new();
+        for (client, from, to) in [(&here, 0, 9_000_000), (&there, 9_000_000, LARGE)] {
+            let length = (to - from).to_string();
+            let part = client
+                .create(&[("upload-length", &length), ("upload-concat", "partial")])
+                .await;
+            client.send(&part, 0, &bytes[from..to]).await;
+            parts.push(part);
+        }
+        let list = format!("final;{}", parts.join(" "));
+        let upload = here.create(&[("upload-concat", &list)]).await;
+        assert_eq!(there.offset(&upload).await, LARGE);
+        assert!(bucket.only_object().await == bytes);
+        other.stop().await;
+    });
+}
+
+#[test]
+fn a_put_whose_copy_died_is_removed_by_another() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let other = Copy::of(&app).await;
+        let (client, bytes) = (Client::new(&app), clip(2 * LARGE, 3));
+        let video = VideoId::random();
+        let host = app.running.public.strip_prefix("http://").unwrap();
+        let mut raw = Raw::connect(&app.running.public).await;
+        raw.send(&format!(
+            "PUT /uploads/by-video/{video} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n\r\n",
+            app.upload_token(&video),
+            bytes.len()
+        ))
+        .await;
+        raw.send_bytes(&bytes[..LARGE]).await;
+        eventually("its parts are there", SOON, || async {
+            (bucket.lies().await.bytes() >= 16 << 20).then_some(())
+        })
+        .await;
+        // As if its process had not been heard of for long.
+        app.sql("UPDATE objects SET heartbeat_at = 0").await;
+        let mut config = app.running.config.clone();
+        config.internal.stream = vec![other.running.internal.clone()];
+        let there = common::clients::Clients::new(&config).unwrap().stream;
+        assert_eq!(there.expire_uploads(REAL).await.unwrap().count, 1);
+        bucket.is_empty().await;
+        // It lives after all, and ends without a trace.
+        raw.send_bytes(&bytes[LARGE..]).await;
+        raw.answer().await.check_problem(409, "conflict");
+        app.nothing_is_left().await;
+        bucket.is_empty().await;
+        // A new one goes on to its end.
+        let upload = create(&client, &bytes).await;
+        let sent = client.patch(&upload, 0, bytes.clone()).await;
+        assert_eq!(offset_of(&sent), Some(bytes.len()));
+        other.stop().await;
+    });
+}
