@@ -29,6 +29,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::{Mutex, PoisonError},
 };
 use tokio::{runtime::Runtime, sync::watch};
 
@@ -65,8 +66,8 @@ pub struct Server {
     pub options: Options,
     address: SocketAddr,
     faults: Faults,
-    /// Whether it listens; connections end when it does not.
-    up: watch::Sender<bool>,
+    /// Dropped to stop: the listener and its connections end then.
+    up: Mutex<Option<watch::Sender<()>>>,
     service: S3Service,
     tls: Option<tls::Tls>,
     folder: PathBuf,
@@ -108,7 +109,7 @@ impl Server {
             address: listener.local_addr()?,
             options,
             faults: Faults::default(),
-            up: watch::Sender::new(true),
+            up: Mutex::default(),
             service,
             tls,
             folder,
@@ -125,8 +126,10 @@ impl Server {
             faults: self.faults.clone(),
             tls: self.tls.clone(),
         };
+        let (up, still_up) = watch::channel(());
+        *self.up.lock().unwrap_or_else(PoisonError::into_inner) = Some(up);
         if let Some(runtime) = &self.runtime {
-            runtime.spawn(serve::run(listener, served, self.up.subscribe()));
+            runtime.spawn(serve::run(listener, served, still_up));
         }
     }
 
@@ -194,12 +197,11 @@ impl Server {
 
     /// Closes the listener and every connection: who connects is refused.
     pub fn stop(&self) {
-        self.up.send_replace(false);
+        self.up.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Listens again, where it did. Blocks for at most 5 s, while the address is not free yet.
     pub fn start_again(&self) -> io::Result<()> {
-        self.up.send_replace(true);
         let listener = serve::bind_soon(self.address)?;
         self.serve(listener);
         Ok(())

@@ -59,15 +59,15 @@ pub fn bind_soon(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     bind(address)
 }
 
-/// Serves until `up` is false.
-pub async fn run(listener: std::net::TcpListener, served: Served, mut up: watch::Receiver<bool>) {
+/// Serves until the sender of `up` is dropped.
+pub async fn run(listener: std::net::TcpListener, served: Served, mut up: watch::Receiver<()>) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         return;
     };
     loop {
         let socket = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = up.wait_for(|up| !up) => return,
+            _ = up.changed() => return,
         };
         // Out of descriptors, or a connection that was gone at once: the next may be better.
         let Ok((socket, _)) = socket else {
@@ -78,7 +78,7 @@ pub async fn run(listener: std::net::TcpListener, served: Served, mut up: watch:
         tokio::spawn(async move {
             tokio::select! {
                 () = connection(socket, served) => {}
-                _ = up.wait_for(|up| !up) => {}
+                _ = up.changed() => {}
             }
         });
     }

@@ -1,4 +1,4 @@
-//! Sending stored bytes: from a checked request to a response whose body reads the file piece by piece.
+//! Sending stored bytes: from a checked request to a response whose body reads what is stored piece by piece.
 
 pub mod body;
 pub mod file;
@@ -6,4 +6,5 @@ pub mod job;
 pub mod pace;
 pub mod playable;
 pub mod registry;
+pub mod remote;
 pub mod reply;

@@ -1,5 +1,5 @@
-//! Response bodies that read from a stored file and copy it through the framework: for several ranges in one answer, and for
-//! connections whose bytes can't go past it (TLS, `server.zero_copy = false`). All others are a [`super::job`].
+//! Response bodies that read what is stored and copy it through the framework: for objects in a bucket, for several ranges in
+//! one answer, and for connections whose bytes can't go past it (TLS, `server.zero_copy = false`). All others are a [`super::job`].
 //!
 //! Pieces that lie in the page cache are read on the worker without waiting (`preadv2` with `RWF_NOWAIT`); the others on the
 //! blocking pool, so that a slow disk holds up one stream and not the worker. File and permit ride on the body (through the
@@ -7,8 +7,9 @@
 //! when the viewer leaves.
 
 use super::{
+    file::StoredFile,
     pace::Pace,
-    registry::{OpenFile, Reader, taken_away},
+    registry::{OpenFile, Reader, Stored, taken_away},
 };
 use crate::{limit::meter::Meter, metrics::StreamMetrics};
 use actix_web::body::{BodySize, MessageBody};
@@ -27,13 +28,13 @@ use std::{
 use tokio::task::JoinHandle;
 
 /// Bytes read at once: what a stream costs in memory beside the connection's own buffer.
-const PIECE: usize = 128 << 10;
+pub const PIECE: usize = 128 << 10;
 
 /// What is sent, in order.
 #[derive(Debug)]
 pub enum Part {
-    /// Bytes `start..end` of the file.
-    File { start: u64, end: u64 },
+    /// Bytes `start..end` of what is stored.
+    Stored { start: u64, end: u64 },
     /// The framing of `multipart/byteranges`.
     Text(Bytes),
 }
@@ -41,7 +42,7 @@ pub enum Part {
 impl Part {
     fn len(&self) -> u64 {
         match self {
-            Self::File { start, end } => end - start,
+            Self::Stored { start, end } => end - start,
             Self::Text(text) => text.len() as u64,
         }
     }
@@ -86,7 +87,7 @@ impl FileBody {
             self.reading = None;
             return Poll::Ready(self.taken(piece?).map(Some));
         }
-        let (start, wanted) = match self.parts.front() {
+        let (start, end) = match self.parts.front() {
             None => return Poll::Ready(Ok(None)),
             Some(Part::Text(_)) => {
                 let Some(Part::Text(text)) = self.parts.pop_front() else {
@@ -94,16 +95,22 @@ impl FileBody {
                 };
                 return Poll::Ready(Ok(Some(text)));
             }
-            Some(&Part::File { start, end }) => (start, (end - start).min(PIECE as u64) as usize),
+            Some(&Part::Stored { start, end }) => (start, end),
         };
-        if let Some(piece) = read_cached(file.file().file(), start, wanted) {
-            return Poll::Ready(self.taken(piece).map(Some));
+        let wanted = (end - start).min(PIECE as u64) as usize;
+        match file.content() {
+            Stored::Remote(remote) => {
+                let piece = ready!(remote.poll_piece(start..end, cx));
+                Poll::Ready(self.taken(piece?).map(Some))
+            }
+            Stored::File(stored) => match read_cached(stored.file(), start, wanted) {
+                Some(piece) => Poll::Ready(self.taken(piece).map(Some)),
+                None => {
+                    self.reading = Some(fetched(&file, stored, start, wanted));
+                    self.poll_piece(file, cx)
+                }
+            },
         }
-        let reading = Arc::clone(&file);
-        self.reading = Some(tokio::task::spawn_blocking(move || {
-            read_waiting(reading.file().file(), start, wanted)
-        }));
-        self.poll_piece(file, cx)
     }
 
     /// Counts a piece off the first part.
@@ -111,7 +118,7 @@ impl FileBody {
         if piece.is_empty() {
             return Err(shorter());
         }
-        if let Some(Part::File { start, end }) = self.parts.front_mut() {
+        if let Some(Part::Stored { start, end }) = self.parts.front_mut() {
             *start += piece.len() as u64;
             if start == end {
                 self.parts.pop_front();
@@ -150,6 +157,16 @@ impl MessageBody for FileBody {
         }
         this.poll_piece(file, cx).map(Result::transpose)
     }
+}
+
+/// A piece that the disk has to be asked for. The stream is not over while it reads.
+fn fetched(open: &Arc<OpenFile>, stored: &Arc<StoredFile>, start: u64, wanted: usize) -> JoinHandle<io::Result<Bytes>> {
+    let (open, stored) = (Arc::clone(open), Arc::clone(stored));
+    tokio::task::spawn_blocking(move || {
+        let piece = read_waiting(stored.file(), start, wanted);
+        drop((stored, open));
+        piece
+    })
 }
 
 pub fn shorter() -> io::Error {

@@ -7,7 +7,7 @@ use super::{
     body::shorter,
     file::{DISK, StoredFile},
     pace::Pace,
-    registry::{OpenFile, Reader, taken_away},
+    registry::{OpenFile, Reader, Stored, taken_away},
 };
 use crate::{limit::meter::Meter, metrics::StreamMetrics};
 use common::slot::{Job, Outlet};
@@ -64,16 +64,21 @@ impl FileJob {
     }
 
     /// Ready when there is something in memory to send.
-    fn poll_warm(&mut self, open: &Arc<OpenFile>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_warm(
+        &mut self,
+        open: &Arc<OpenFile>,
+        file: &Arc<StoredFile>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.warm > self.offset {
             return Poll::Ready(Ok(()));
         }
         if self.fetching.is_none() {
-            if let Some(warm) = open.file().warm_until(self.offset, self.end) {
+            if let Some(warm) = file.warm_until(self.offset, self.end) {
                 self.warm = warm;
                 return Poll::Ready(Ok(()));
             }
-            self.fetching = Some(fetch(open, self.offset, self.end));
+            self.fetching = Some(fetch(open, file, self.offset, self.end));
         }
         let Some(fetching) = &mut self.fetching else {
             return Poll::Ready(Ok(()));
@@ -88,10 +93,14 @@ impl FileJob {
     }
 }
 
-fn fetch(open: &Arc<OpenFile>, offset: u64, end: u64) -> Fetching {
+fn fetch(open: &Arc<OpenFile>, file: &Arc<StoredFile>, offset: u64, end: u64) -> Fetching {
     let until = StoredFile::window_end(offset).min(end);
-    let open = open.clone();
-    let work = tokio::task::spawn_blocking(move || open.file().clone().fetch(offset, until));
+    let (open, file) = (open.clone(), file.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let fetched = file.fetch(offset, until);
+        drop(open);
+        fetched
+    });
     Fetching {
         until,
         work: Box::pin(timeout(DISK, work)),
@@ -106,10 +115,13 @@ impl Job for FileJob {
             };
             self.meter.go_on().map_err(io::Error::other)?;
             ready!(self.pace.poll_due(cx));
-            ready!(self.poll_warm(&open, cx))?;
+            let Stored::File(file) = open.content() else {
+                return Poll::Ready(Err(io::Error::other("only a file can be sent past the framework")));
+            };
+            ready!(self.poll_warm(&open, file, cx))?;
             let most = (self.warm - self.offset).min(self.pace.slice());
             let count = usize::try_from(most).unwrap_or(usize::MAX);
-            let sent = ready!(to.poll_sendfile(cx, open.file().file().as_fd(), &mut self.offset, count))? as u64;
+            let sent = ready!(to.poll_sendfile(cx, file.file().as_fd(), &mut self.offset, count))? as u64;
             if sent == 0 {
                 return Poll::Ready(Err(shorter()));
             }

@@ -5,7 +5,7 @@
 //! finds its file gone when it is asked again, and ends with an error. Up to then such a viewer can get what its connection
 //! holds already: a piece and the socket's buffers.
 
-use super::file::StoredFile;
+use super::{file::StoredFile, remote::Remote};
 use crate::limit::conn::Permit;
 use common::ids::VideoId;
 use futures_util::task::AtomicWaker;
@@ -54,9 +54,16 @@ enum Held {
     Cut,
 }
 
-/// The file of a stream. Fields are dropped in their order: the stream is over when its file is closed.
+/// What a stream reads from.
+pub enum Stored {
+    File(Arc<StoredFile>),
+    Remote(Box<Remote>),
+}
+
+/// The file of a stream, or its object in a bucket. Fields are dropped in their order: the stream is over when its file, or its
+/// connection to the store, is closed.
 pub struct OpenFile {
-    file: Arc<StoredFile>,
+    content: Stored,
     _registration: Registration,
 }
 
@@ -158,10 +165,10 @@ impl Streams {
 
 impl Ticket {
     /// Gives the stream its file; `None` when it was cut since it was registered.
-    pub fn open(self, file: Arc<StoredFile>, permit: Permit) -> Option<Reader> {
+    pub fn open(self, content: Stored, permit: Permit) -> Option<Reader> {
         let Ticket { slot, registration } = self;
         let file = OpenFile {
-            file,
+            content,
             _registration: registration,
         };
         let mut held = slot.lock();
@@ -188,6 +195,13 @@ impl Reader {
     }
 }
 
+impl Stored {
+    /// Whether the kernel can send it.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+}
+
 /// What a stream that was cut ends with.
 pub fn taken_away() -> io::Error {
     io::Error::new(
@@ -197,8 +211,8 @@ pub fn taken_away() -> io::Error {
 }
 
 impl OpenFile {
-    pub fn file(&self) -> &Arc<StoredFile> {
-        &self.file
+    pub fn content(&self) -> &Stored {
+        &self.content
     }
 }
 
@@ -237,8 +251,8 @@ mod tests {
         })
     }
 
-    fn stored() -> Arc<StoredFile> {
-        Arc::new(StoredFile::new(tempfile::tempfile().unwrap(), 0))
+    fn stored() -> Stored {
+        Stored::File(Arc::new(StoredFile::new(tempfile::tempfile().unwrap(), 0)))
     }
 
     fn open(streams: &Streams, limiter: &ConnLimiter, video: &VideoId, grant: i64) -> Reader {

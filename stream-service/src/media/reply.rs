@@ -5,7 +5,8 @@ use super::{
     file::StoredFile,
     job::FileJob,
     playable::playable,
-    registry::{Reader, Ticket},
+    registry::{Reader, Stored, Ticket},
+    remote::Remote,
 };
 use crate::{
     entries::Known,
@@ -15,8 +16,8 @@ use crate::{
     range::{self, Plan, multipart::Multipart},
     refusal::{self, Admission},
     state::State,
-    store::{Content, ObjectKey, StoreError},
-    upload::blocking,
+    store::{DiskStore, ObjectKey, Store, StoreError},
+    upload::{blocking, store_error},
 };
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
@@ -32,7 +33,7 @@ use common::{
     ids::VideoId,
     slot::{SlotBody, SlotHandle},
 };
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// No script of a stored file may run, should a browser ever be brought to show it as a page.
 const CSP: &str = "sandbox; default-src 'none'";
@@ -98,8 +99,11 @@ pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse
     }
     let Admission { permit, meter } = refusal::stream(state, wanted.client, wanted.video, &mut wanted.told).await?;
     let ticket = registered(state, &wanted).await?;
-    let file = open(state, wanted.video, &known.source).await?;
-    let reader = ticket.open(file, permit).ok_or_else(taken_away)?;
+    let content = open(state, wanted.video, &known.source, &plan).await?;
+    if !content.is_file() {
+        wanted.slot = None;
+    }
+    let reader = ticket.open(content, permit).ok_or_else(taken_away)?;
     Ok(planned(state, plan, &wanted, (reader, meter)))
 }
 
@@ -135,7 +139,7 @@ fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, stream: (Reader, Mete
             let mut parts = Vec::new();
             for (text, range) in framing.parts() {
                 parts.push(Part::Text(text.clone().into()));
-                parts.push(Part::File {
+                parts.push(Part::Stored {
                     start: range.start,
                     end: range.end,
                 });
@@ -160,7 +164,7 @@ fn one(
     (start, end): (u64, u64),
 ) -> HttpResponse {
     let Some(slot) = wanted.slot.filter(|_| start < end) else {
-        return response.body(copying(state, stream, vec![Part::File { start, end }]));
+        return response.body(copying(state, stream, vec![Part::Stored { start, end }]));
     };
     let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
     response
@@ -201,24 +205,23 @@ fn head(status: StatusCode, wanted: &Wanted<'_>) -> HttpResponseBuilder {
 }
 
 /// For a stream that is registered (see [`crate::entries`]).
-async fn open(state: &State, video: &VideoId, source: &Source) -> Result<Arc<StoredFile>, ApiError> {
-    let asked = match state.entries.file(video, &source.object) {
-        Ok(file) => return Ok(file),
-        Err(asked) => asked,
-    };
+async fn open(state: &State, video: &VideoId, source: &Source, plan: &Plan) -> Result<Stored, ApiError> {
     let key = ObjectKey {
         video: video.clone(),
         object: source.object.clone(),
     };
-    let store = state.store.clone();
-    match blocking(move || store.open(&key)).await? {
-        Ok(Content::File(file, size)) if size == source.size => {
-            let file = Arc::new(StoredFile::new(file, size));
-            state.entries.keep_file(video, &source.object, &file, asked);
-            Ok(file)
+    let opened = match &state.store {
+        Store::Disk(disk) => open_file(state, disk, key, source.size).await?,
+        Store::S3(bucket) => {
+            let name = bucket.names().object(&key);
+            let remote = Remote::open(bucket.client(), name, first(plan, source.size)).await;
+            let opened = remote.map(|remote| (remote.size(), Stored::Remote(Box::new(remote))));
+            opened.map_err(StoreError::from)
         }
-        Ok(Content::Remote(_)) => Err(ApiError::internal("objects in a bucket can't be played yet")),
-        Ok(Content::File(_, size)) => Err(ApiError::internal(format!(
+    };
+    match opened {
+        Ok((size, content)) if size == source.size => Ok(content),
+        Ok((size, _)) => Err(ApiError::internal(format!(
             "{video}: {size} bytes stored, the ledger says {}",
             source.size
         ))),
@@ -227,7 +230,38 @@ async fn open(state: &State, video: &VideoId, source: &Source) -> Result<Arc<Sto
             state.entries.evict(video);
             Err(ApiError::not_found("video").because("its file is not in the store"))
         }
-        Err(error) => Err(ApiError::internal(error)),
+        Err(error) => Err(store_error(error)),
+    }
+}
+
+/// Opened once for many requests that come at the same time.
+async fn open_file(
+    state: &State,
+    disk: &DiskStore,
+    key: ObjectKey,
+    expected: u64,
+) -> Result<Result<(u64, Stored), StoreError>, ApiError> {
+    let asked = match state.entries.file(&key.video, &key.object) {
+        Ok(file) => return Ok(Ok((file.size(), Stored::File(file)))),
+        Err(asked) => asked,
+    };
+    let (disk, wanted) = (disk.clone(), key.clone());
+    let opened = blocking(move || disk.open(&wanted)).await?;
+    Ok(opened.map(|(file, size)| {
+        let file = Arc::new(StoredFile::new(file, size));
+        if size == expected {
+            state.entries.keep_file(&key.video, &key.object, &file, asked);
+        }
+        (size, Stored::File(file))
+    }))
+}
+
+/// The first range that will be sent.
+fn first(plan: &Plan, size: u64) -> Range<u64> {
+    match plan {
+        Plan::One(range) => range.start..range.end,
+        Plan::Many(ranges) => ranges.first().map_or(0..0, |range| range.start..range.end),
+        Plan::Whole | Plan::Unsatisfiable => 0..size,
     }
 }
 

@@ -3,6 +3,7 @@
 mod away;
 mod copies;
 mod memory;
+mod play;
 mod start;
 mod sweeps;
 mod uploads;

@@ -13,7 +13,8 @@ use nginx::Nginx;
 /// The brief of the table: fewer would not be all of RFC 9110 section 14.
 const LEAST: usize = 120;
 
-async fn conforms_at(app: &App, spell: impl Fn(String) -> String) {
+/// Plays the whole table on a video of this service.
+pub async fn conforms_at(app: &App, spell: impl Fn(String) -> String) {
     let (video, bytes) = app.stored(SIZE).await;
     let subject = Subject {
         who: Who::Sluice,

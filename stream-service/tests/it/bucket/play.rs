@@ -1,0 +1,205 @@
+//! Playing from a bucket: as from a disk, and what happens when the store fails before or while bytes are sent.
+
+use super::{Bucket, on_bucket};
+use crate::{
+    app::{App, SOON},
+    ranges::{conforms_at, spelled_for_the_app},
+};
+use common::{db::Backend, messages::Visibility, testing::eventually};
+use s3_server::{Effect, Fault, Server};
+use std::{rc::Rc, sync::atomic::Ordering, time::Duration};
+
+const SIZE: usize = 3_000_000;
+
+/// Where requests for bytes of objects go.
+const OBJECTS: &str = "/media/of/tests/";
+
+fn in_a_bucket<Fut: Future<Output = ()>>(body: impl Fn(Rc<App>, Rc<Bucket>) -> Fut) {
+    on_bucket(Backend::Sqlite, body);
+}
+
+/// Requests for bytes that the store got since the last call.
+fn gets(server: &Server) -> usize {
+    let requests = server.requests();
+    let wanted = |request: &&String| request.starts_with(&format!("GET {OBJECTS}")) && !request.contains('?');
+    requests.iter().filter(wanted).count()
+}
+
+#[test]
+fn ranges_in_front_of_the_app() {
+    in_a_bucket(|app, _| async move { conforms_at(&app, |path| path).await });
+}
+
+#[test]
+fn ranges_through_the_app() {
+    in_a_bucket(|app, _| async move { conforms_at(&app, spelled_for_the_app).await });
+}
+
+#[test]
+fn ranges_with_the_ledger_in_postgres() {
+    on_bucket(Backend::Postgres, |app, _| async move {
+        conforms_at(&app, |path| path).await
+    });
+}
+
+#[test]
+fn each_answer_asks_the_store_for_its_bytes_once() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, bytes) = app.stored(SIZE).await;
+        gets(server);
+        let url = app.file_url(&video);
+        assert_eq!(app.http.head(&url).send().await.unwrap().status(), 200);
+        let ask = |name: &'static str, value: &'static str| app.http.get(&url).header(name, value).send();
+        assert_eq!(ask("range", "bytes=99999999-").await.unwrap().status(), 416);
+        let etag = app.get(&video).await.headers()["etag"].to_str().unwrap().to_owned();
+        assert_eq!(gets(server), 1, "only what has bytes");
+        let unchanged = app.http.get(&url).header("if-none-match", etag).send().await.unwrap();
+        assert_eq!((unchanged.status().as_u16(), gets(server)), (304, 0));
+        let all = app.get(&video).await.bytes().await.unwrap();
+        assert!(all == bytes && gets(server) == 1);
+        let two = ask("range", "bytes=0-9,1000000-1999999").await.unwrap();
+        assert_eq!(two.status(), 206);
+        assert!(two.bytes().await.unwrap().len() > 1_000_010);
+        assert_eq!(gets(server), 2);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn a_store_that_breaks_off_is_asked_for_the_rest() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, bytes) = app.stored(SIZE).await;
+        gets(server);
+        server.fail(Fault::new("GET", Effect::Cut(700_000)).of(OBJECTS).times(3));
+        let all = app.get(&video).await.bytes().await.unwrap();
+        assert!(all == bytes);
+        assert_eq!(gets(server), 4);
+        // And one that is overloaded before it answers.
+        server.fail(Fault::new("GET", Effect::Answer(503, "SlowDown")).of(OBJECTS).times(2));
+        let all = app.get(&video).await.bytes().await.unwrap();
+        assert!(all == bytes);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn a_store_that_only_breaks_off_ends_the_connection() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, _) = app.stored(SIZE).await;
+        server.fail(Fault::new("GET", Effect::Cut(1000)).of(OBJECTS));
+        let answer = app.get(&video).await;
+        assert_eq!(
+            (answer.status().as_u16(), answer.content_length()),
+            (200, Some(SIZE as u64))
+        );
+        assert!(answer.bytes().await.is_err(), "an end before its length");
+        app.nothing_is_held().await;
+        server.heal();
+        assert_eq!(app.get(&video).await.bytes().await.unwrap().len(), SIZE);
+    });
+}
+
+#[test]
+fn a_store_that_restarts_in_the_middle_is_not_noticed() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, bytes) = app.stored(SIZE).await;
+        app.state.limits.pace.store(1_000_000, Ordering::Relaxed);
+        let mut viewer = app.get(&video).await;
+        let mut seen = viewer.chunk().await.unwrap().unwrap().to_vec();
+        server.stop();
+        server.start_again().unwrap();
+        app.state.limits.pace.store(0, Ordering::Relaxed);
+        while let Some(piece) = viewer.chunk().await.unwrap() {
+            seen.extend_from_slice(&piece);
+        }
+        assert!(seen == bytes);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn what_is_known_before_the_answer_is_a_problem_document() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, _) = app.stored(100_000).await;
+        server.fail(Fault::new("GET", Effect::Answer(403, "AccessDenied")));
+        let refused = app.get(&video).await;
+        let retry = refused.headers().contains_key("retry-after");
+        let (status, _, problem) = App::problem(refused).await;
+        assert!(status == 503 && retry, "{problem}");
+        assert!(!problem.to_string().contains("AccessDenied"), "{problem}");
+        server.heal();
+
+        server.fail(Fault::new("GET", Effect::Answer(500, "InternalError")));
+        assert_eq!(App::problem(app.get(&video).await).await.0, 503);
+        server.heal();
+
+        server.stop();
+        assert_eq!(App::problem(app.get(&video).await).await.0, 503);
+        server.start_again().unwrap();
+        assert_eq!(app.get(&video).await.status(), 200);
+
+        // Lost, or shortened, behind our back.
+        let object = std::fs::read_dir(server.folder().join("media"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        std::fs::write(&object, b"short").unwrap();
+        assert_eq!(App::problem(app.get(&video).await).await.0, 500);
+        std::fs::remove_file(&object).unwrap();
+        assert_eq!(App::problem(app.get(&video).await).await.0, 404);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn a_viewer_who_leaves_closes_the_connection_to_the_store() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, _) = app.stored(SIZE).await;
+        // Half of the bytes, then silence: whoever waits for more holds its permit.
+        server.fail(Fault::new("GET", Effect::Stall(1_000_000)).of(OBJECTS));
+        let mut viewer = app.get(&video).await;
+        viewer.chunk().await.unwrap().unwrap();
+        assert_eq!(app.state.limits.streams.held(), 1);
+        drop(viewer);
+        app.nothing_is_held().await;
+        eventually("nobody waits for the store", SOON, || async {
+            (server.stalled() == 0).then_some(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn promise_13_a_stream_from_a_bucket_is_cut_when_its_video_is_hidden() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, _) = app.stored(SIZE).await;
+        server.fail(Fault::new("GET", Effect::Stall(1_000_000)).of(OBJECTS));
+        let mut viewer = app.get(&video).await;
+        viewer.chunk().await.unwrap().unwrap();
+        let hidden = Visibility {
+            hidden: true,
+            version: 2,
+            min_grant: 0,
+        };
+        app.client().set_hidden(&video, hidden).await.unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(5), async {
+            while let Ok(Some(_)) = viewer.chunk().await {}
+        });
+        ended.await.expect("the stream ends");
+        app.nothing_is_held().await;
+        eventually("nobody waits for the store", SOON, || async {
+            (server.stalled() == 0).then_some(())
+        })
+        .await;
+        assert_eq!(App::problem(app.get(&video).await).await.0, 404);
+    });
+}
