@@ -12,7 +12,7 @@ TUS := stream-service/tests/tus
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes bench-hop bench-failover clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes bench-hop bench-failover compose-secrets test-compose clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -90,6 +90,13 @@ test-rust: ui sdk $(TUS)/node_modules/.stamp $(TUS)/.venv/.stamp ## Unit, integr
 # About six minutes. BREAKS=n for another count, SEED=n (printed) to repeat one.
 test-breaks: setup-test ## 10,000 random breaks of uploads: nothing acknowledged is lost
 	SLUICE_TEST_BREAKS=$(or $(BREAKS),10000) $(if $(SEED),SLUICE_TEST_SEED=$(SEED)) $(CARGO) test --locked -p stream-service --test it random_breaks -- --nocapture
+
+compose-secrets: ## Make ./.env and ./secrets, which docker-compose.yml needs
+	@scripts/compose-secrets.sh
+
+# As root, about five minutes; nothing of it is left on the machine but Debian packages and ~/.cache/sluice. S3=garage compiles Garage first.
+test-compose: ui ## docker-compose.yml and its images for real: the journey on every copy, kills, polite stops
+	@scripts/test-compose.sh
 
 bench: setup-bench build ## Measure (see bench/README.md)
 	$(CARGO) run --release --locked -p bench -- all
