@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing for `make run` (argument: run), `make test` (test) or `make bench` (bench), and says what it does.
+# Installs what is missing for `make run` (argument: run), `make test` (test), `make test-compose` (compose) or `make bench` (bench), and
+# says what it does.
 # As root it uses apt; otherwise it names the command to run. Nothing that is there is touched.
 set -euo pipefail
 purpose=${1:-run}
@@ -33,6 +34,18 @@ if [ "$purpose" = test ]; then
     missing+=(postgresql)
   fi
 fi
+if [ "$purpose" = compose ]; then
+  # A daemon of its own, with Debian's client and not one that may stand in /usr/local.
+  [ -x /usr/sbin/dockerd ] || missing+=(docker.io)
+  [ -x /usr/bin/docker-compose ] || missing+=(docker-compose)
+  [ -x /usr/sbin/debootstrap ] || missing+=(debootstrap)
+  [ -x /usr/sbin/iptables ] || missing+=(iptables)
+  need ip iproute2
+  need unshare util-linux
+  need strip binutils
+  need python3 python3
+  need ffmpeg ffmpeg
+fi
 if [ "$purpose" = bench ]; then
   need ffmpeg ffmpeg
   # Peers of the gateway and of the bytes; nginx and haproxy are in /usr/sbin, which is not on everybody's PATH.
@@ -59,7 +72,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends postgresql-common >/dev/null
     sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
   fi
-  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+  # RUNLEVEL=1: packages don't start their servers (invoke-rc.d).
+  RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
     echo "apt-get could not install: ${missing[*]}" >&2
     exit 1
   }
@@ -69,6 +83,9 @@ if [ ${#missing[@]} -gt 0 ]; then
       systemctl disable --now "$service" >/dev/null 2>&1 || true
     fi
   done
+  if [[ " ${missing[*]} " == *" docker.io "* ]] && command -v systemctl >/dev/null 2>&1; then
+    systemctl disable --now docker.socket docker containerd >/dev/null 2>&1 || true
+  fi
 fi
 
 node_version=$(node --version)
