@@ -30,6 +30,8 @@ if [ "$purpose" = test ]; then
   need strace strace
   # A virtual environment for tuspy; Debian has what makes one in a package of its own.
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
+fi
+if [ "$purpose" = test ] || [ "$purpose" = bench ]; then
   if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! command -v initdb >/dev/null 2>&1; then
     missing+=(postgresql)
   fi
@@ -47,6 +49,7 @@ if [ "$purpose" = compose ]; then
   need ffmpeg ffmpeg
 fi
 if [ "$purpose" = bench ]; then
+  [ -x /usr/sbin/nats-server ] || need nats-server nats-server
   need ffmpeg ffmpeg
   # Peers of the gateway and of the bytes; nginx and haproxy are in /usr/sbin, which is not on everybody's PATH.
   [ -x /usr/sbin/nginx ] || missing+=(nginx-light)

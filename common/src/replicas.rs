@@ -25,7 +25,6 @@ use budget::Budget;
 pub(crate) use metrics::Shown;
 use names::Base;
 use standing::Standing;
-pub use watch::Checked;
 
 /// Copies of one service that are known at once. A name that has more addresses is somebody's mistake.
 const MAX_REPLICAS: usize = 256;
@@ -195,7 +194,7 @@ impl Replica {
     /// Why it is left alone, if it is.
     #[must_use]
     pub fn left_alone(&self) -> Option<String> {
-        self.standing.reason()
+        self.standing.reason(now_ms())
     }
 }
 

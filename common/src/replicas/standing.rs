@@ -56,8 +56,10 @@ impl Standing {
         }
     }
 
-    pub fn reason(&self) -> Option<String> {
-        self.told().as_ref().map(|told| told.reason.clone())
+    /// Why it is left alone, when it is.
+    pub fn reason(&self, now: u64) -> Option<String> {
+        let out = self.at(now) == At::Out;
+        self.told().as_ref().filter(|_| out).map(|told| told.reason.clone())
     }
 
     /// A request that began at `began` was answered.
@@ -143,7 +145,7 @@ mod tests {
         assert_eq!(silent.at(12), At::In, "not in a row");
         silent.silent(B, 13, "no answer");
         assert_eq!(silent.at(13), At::Out);
-        assert_eq!(silent.reason().as_deref(), Some("no answer"));
+        assert_eq!(silent.reason(13).as_deref(), Some("no answer"));
     }
 
     #[test]
@@ -158,7 +160,7 @@ mod tests {
         standing.well(20 + REST);
         assert_eq!(standing.at(20 + REST), At::Trial);
         standing.answered(B, 21 + REST);
-        assert_eq!((standing.at(21 + REST), standing.reason()), (At::In, None));
+        assert_eq!((standing.at(21 + REST), standing.reason(21 + REST)), (At::In, None));
     }
 
     #[test]

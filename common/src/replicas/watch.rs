@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rand::RngExt;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -24,8 +26,7 @@ const CHECK: Duration = Duration::from_secs(1);
 const CHECK_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Checked {
+enum Checked {
     Ready,
     /// By its own words.
     NotReady(String),
@@ -76,13 +77,23 @@ impl Replicas {
         }
     }
 
-    /// Every copy with what a check of it finds now, all asked at once.
-    pub async fn check_all(&self, http: &reqwest::Client) -> Vec<(Arc<Replica>, Checked)> {
+    /// Asks every copy now; the first that says it is ready will do. The error names each with what is wrong with it.
+    pub async fn any_ready(&self, http: &reqwest::Client) -> Result<(), String> {
         let all = self.all();
         let asked = all
             .iter()
-            .map(|replica| async move { (replica.clone(), check(replica, http).await) });
-        futures_util::future::join_all(asked).await
+            .map(|replica| async move { (replica, check(replica, http).await) });
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut wrong = Vec::new();
+        while let Some((replica, checked)) = asked.next().await {
+            match checked {
+                Checked::Ready => return Ok(()),
+                Checked::NotReady(reason) | Checked::Unreachable(reason) | Checked::Silent(reason) => {
+                    wrong.push(format!("{} {reason}", replica.base));
+                }
+            }
+        }
+        Err(wrong.join(", "))
     }
 }
 
@@ -114,7 +125,7 @@ fn judge(replica: &Replica, checked: Checked) -> bool {
         Checked::NotReady(reason) => standing.not_ready(base, now, &reason),
         Checked::Unreachable(reason) => standing.unreachable(base, now, &reason),
         Checked::Silent(reason) => {
-            let was_in = standing.reason().is_none();
+            let was_in = standing.reason(now).is_none();
             standing.silent(base, now, &reason);
             return was_in;
         }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod copies;
 mod docs;
 mod errors;
 mod flow;

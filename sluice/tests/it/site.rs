@@ -188,7 +188,7 @@ fn address(line: &str) -> String {
 
 /// A port that nobody has. It lies below those that the system gives to outgoing connections (from 32768 on): one of the
 /// thousands that the tests make could have it again before the process binds it.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

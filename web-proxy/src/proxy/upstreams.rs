@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::config::{ConfigError, ProxyConfig};
 use common::health::Check;
-use common::replicas::{Checked, Replicas};
+use common::replicas::Replicas;
 use futures_util::FutureExt;
 
 /// The services that the edge passes requests to.
@@ -68,24 +68,11 @@ pub fn checks(upstreams: &Arc<Upstreams>, http: &reqwest::Client) -> Vec<(&'stat
         let (upstreams, http) = (upstreams.clone(), http.clone());
         let check: Check = Arc::new(move || {
             let (upstreams, http) = (upstreams.clone(), http.clone());
-            async move { any_ready(upstreams.of(kind), &http).await }.boxed()
+            async move { upstreams.of(kind).any_ready(&http).await }.boxed()
         });
         (kind.name(), check)
     };
     Kind::ALL.map(check).into()
-}
-
-/// The error names every copy with what is wrong with it.
-async fn any_ready(replicas: &Replicas, http: &reqwest::Client) -> Result<(), String> {
-    let mut wrong = Vec::new();
-    for (replica, checked) in replicas.check_all(http).await {
-        let reason = match checked {
-            Checked::Ready => return Ok(()),
-            Checked::NotReady(reason) | Checked::Unreachable(reason) | Checked::Silent(reason) => reason,
-        };
-        wrong.push(format!("{} {reason}", replica.base()));
-    }
-    Err(wrong.join(", "))
 }
 
 #[cfg(test)]

@@ -219,3 +219,27 @@ impl Connections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::replicas::Replicas;
+    use hyper_util::client::legacy::connect::HttpConnector;
+
+    use super::*;
+
+    #[test]
+    fn copies_that_are_gone_leave_no_shelf_behind() {
+        let bases: Vec<String> = (0..100).map(|number| format!("http://10.0.0.{number}:80")).collect();
+        let replicas = Replicas::new("proxy.stream", &bases).unwrap().all();
+        let connections = Connections::new(HttpConnector::new());
+        let used = connections.shelf(&replicas[0]);
+        for replica in replicas.iter() {
+            connections.shelf(replica);
+        }
+        assert!(
+            Rc::ptr_eq(&used, &connections.shelf(&replicas[0])),
+            "one that is used stays"
+        );
+        assert_eq!(connections.shelves.borrow().len(), 2, "and the last one");
+    }
+}
