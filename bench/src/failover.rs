@@ -117,7 +117,7 @@ pub fn run(runtime: &Runtime, arguments: &[String]) -> Result<(), String> {
 /// One run: requests, the blow, requests until it is over; then everything is put right again.
 fn strike(runtime: &Runtime, world: &mut World, blow: Blow) -> Window {
     let probes = Probes::begin(runtime, world);
-    runtime.block_on(tokio::time::sleep(BEFORE));
+    runtime.block_on(async { tokio::time::sleep(BEFORE).await });
     let early = probes.failures();
     assert!(early.is_empty(), "before anything was done: {early:?}");
     let struck = Instant::now();
