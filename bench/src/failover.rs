@@ -91,7 +91,13 @@ pub fn run(runtime: &Runtime, arguments: &[String]) -> Result<(), String> {
         let windows: Vec<Window> = (0..runs).map(|_| strike(runtime, &mut world, blow)).collect();
         rows.push(row(name, &windows));
         let worst = windows.iter().map(|window| window.length).max().unwrap_or_default();
-        let goal = if blow == Blow::Polite { Duration::ZERO } else { GOAL };
+        let goal = match blow {
+            Blow::Polite => Duration::ZERO,
+            // A write that a copy took before it hung waits for it: nobody knows whether it was done. The client's own
+            // patience ends it.
+            Blow::Hang => continue,
+            _ => GOAL,
+        };
         goals.add(
             &format!("error window, {name}, worst of {runs}"),
             format!("{:.2} s", worst.as_secs_f64()),

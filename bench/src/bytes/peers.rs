@@ -121,7 +121,7 @@ backend stream
 /// haproxy as the balancer before two edges: who is not ready or can't be reached is left out, and what was not sent is sent to
 /// the other.
 pub fn haproxy_balancer(edges: &[SocketAddr]) -> Running {
-    let check = "check inter 1s fastinter 200ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down";
+    let check = "check inter 1s fastinter 200ms fall 2 rise 1";
     let servers: String = edges
         .iter()
         .enumerate()
@@ -137,7 +137,7 @@ pub fn haproxy_balancer(edges: &[SocketAddr]) -> Running {
   retry-on conn-failure empty-response
   http-request disable-l7-retry if !METH_GET
   timeout connect 1s
-  timeout check 1s
+  timeout check 2s
   timeout tunnel 300s
   balance roundrobin
 {servers}"

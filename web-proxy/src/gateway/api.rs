@@ -136,7 +136,14 @@ impl Api {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
         }
-        match request.send().await {
+        let sent = tokio::select! {
+            biased;
+            sent = request.send() => sent,
+            () = turn.found_silent(), if call.method == Method::GET => {
+                return Err(Failure::Broken("others got no answer from it either".into()));
+            }
+        };
+        match sent {
             Ok(response) => {
                 turn.answered();
                 Ok(response)
