@@ -155,6 +155,25 @@ fn what_one_that_was_taken_over_still_sends_changes_nothing() {
 }
 
 #[test]
+fn an_upload_is_played_through_another_copy() {
+    on_bucket(Backend::Postgres, |app, _bucket| async move {
+        let other = Copy::of(&app).await;
+        let (video, bytes) = app.stored(LARGE).await;
+        let url = format!("{}{}", other.running.public, app.file_path(&video));
+        let whole = app.http.get(&url).send().await.unwrap();
+        assert_eq!(whole.headers()["etag"], format!("\"{}\"", sha256(&bytes)));
+        assert!(whole.bytes().await.unwrap() == bytes);
+        for (from, to) in [(0, 99), (8_388_600, 8_388_700), (LARGE - 5, LARGE - 1)] {
+            let range = app.http.get(&url).header("range", format!("bytes={from}-{to}"));
+            let range = range.send().await.unwrap();
+            assert_eq!(range.status(), 206);
+            assert!(range.bytes().await.unwrap() == bytes[from..=to]);
+        }
+        other.stop().await;
+    });
+}
+
+#[test]
 fn a_part_that_came_to_one_copy_is_joined_by_another() {
     on_bucket(Backend::Postgres, |app, bucket| async move {
         let other = Copy::of(&app).await;

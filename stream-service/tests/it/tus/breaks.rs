@@ -78,7 +78,6 @@ async fn break_many(server: Rc<Server>, random: &mut Random, breaks: u64, in_tim
 
 /// Two copies of the service over one PostgreSQL and one bucket take the requests in turns, and are killed in turns.
 #[test]
-#[ignore = "until objects in a bucket can be played"]
 fn promise_1_random_breaks_between_copies_lose_nothing_acknowledged() {
     let (asked, mut random) = (env("SLUICE_TEST_BREAKS"), Random::from_clock());
     let breaks = asked.unwrap_or(BREAKS);

@@ -120,7 +120,13 @@ impl Server {
     /// Kills it with -9 at some moment after some breaks, and starts it again. Everybody waits for that: they share a thread.
     pub async fn kill_every_so_often(&self, mut random: Random) -> Infallible {
         loop {
-            let next = self.breaks() + 20 + random.below(100) as u64;
+            // Copies are killed more often: it is for that that there are two.
+            let pause = if self.endpoint.is_some() {
+                5 + random.below(20)
+            } else {
+                20 + random.below(100)
+            };
+            let next = self.breaks() + pause as u64;
             while self.breaks() < next {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
