@@ -44,13 +44,16 @@ impl S3Store {
             let text = "what was written does not come back".to_owned();
             return Err(("read", S3Error::Away(text)));
         }
-        let upload = client.create_multipart(key).await.map_err(at("begin uploads in"))?;
-        client.abort(key, &upload).await.map_err(at("end uploads in"))?;
-        client
-            .list_multiparts(key)
-            .await
-            .map(drop)
-            .map_err(at("list the uploads of"))
+        client.create_multipart(key).await.map_err(at("begin uploads in"))?;
+        // One whose answer was lost is among them.
+        let begun = client.list_multiparts(key).await;
+        for upload in begun.map_err(at("list the uploads of"))? {
+            client
+                .abort(&upload.key, &upload.id)
+                .await
+                .map_err(at("end uploads in"))?;
+        }
+        Ok(())
     }
 }
 
