@@ -75,8 +75,10 @@ class Copy:
         return self.state().get("Health", {}).get("Status")
 
     def crash(self):
-        """kill -9 from outside: docker takes it for a crash, and `restart:` brings the copy back."""
-        os.kill(self.state()["Pid"], signal.SIGKILL)
+        """kill -9 from outside: docker takes it for a crash, and `restart:` brings the copy back. Returns the process that is gone."""
+        pid = self.state()["Pid"]
+        os.kill(pid, signal.SIGKILL)
+        return pid
 
     def stop(self):
         """SIGTERM, and the time of stop_grace_period. Returns how long it took and the exit code."""

@@ -9,7 +9,8 @@ from containers import Failed, until
 from gateway import Follower
 from person import Cut, Refused, Upload, part
 
-PIECE = 1 << 20
+# Of 12 MiB: a video in an S3 store is a part of 8 MiB and a rest, and most pieces are neither.
+PIECE = 2 << 20
 
 
 class Load:
@@ -21,7 +22,7 @@ class Load:
         self.lock = threading.Lock()
         # Violations end the run; failures are requests without the expected answer.
         self.violations, self.failures = [], []
-        self.comments, self.ready, self.deleted = set(), set(), set()
+        self.comments, self.ready, self.deleted, self.unfinished = set(), set(), set(), set()
         self.done = {"upload": 0, "watch": 0, "talk": 0, "delete": 0}
         self.followers = [Follower(person, video) for person in (owner, other, owner, other)]
         for follower in self.followers:
@@ -69,6 +70,7 @@ class Load:
         if not made:
             return
         video, grant = made
+        self.unfinished.add(video)
         sending = Upload(self.owner.base, grant, self.content)
         if self._try(lambda: sending.begin() or True) is None:
             return
@@ -81,6 +83,7 @@ class Load:
         if sending.whole():
             with self.lock:
                 self.ready.add(video)
+                self.unfinished.discard(video)
             self._count("upload")
 
     def _watch(self):
