@@ -12,7 +12,7 @@ TUS := stream-service/tests/tus
 LISTEN := 127.0.0.1:8080
 DATA := ./sluice-data
 
-.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes bench-hop bench-failover compose-secrets test-compose clean
+.PHONY: help run test build ui sdk setup setup-test setup-bench fmt lint test-sdk test-ui test-rust test-breaks test-autobahn bench bench-bytes bench-s3 bench-hop bench-failover compose-secrets test-compose clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -113,6 +113,10 @@ bench-failover: setup-bench build ## Measure for how long requests fail when a c
 bench-bytes: setup-bench build ## Measure bytes sent, passed on and taken in beside nginx, haproxy and Go
 	$(CARGO) build --release --locked -p bench
 	scripts/own-loopback.sh target/release/bench bytes $(BYTES)
+
+bench-s3: setup-bench ## Measure uploads of 1 GB to an S3 store beside aws-cli and rclone
+	$(CARGO) build --release --locked -p bench -p s3-server -p stream-service --bins --example s3-put
+	target/release/bench s3 $(S3)
 
 clean: ## Remove what was built (never data)
 	rm -rf target $(UI)/dist $(UI)/node_modules $(SDK)/dist $(SDK)/node_modules $(TUS)/node_modules $(TUS)/.venv

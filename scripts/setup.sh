@@ -56,6 +56,9 @@ if [ "$purpose" = bench ]; then
   [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || missing+=(libnginx-mod-nchan)
   [ -x /usr/sbin/haproxy ] || missing+=(haproxy)
   need go golang-go
+  # Clients of S3 beside ours.
+  [ -x /usr/bin/aws ] || missing+=(awscli)
+  [ -x /usr/bin/rclone ] || missing+=(rclone)
 fi
 if ! command -v cargo >/dev/null 2>&1; then
   missing+=(rustup)

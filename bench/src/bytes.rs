@@ -3,7 +3,7 @@
 
 mod client;
 mod cold;
-mod content;
+pub mod content;
 mod paired;
 pub mod peers;
 pub mod platform;

@@ -15,6 +15,7 @@ mod purge;
 mod raw;
 mod reads;
 mod running;
+mod s3;
 mod server;
 mod sign_in;
 mod start;
@@ -33,15 +34,16 @@ fn main() -> ExitCode {
     let known = |name: &String| name == "all" || COMMANDS.contains(&name.as_str());
     let first = |name: &str| asked.first().is_some_and(|word| word == name);
     let (gateway, bytes, hop, failover) = (first("gateway"), first("bytes"), first("hop"), first("failover"));
-    let known_part = gateway || bytes || hop || failover || first("raw");
+    let known_part = gateway || bytes || hop || failover || first("s3") || first("raw");
     if !known_part && (asked.is_empty() || !asked.iter().all(known)) {
         let commands = COMMANDS.join(" | ");
         eprintln!(
-            "usage: bench all | {commands} | {} | {} | {} | {}",
+            "usage: bench all | {commands} | {} | {} | {} | {} | {}",
             gateway::usage(),
             bytes::usage(),
             hop::usage(),
-            failover::usage()
+            failover::usage(),
+            s3::usage()
         );
         return ExitCode::from(2);
     }
@@ -65,6 +67,9 @@ fn main() -> ExitCode {
     }
     if failover {
         return said(failover::run(&runtime, &asked[1..]));
+    }
+    if first("s3") {
+        return said(s3::run(&runtime, &asked[1..]));
     }
     for name in COMMANDS
         .iter()

@@ -58,9 +58,13 @@ impl Server {
         }
         command
             .args(["--set", "log.level=warn"])
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+            .envs(env.iter().map(|(name, value)| (name, value)));
+        Server::says(&mut command, data)
+    }
+
+    /// A command that says its address in the line in which it says that it is ready.
+    pub fn says(command: &mut Command, data: &Path) -> Server {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         let began = Instant::now();
         let mut child = command.spawn().expect("sluice starts");
         let mut line = String::new();

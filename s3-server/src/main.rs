@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     });
     match started {
         Ok(server) => {
-            println!("S3 on {}", server.endpoint());
+            // The only line, for programs that wait for it.
+            println!("{}", server.endpoint());
             server.wait()
         }
         Err(error) => {

@@ -59,6 +59,7 @@ pub struct FileQuery {
         (status = 412, description = "A precondition failed", body = Problem),
         (status = 416, description = "The range lies outside of the file", body = Problem),
         (status = 429, description = "Too many requests or streams, or the budget of the day is used up; see Retry-After", body = Problem),
+        (status = 503, description = "The store of the videos is away; see Retry-After", body = Problem),
     ),
 )]
 pub async fn file(

@@ -13,10 +13,12 @@ mod http;
 mod list;
 mod multipart;
 mod objects;
+mod patience;
 mod reading;
 mod request;
 mod settings;
 mod threads;
+mod tls;
 mod xml;
 
 pub use error::S3Error;

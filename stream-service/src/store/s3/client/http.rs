@@ -1,10 +1,12 @@
-//! Sending requests and waiting for answers: connections, deadlines, repetitions.
+//! Sending requests and waiting for answers: connections and deadlines.
 
 use super::{
     body::{Moving, Sending},
     error::S3Error,
+    patience::{Attempts, Patience},
     request::Request,
     settings::{Settings, SettingsError},
+    tls::tls,
 };
 use bytes::{Bytes, BytesMut};
 use hyper::{
@@ -18,17 +20,7 @@ use hyper_util::{
     rt::TokioTimer,
 };
 use jiff::Timestamp;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
-use std::{
-    future::poll_fn,
-    path::Path,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinHandle};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -42,49 +34,6 @@ const BUFFER: usize = 256 << 10;
 
 /// Largest document of an answer (a page of a thousand long keys), in bytes.
 const MAX_DOCUMENT: usize = 4 << 20;
-
-/// Pause before the first repetition; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(200);
-
-/// How long a call is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// An attempt without a byte moving for this long is given up.
-    still: Duration,
-    attempts: u32,
-    /// No further attempt begins later than this.
-    within: Duration,
-}
-
-impl Patience {
-    /// A viewer waits for it.
-    pub const READ: Self = Self {
-        still: Duration::from_secs(10),
-        attempts: 4,
-        within: Duration::from_secs(15),
-    };
-    /// A store that restarts is waited for, about 6 s. The client of the upload keeps its bytes that long.
-    pub const WRITE: Self = Self {
-        still: Duration::from_secs(30),
-        attempts: 6,
-        within: Duration::from_secs(40),
-    };
-    /// The store puts the parts together: minutes, says Amazon, of some tens of gigabytes.
-    pub const COMPLETE: Self = Self {
-        still: Duration::from_secs(300),
-        attempts: 6,
-        within: Duration::from_secs(600),
-    };
-
-    pub fn still(self) -> Duration {
-        self.still
-    }
-
-    /// The same for a single attempt.
-    pub fn once(self) -> Self {
-        Self { attempts: 1, ..self }
-    }
-}
 
 /// Cheap to clone. Does not keep the threads alive: tasks on them may own one.
 #[derive(Clone)]
@@ -137,7 +86,7 @@ impl Http {
         let work = async move {
             let mut attempts = Attempts::new(patience);
             loop {
-                match http.answer(&request, patience.still).await {
+                match http.answer(&request, patience.still()).await {
                     Err(error) => attempts.another(error).await?,
                     done => return done,
                 }
@@ -196,42 +145,6 @@ impl Answer {
     }
 }
 
-/// How often something was tried.
-pub struct Attempts {
-    patience: Patience,
-    began: Instant,
-    made: u32,
-}
-
-impl Attempts {
-    pub fn new(patience: Patience) -> Self {
-        Self {
-            patience,
-            began: Instant::now(),
-            made: 0,
-        }
-    }
-
-    /// Pauses before another attempt; the error, when there is to be none.
-    pub async fn another(&mut self, error: S3Error) -> Result<(), S3Error> {
-        self.made += 1;
-        let over = self.made >= self.patience.attempts || self.began.elapsed() > self.patience.within;
-        if over || !error.may_pass() {
-            return Err(error);
-        }
-        log::debug!("S3: {error}; again");
-        // Many streams lose one store at the same time; they are not to come back at the same time.
-        let spread = rand::random_range(0.5..1.0);
-        tokio::time::sleep((PAUSE * 2_u32.pow(self.made - 1)).mul_f64(spread)).await;
-        Ok(())
-    }
-
-    /// Whether this is not the first.
-    pub fn repeated(&self) -> bool {
-        self.made > 0
-    }
-}
-
 /// The whole of a body, which is a document.
 pub async fn collect(mut body: Incoming, still: Duration) -> Result<Bytes, S3Error> {
     let mut document = BytesMut::new();
@@ -267,38 +180,6 @@ pub fn causes(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// TLS with the system's certificate authorities (`SSL_CERT_FILE` and `SSL_CERT_DIR` count) and those of `store.ca_file`.
-fn tls(settings: &Settings) -> Result<ClientConfig, SettingsError> {
-    let mut roots = RootCertStore::empty();
-    if settings.endpoint.scheme() == "https" {
-        let system = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(system.certs);
-        if let Some(file) = &settings.ca_file {
-            roots.add_parsable_certificates(authorities(file)?);
-        }
-        if roots.is_empty() {
-            let problem = "https needs certificate authorities and this system has none; install ca-certificates or set store.ca_file";
-            return Err(SettingsError::new("store.endpoint", problem));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SettingsError::new("store.endpoint", error))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, SettingsError> {
-    let failed =
-        |error: &dyn std::fmt::Display| SettingsError::new("store.ca_file", format!("{}: {error}", file.display()));
-    let read = CertificateDer::pem_file_iter(file).map_err(|error| failed(&error))?;
-    let found: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
-    if found.is_empty() {
-        return Err(failed(&"holds no certificate"));
-    }
-    Ok(found)
 }
 
 /// Spawns what hyper spawns on the client's threads.

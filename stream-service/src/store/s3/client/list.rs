@@ -1,12 +1,6 @@
 //! What lies in the bucket.
 
-use super::{
-    Client, Multipart,
-    error::S3Error,
-    http::{Answer, Patience},
-    request::Request,
-    xml,
-};
+use super::{Client, Multipart, error::S3Error, http::Answer, patience::Patience, request::Request, xml};
 use hyper::Method;
 
 /// Unfinished multipart uploads that are listed at most: who lists them comes back for the others.

@@ -3,8 +3,8 @@
 use super::{
     Client,
     error::S3Error,
-    http::{Attempts, Patience},
     list::read,
+    patience::{Attempts, Patience},
     request::Request,
     xml,
 };

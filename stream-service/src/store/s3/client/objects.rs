@@ -1,6 +1,6 @@
 //! Whole objects.
 
-use super::{Client, error::S3Error, http::Patience, request::Request, xml::checksum};
+use super::{Client, error::S3Error, patience::Patience, request::Request, xml::checksum};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hyper::Method;

@@ -7,7 +7,8 @@
 use super::{
     Client,
     error::S3Error,
-    http::{Attempts, Http, Patience, Task, causes, collect},
+    http::{Http, Task, causes, collect},
+    patience::{Attempts, Patience},
     request::Request,
 };
 use bytes::Bytes;
