@@ -2,7 +2,7 @@
 //! acknowledged is lost, nothing is orphaned after one reconcile. `SLUICE_TEST_SEED` replays a run, `SLUICE_TEST_KILLS`
 //! changes the number.
 
-mod lives;
+pub mod lives;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::history::{History, Life, Upload, Video};
 use crate::media::small_clips;
 use crate::person::Person;
 
-use crate::site::{ADMIN_PASSWORD, Home, Site, files};
+use crate::site::{ADMIN_PASSWORD, Home, files};
 
 const KILLS: u64 = 200;
 /// Kills of one of four processes.
@@ -24,7 +24,7 @@ const SINGLE_KILLS: u64 = 40;
 const PEOPLE: usize = 4;
 /// Videos of one person that are looked at in each round; all are looked at in the end.
 const LOOKED_AT: usize = 3;
-const SETTINGS: [&str; 8] = [
+pub const SETTINGS: [&str; 8] = [
     "stream.rate=100000",
     "stream.burst=100000",
     "stream.orphan_grace=0",
@@ -35,9 +35,9 @@ const SETTINGS: [&str; 8] = [
     "log.level=warn",
 ];
 
-type Shared = Arc<Mutex<History>>;
+pub type Shared = Arc<Mutex<History>>;
 
-fn number(name: &str, default: u64) -> u64 {
+pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |text| text.parse().unwrap())
 }
 
@@ -71,7 +71,7 @@ async fn promise_1_and_2_hold_through_200_kills() {
         look(&people, &history, Some(&mut dice)).await;
     }
     let history = settle(&people, &history).await;
-    reconciled(&home, &site, &history).await;
+    reconciled(&home, &site.base, &history).await;
     eprintln!(
         "{kills} kills: {} acknowledged, {} cut, {} refused, {} videos",
         history.acknowledged,
@@ -117,7 +117,7 @@ async fn promise_1_and_2_hold_when_single_services_are_killed() {
         look(&people, &history, Some(&mut dice)).await;
     }
     let history = settle(&people, &history).await;
-    reconciled(&home, &site, &history).await;
+    reconciled(&home, &site.base, &history).await;
     eprintln!(
         "{kills} kills of single services: {} acknowledged, {} cut, {} refused",
         history.acknowledged, history.cut, history.refused
@@ -130,7 +130,7 @@ async fn promise_1_and_2_hold_when_single_services_are_killed() {
 }
 
 /// Compares what is there with what was acknowledged: some videos of each person, or all when there are no dice.
-async fn look(people: &[Person], history: &Shared, mut dice: Option<&mut StdRng>) {
+pub async fn look(people: &[Person], history: &Shared, mut dice: Option<&mut StdRng>) {
     for (n, person) in people.iter().enumerate() {
         person.get("/api/v1/users/me").await.expect(200);
         let mut mine: Vec<String> = {
@@ -215,7 +215,7 @@ async fn all_comments(person: &Person, id: &str) -> std::collections::BTreeSet<S
 }
 
 /// Waits until acknowledged uploads are ready and acknowledged deletions have their receipt, then looks at everything.
-async fn settle(people: &[Person], shared: &Shared) -> History {
+pub async fn settle(people: &[Person], shared: &Shared) -> History {
     let plan: Vec<(String, usize, Life, Upload)> = {
         let history = shared.lock().unwrap();
         history
@@ -248,8 +248,8 @@ async fn settle(people: &[Person], shared: &Shared) -> History {
 }
 
 /// One reconcile leaves ledger, rows and disk in agreement; a second one finds nothing to do.
-async fn reconciled(home: &Home, site: &Site, history: &History) {
-    let admin = Person::sign_in(&site.base, "admin", ADMIN_PASSWORD).await;
+pub async fn reconciled(home: &Home, base: &str, history: &History) {
+    let admin = Person::sign_in(base, "admin", ADMIN_PASSWORD).await;
     // Jobs of cut deletions may still run; the reconcile comes after them.
     common::testing::eventually("no job is left", Duration::from_secs(60), || async {
         let due = admin.get("/api/v1/jobs?kind=purge&state=ready").await.expect(200);

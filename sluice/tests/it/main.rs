@@ -17,6 +17,7 @@ mod media;
 mod person;
 mod promises;
 mod ranges;
+mod scaled;
 mod sdk;
 mod site;
 mod uploads;

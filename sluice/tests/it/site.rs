@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+pub use common::testing::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Longest time a process may take to say that it is ready, or to end.
@@ -184,23 +183,6 @@ impl Home {
 fn address(line: &str) -> String {
     let start = line.find("http://").unwrap_or_else(|| panic!("no address in {line:?}"));
     line[start..].split_whitespace().next().unwrap().to_owned()
-}
-
-/// A port that nobody has. It lies below those that the system gives to outgoing connections (from 32768 on): one of the
-/// thousands that the tests make could have it again before the process binds it.
-pub fn free_port() -> u16 {
-    const FIRST: u32 = 12_000;
-    const COUNT: u32 = 20_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Test processes that run at the same time begin at different places.
-    let start = std::process::id().wrapping_mul(97);
-    loop {
-        let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + step % COUNT).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl Process {

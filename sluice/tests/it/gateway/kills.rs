@@ -15,19 +15,19 @@ use crate::site::Home;
 
 /// Comments that were acknowledged, and those of which it is not known.
 #[derive(Default)]
-struct Said {
+pub struct Said {
     acknowledged: Vec<String>,
     cut: Vec<String>,
 }
 
 impl Said {
-    fn add(&mut self, more: Said) {
+    pub fn add(&mut self, more: Said) {
         self.acknowledged.extend(more.acknowledged);
         self.cut.extend(more.cut);
     }
 
     /// Checks what somebody was given against what was said and against the log itself.
-    fn check(&self, follower: &Follower, log: &[Value]) {
+    pub fn check(&self, follower: &Follower, log: &[Value]) {
         // What was shown before a kill was in the log already: it is the same entry now.
         assert_eq!(follower.entries[..log.len()], *log);
         let mut texts = follower.texts();
@@ -45,7 +45,7 @@ impl Said {
     }
 }
 
-async fn talks(person: Person, id: String, name: String, stop: Arc<AtomicBool>) -> Said {
+pub async fn talks(person: Person, id: String, name: String, stop: Arc<AtomicBool>) -> Said {
     let mut said = Said::default();
     for n in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -85,7 +85,7 @@ async fn follows(follower: &mut Follower, socket: &mut Socket, goal: &AtomicU64)
 }
 
 /// The first entries of a log, as many as a page has, and its end.
-async fn log_of(person: &Person, id: &str) -> (Vec<Value>, u64) {
+pub async fn log_of(person: &Person, id: &str) -> (Vec<Value>, u64) {
     let path = format!("/api/v1/videos/{id}/events?limit=1000");
     let log = person.get(&path).await.expect(200);
     (log["items"].as_array().unwrap().clone(), log["seq"].as_u64().unwrap())
@@ -140,7 +140,7 @@ async fn promise_1_and_17_after_kill_9_clients_come_back_and_the_log_has_no_gap_
 }
 
 /// Comes back whenever it is cut, until it has everything.
-async fn comes_back_always(id: String, person: Person, goal: Arc<AtomicU64>) -> (Follower, usize) {
+pub async fn comes_back_always(id: String, person: Person, goal: Arc<AtomicU64>) -> (Follower, usize) {
     let (mut follower, mut connections) = (Follower::new(&id), 0);
     loop {
         let goal_is_reached = || (1..=follower.last()).contains(&goal.load(Ordering::Relaxed));
