@@ -1,9 +1,10 @@
 //! `/api/v1/sessions` and `/api/v1/tokens/parse`: the life of a session.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::config::{Config, Span};
-use common::testing::eventually;
+use common::testing::{Broker, eventually};
 use common::time::Timestamp;
 use reqwest::Method;
 use serde_json::json;
@@ -332,6 +333,43 @@ fn a_message_ends_a_session_in_another_process_at_once() {
             .bus
             .publish(&common::bus::Subject::SessionsRevoked, &revoked);
         refused_within(&copy, &ann.token, Duration::from_secs(1)).await;
+        copy.stop().await;
+    });
+}
+
+/// Two copies of the service with a real broker between them.
+#[test]
+fn promise_13_a_session_that_ended_is_refused_by_every_copy() {
+    let broker = Mutex::new(Broker::start());
+    let on_broker = |config: &mut Config| config.bus.url = broker.lock().unwrap().url().into();
+    each_with(on_broker, async |app| {
+        let copy = app.copy(on_broker).await;
+        for round in 0..20 {
+            let ann = app.register(&format!("ann{round}")).await;
+            ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+            ann.delete("/api/v1/sessions/current").await.expect(204);
+            refused_within(&copy, &ann.token, Duration::from_secs(1)).await;
+        }
+        // The broker is away: it is asked about more often.
+        let ann = app.register("bob").await;
+        broker.lock().unwrap().stop();
+        for bus in [&app.running.platform.bus, &copy.running.platform.bus] {
+            eventually("the broker is missed", Duration::from_secs(10), || async {
+                (!bus.is_current()).then_some(())
+            })
+            .await;
+        }
+        ann.at(&copy).get("/api/v1/users/me").await.expect(200);
+        ann.delete("/api/v1/sessions/current").await.expect(204);
+        refused_within(&copy, &ann.token, Duration::from_secs(3)).await;
+        // People are served meanwhile, and the copies are ready.
+        let ready = copy.http.get(format!("{}/readyz?verbose", copy.running.public));
+        let ready: serde_json::Value = ready.send().await.unwrap().json().await.unwrap();
+        assert_eq!(
+            (&ready["ready"], &ready["checks"]["bus"]),
+            (&json!(true), &json!("away"))
+        );
+        broker.lock().unwrap().start_again();
         copy.stop().await;
     });
 }

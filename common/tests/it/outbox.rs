@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::db::{Db, DbError, Migrations};
+use common::db::{Db, DbError, DbOptions, Migrations};
 use common::drain::Drain;
 use common::outbox::{Delivery, Message, Relay, enqueue, relay};
-use common::testing::{eventually, on_each_backend};
+use common::testing::{eventually, on_each_backend, on_each_backend_with};
 use diesel::prelude::*;
 use diesel_migrations::embed_migrations;
 
@@ -146,34 +146,89 @@ fn promise_17_a_claim_of_a_dead_relay_runs_out() {
     });
 }
 
+/// A relay with connections of its own, as another process has it. It counts what it delivers.
+fn relay_of_its_own(
+    url: &str,
+    drain: &Drain,
+    count: &Rc<RefCell<BTreeMap<String, usize>>>,
+) -> (Db, tokio::task::JoinHandle<()>) {
+    let db = Db::open(&url.parse().unwrap(), &DbOptions::default()).unwrap();
+    let count = count.clone();
+    let task = actix_web::rt::spawn(relay(db.clone(), Relay::new(), drain.clone(), move |entry| {
+        let count = count.clone();
+        async move {
+            tokio::task::yield_now().await;
+            *count.borrow_mut().entry(entry.key).or_default() += 1;
+            Delivery::Done
+        }
+    }));
+    (db, task)
+}
+
 #[test]
 fn two_relays_on_one_table_deliver_each_message_once() {
-    on_each_backend(&MIGRATIONS, |db: Db| async move {
-        write(&db, (0..300).map(|n| ("kind", format!("key{n}"))).collect()).await;
-        let (drain, count) = (Drain::new(), Rc::new(RefCell::new(BTreeMap::<String, usize>::new())));
-        let relays: Vec<_> = (0..2)
-            .map(|_| {
-                let count = count.clone();
-                actix_web::rt::spawn(relay(db.clone(), Relay::new(), drain.clone(), move |entry| {
-                    let count = count.clone();
-                    async move {
-                        tokio::task::yield_now().await;
-                        *count.borrow_mut().entry(entry.key).or_default() += 1;
-                        Delivery::Done
-                    }
-                }))
-            })
-            .collect();
+    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db: Db, url: String| async move {
+        write(&db, (0..500).map(|n| ("kind", format!("key{n}"))).collect()).await;
+        let (drain, count) = (Drain::new(), Rc::default());
+        let relays = [(); 2].map(|()| relay_of_its_own(&url, &drain, &count));
         eventually("the outbox is empty", Duration::from_secs(30), || async {
             (left(&db).await == 0).then_some(())
         })
         .await;
         drain.begin();
-        for relay in relays {
+        for (_, relay) in relays {
             relay.await.unwrap();
         }
         let count = count.take();
-        assert_eq!(count.len(), 300);
+        assert_eq!(count.len(), 500);
+        assert!(count.values().all(|times| *times == 1), "{count:?}");
+    });
+}
+
+#[test]
+fn promise_17_what_a_killed_relay_had_claimed_is_delivered_by_the_other() {
+    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db: Db, url: String| async move {
+        write(&db, (0..500).map(|n| ("kind", format!("key{n}"))).collect()).await;
+        let claimed = || async {
+            let rows = db.read(|conn| -> Result<i64, DbError> {
+                let rows: Vec<Count> =
+                    diesel::sql_query("SELECT COUNT(*) AS count FROM outbox WHERE claimed_until > 0").load(conn)?;
+                Ok(rows[0].count)
+            });
+            rows.await.unwrap()
+        };
+        // It delivers some, and dies with the rest in its hands.
+        let (first, dying) = (Rc::new(RefCell::new(BTreeMap::<String, usize>::new())), Drain::new());
+        let seen = first.clone();
+        let hung = actix_web::rt::spawn(relay(db.clone(), Relay::new(), dying, move |entry| {
+            let seen = seen.clone();
+            async move {
+                if seen.borrow().len() == 40 {
+                    std::future::pending::<()>().await;
+                }
+                *seen.borrow_mut().entry(entry.key).or_default() += 1;
+                Delivery::Done
+            }
+        }));
+        eventually(
+            "40 are settled and others are claimed",
+            Duration::from_secs(30),
+            || async { (left(&db).await == 460 && claimed().await > 0).then_some(()) },
+        )
+        .await;
+        hung.abort();
+        drop(hung.await);
+        let (drain, count) = (Drain::new(), first.clone());
+        let (_, relay) = relay_of_its_own(&url, &drain, &count);
+        // The claims of the dead one end by themselves after a few seconds; the others don't wait for that.
+        eventually("the outbox is empty", Duration::from_secs(60), || async {
+            (left(&db).await == 0).then_some(())
+        })
+        .await;
+        drain.begin();
+        relay.await.unwrap();
+        let count = count.take();
+        assert_eq!(count.len(), 500);
         assert!(count.values().all(|times| *times == 1), "{count:?}");
     });
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use common::config::SchedulerConfig;
+use common::bus::{Bus, Subject};
+use common::config::{BusConfig, SchedulerConfig};
 use common::db::Db;
-use common::testing::{eventually, on_each_backend};
+use common::metrics::Metrics;
+use common::testing::{Broker, eventually, on_each_backend};
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Kind, State};
 use scheduler_service::ops::Filter;
@@ -213,6 +215,37 @@ fn promise_16_two_runners_never_run_one_lease_twice() {
             worker.drain().await;
         }
         world.stop().await;
+    });
+}
+
+/// As two processes that share the jobs: one writes a row and says so, the other runs it.
+#[test]
+fn a_runner_is_woken_by_another_process_over_the_bus() {
+    let broker = Broker::start();
+    on_each_backend(&MIGRATIONS, |db: Db| {
+        let settings = BusConfig {
+            url: broker.url().into(),
+            ..BusConfig::default()
+        };
+        async move {
+            let bus = || Bus::open(&settings, &Metrics::default());
+            let (here, there) = (bus().await.unwrap(), bus().await.unwrap());
+            let world = World::start();
+            // By itself it would look again in an hour.
+            let sleepy = Limits {
+                poll: Duration::from_secs(3600),
+                ..limits()
+            };
+            let worker = Worker::on(there, &db, &world, sleepy);
+            for n in 0..5 {
+                let video = world.trashed(n, 1);
+                arm(&db, purge_request(video.as_str())).await;
+                here.publish(&Subject::JobsReady, &());
+                until(&db, video.as_str(), State::Done).await;
+            }
+            worker.drain().await;
+            world.stop().await;
+        }
     });
 }
 

@@ -58,6 +58,11 @@ pub fn limits() -> Limits {
 
 impl Worker {
     pub fn start(db: &Db, world: &World, limits: Limits) -> Worker {
+        Worker::on(Bus::local(), db, world, limits)
+    }
+
+    /// One that hears `bus`.
+    pub fn on(bus: Bus, db: &Db, world: &World, limits: Limits) -> Worker {
         let (orders, mut inbox) = mpsc::unbounded_channel();
         let drain = Drain::new();
         let (db, clients, own_drain) = (db.clone(), clients(world), drain.clone());
@@ -66,7 +71,7 @@ impl Worker {
                 let parts = Parts {
                     db,
                     clients,
-                    bus: Bus::local(),
+                    bus,
                     drain: own_drain,
                     wake: Wake::default(),
                     metrics: JobMetrics::register(&Metrics::new()),
