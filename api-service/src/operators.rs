@@ -49,8 +49,7 @@ pub(crate) async fn first_operator(config: &Config, db: &Db) -> Result<(), Start
     if password.is_empty() {
         return Ok(());
     }
-    let there = db.read(|conn| Ok::<_, ApiError>(accounts::has_operator(conn)?)).await;
-    if there.map_err(other)? {
+    if has_operator(db).await? {
         return Ok(());
     }
     check("secrets.admin_username", rules::username(username).map(drop))?;
@@ -60,9 +59,18 @@ pub(crate) async fn first_operator(config: &Config, db: &Db) -> Result<(), Start
     let hash = hash
         .map_err(|error| StartError::Other(error.to_string()))?
         .map_err(other)?;
-    let outcome = make(db, username, hash).await.map_err(other)?;
-    log::info!("{outcome}");
+    match make(db, username, hash).await {
+        Ok(outcome) => log::info!("{outcome}"),
+        // Another copy that started at the same moment was faster.
+        Err(_) if has_operator(db).await? => {}
+        Err(error) => return Err(other(error)),
+    }
     Ok(())
+}
+
+async fn has_operator(db: &Db) -> Result<bool, StartError> {
+    let there = db.read(|conn| Ok::<_, ApiError>(accounts::has_operator(conn)?)).await;
+    there.map_err(other)
 }
 
 async fn make(db: &Db, username: &str, hash: Secret) -> Result<Outcome, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::config::{Config, Secret};
 use serde_json::json;
 
-use crate::app::{App, PASSWORD, each, each_with};
+use crate::app::{App, PASSWORD, each, each_database, each_with};
 
 /// `sluice admin create` as the binary calls it: outside of any runtime.
 async fn create(app: &App, username: &'static str, password: &'static str) -> Result<String, String> {
@@ -80,5 +80,21 @@ fn the_first_start_makes_the_operator_of_the_configuration_and_later_ones_do_not
             .problem(401, "wrong_credentials");
         again.sign_in("boss", "the first passphrase").await.expect(201);
         again.stop().await;
+    });
+}
+
+#[test]
+fn copies_that_start_at_the_same_moment_make_one_operator() {
+    each_database(async |db, url| {
+        let start = || {
+            App::start(db, url, |config| {
+                config.secrets.admin_password = Secret::from("the first passphrase");
+            })
+        };
+        let apps = futures_util::future::join_all([start(), start(), start()]).await;
+        for app in apps {
+            app.sign_in("admin", "the first passphrase").await.expect(201);
+            app.stop().await;
+        }
     });
 }

@@ -228,8 +228,8 @@ fn a_runner_is_woken_by_another_process_over_the_bus() {
             ..BusConfig::default()
         };
         async move {
-            let bus = || Bus::open(&settings, &Metrics::default());
-            let (here, there) = (bus().await.unwrap(), bus().await.unwrap());
+            let bus = async || Bus::open(&settings, &Metrics::default()).await.unwrap();
+            let (here, there) = (bus().await, bus().await);
             let world = World::start();
             // By itself it would look again in an hour.
             let sleepy = Limits {

@@ -71,7 +71,7 @@ async fn promise_1_and_2_hold_through_200_kills() {
         look(&people, &history, Some(&mut dice)).await;
     }
     let history = settle(&people, &history).await;
-    reconciled(&home, &site.base, &history).await;
+    reconciled(|| on_disk(&home), &site.base, &history).await;
     eprintln!(
         "{kills} kills: {} acknowledged, {} cut, {} refused, {} videos",
         history.acknowledged,
@@ -117,7 +117,7 @@ async fn promise_1_and_2_hold_when_single_services_are_killed() {
         look(&people, &history, Some(&mut dice)).await;
     }
     let history = settle(&people, &history).await;
-    reconciled(&home, &site.base, &history).await;
+    reconciled(|| on_disk(&home), &site.base, &history).await;
     eprintln!(
         "{kills} kills of single services: {} acknowledged, {} cut, {} refused",
         history.acknowledged, history.cut, history.refused
@@ -247,8 +247,26 @@ pub async fn settle(people: &[Person], shared: &Shared) -> History {
     std::mem::take(&mut *shared.lock().unwrap())
 }
 
-/// One reconcile leaves ledger, rows and disk in agreement; a second one finds nothing to do.
-pub async fn reconciled(home: &Home, base: &str, history: &History) {
+/// A stored object: where it lies, whose it is, its bytes.
+pub type Stored = (String, String, u64);
+
+/// What lies in the media folder, of which nothing is a part of an upload.
+pub fn on_disk(home: &Home) -> Vec<Stored> {
+    let stored = files(&home.data().join("media"));
+    assert!(
+        stored.iter().all(|(path, _)| path.extension().is_none()),
+        "no part of an upload stays: {stored:?}"
+    );
+    let whose = |path: &std::path::Path| {
+        let folder = path.parent().unwrap().file_name().unwrap();
+        folder.to_str().unwrap().to_owned()
+    };
+    let of = |(path, size): &(std::path::PathBuf, u64)| (path.display().to_string(), whose(path), *size);
+    stored.iter().map(of).collect()
+}
+
+/// One reconcile leaves ledger, rows and store in agreement; a second one finds nothing to do.
+pub async fn reconciled(stored: impl Fn() -> Vec<Stored>, base: &str, history: &History) {
     let admin = Person::sign_in(base, "admin", ADMIN_PASSWORD).await;
     // Jobs of cut deletions may still run; the reconcile comes after them.
     common::testing::eventually("no job is left", Duration::from_secs(60), || async {
@@ -267,24 +285,19 @@ pub async fn reconciled(home: &Home, base: &str, history: &History) {
         "the second reconcile finds nothing: {}",
         second["result"]
     );
-    let stored = files(&home.data().join("media"));
-    assert!(
-        stored.iter().all(|(path, _)| path.extension().is_none()),
-        "no part of an upload stays: {stored:?}"
-    );
+    let stored = stored();
     let mut possible = 0;
-    for (path, size) in &stored {
-        let id = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+    for (path, id, size) in &stored {
         // A creation that was cut has no upload, so every stored file belongs to a video of the history.
         let video = history
             .videos
             .get(id)
-            .unwrap_or_else(|| panic!("{} belongs to nothing", path.display()));
-        assert_ne!(video.life, Life::Purged, "{} was purged", path.display());
+            .unwrap_or_else(|| panic!("{path} belongs to nothing"));
+        assert_ne!(video.life, Life::Purged, "{path} was purged");
         let (Upload::Yes(clip) | Upload::Maybe(clip)) = &video.upload else {
             panic!("{id} has no upload")
         };
-        assert_eq!(*size, clip.bytes.len() as u64, "{}", path.display());
+        assert_eq!(*size, clip.bytes.len() as u64, "{path}");
         possible += 1;
     }
     let kept = |video: &&Video| {

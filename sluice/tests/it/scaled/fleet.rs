@@ -1,13 +1,15 @@
-//! Eight processes, a database and a broker of their own.
+//! Eight processes; a database, a broker and a store of their own.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use common::ids::VideoId;
 use common::testing::{Broker, eventually, free_port, postgres_url};
 use rustix::process::Signal;
 
+use crate::kill::{Stored, on_disk};
 use crate::person::{Person, client};
-use crate::site::{Home, Process};
+use crate::site::{Home, Process, files};
 
 /// In the order in which they start.
 const KINDS: [&str; 4] = ["api", "stream", "scheduler", "proxy"];
@@ -15,9 +17,19 @@ const KINDS: [&str; 4] = ["api", "stream", "scheduler", "proxy"];
 /// Of each kind.
 const COPIES: usize = 2;
 
+/// Where media lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// One folder that both copies of stream-service see.
+    Folder,
+    /// A bucket.
+    S3,
+}
+
 pub struct Fleet {
-    pub home: Home,
+    home: Home,
     pub broker: Broker,
+    bucket: Option<s3_server::Server>,
     /// Public addresses of the edges.
     pub edges: Vec<String>,
     copies: Vec<Copy>,
@@ -30,14 +42,22 @@ struct Copy {
 
 impl Fleet {
     /// Both copies of a kind start at the same moment on empty tables: one of them migrates.
-    pub async fn start(settings: &[&str]) -> Fleet {
+    pub async fn start(store: Store, settings: &[&str]) -> Fleet {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let database = format!("scaled_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let (home, broker) = (Home::new(), Broker::start());
+        let bucket = (store == Store::S3).then(|| {
+            let options = s3_server::Options {
+                folder: Some(home.dir.path().join("s3")),
+                ..s3_server::Options::default()
+            };
+            s3_server::Server::start(options).unwrap()
+        });
         let url = postgres_url(&database);
         let mut fleet = Fleet {
             home,
             broker,
+            bucket,
             edges: Vec::new(),
             copies: Vec::new(),
         };
@@ -45,7 +65,15 @@ impl Fleet {
             .iter()
             .map(|_| std::array::from_fn(|_| (free_port(), free_port())))
             .collect();
-        let env = environment(&ports, &url, &fleet.broker.url());
+        let mut env = environment(&ports, &url, &fleet.broker.url());
+        if let Some(server) = &fleet.bucket {
+            env.extend([
+                ("SLUICE_STORE__URL".to_owned(), "s3://media/here".to_owned()),
+                ("SLUICE_STORE__ENDPOINT".to_owned(), server.endpoint()),
+                ("SLUICE_STORE__ACCESS_KEY".to_owned(), server.options.access_key.clone()),
+                ("SLUICE_STORE__SECRET_KEY".to_owned(), server.options.secret_key.clone()),
+            ]);
+        }
         for (kind, ports) in KINDS.into_iter().zip(&ports) {
             let home = &fleet.home;
             let started: Vec<Process> = std::thread::scope(|scope| {
@@ -81,6 +109,22 @@ impl Fleet {
             })
             .await;
         }
+    }
+
+    /// What is stored.
+    pub fn stored(&self) -> Vec<Stored> {
+        if self.bucket.is_none() {
+            return on_disk(&self.home);
+        }
+        // A file per object, whose name is its key.
+        let objects = files(&self.home.dir.path().join("s3/media")).into_iter();
+        let stored = objects.map(|(path, size)| {
+            let key = path.file_name().unwrap().to_str().unwrap().replace("%2F", "/");
+            let id = key.split('/').find(|part| part.parse::<VideoId>().is_ok());
+            let id = id.unwrap_or_else(|| panic!("{key} is no video's")).to_owned();
+            (key, id, size)
+        });
+        stored.collect()
     }
 
     /// One of the two of `kind`.

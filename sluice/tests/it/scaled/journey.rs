@@ -6,16 +6,16 @@ use common::testing::eventually;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Store};
 use super::tus;
 use crate::gateway::socket::Socket;
 use crate::media;
 use crate::person::Person;
-use crate::site::{ADMIN_PASSWORD, files};
+use crate::site::ADMIN_PASSWORD;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_of_each_serve_the_journey_and_no_step_notices() {
-    let fleet = Fleet::start(&["log.level=warn", "api.trash_retention=1h"]).await;
+    let fleet = Fleet::start(Store::S3, &["log.level=warn", "api.trash_retention=1h"]).await;
     let clip = media::clip("ordinary/bear-1280x720.mp4");
     let ann = Person::register(&fleet.edges[0], "ann").await;
     let bob = Person::register(&fleet.edges[1], "bob").await;
@@ -103,9 +103,9 @@ async fn two_of_each_serve_the_journey_and_no_step_notices() {
     assert_eq!(bobs[1].video(&id).await.expect(200)["commentCount"], 10);
 
     // For good: one receipt, whoever is asked.
-    let stored = files(&fleet.home.data().join("media"));
+    let stored = fleet.stored();
     assert_eq!(
-        stored.iter().map(|(_, size)| size).sum::<u64>(),
+        stored.iter().map(|(_, _, size)| size).sum::<u64>(),
         clip.bytes.len() as u64
     );
     anns[1]
@@ -117,7 +117,7 @@ async fn two_of_each_serve_the_journey_and_no_step_notices() {
         let removed = (&receipt["objects"], &receipt["bytes"]);
         assert_eq!(removed, (&json!(stored.len()), &json!(clip.bytes.len())));
     }
-    assert_eq!(files(&fleet.home.data().join("media")), []);
+    assert_eq!(fleet.stored(), []);
 
     // Operators find the jobs at either edge.
     for edge in &fleet.edges {

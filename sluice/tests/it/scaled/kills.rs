@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::block_in_place;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Store};
 use crate::gateway::kills::{Said, comes_back_always, log_of, talks};
 use crate::gateway::socket::PATIENCE;
 use crate::kill::{self, Shared, lives, number};
@@ -24,7 +24,16 @@ const PEOPLE: usize = 4;
 const STRETCH: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn promise_1_and_2_hold_while_each_kind_of_copy_is_killed() {
+async fn promise_1_and_2_hold_while_each_kind_of_copy_is_killed_on_a_shared_folder() {
+    each_kind_is_killed(Store::Folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_1_and_2_hold_while_each_kind_of_copy_is_killed_on_s3() {
+    each_kind_is_killed(Store::S3).await;
+}
+
+async fn each_kind_is_killed(store: Store) {
     let seed = number("SLUICE_TEST_SEED", rand::random::<u32>().into());
     eprintln!("SLUICE_TEST_SEED={seed} replays this run");
     let mut dice = StdRng::seed_from_u64(seed);
@@ -33,7 +42,7 @@ async fn promise_1_and_2_hold_while_each_kind_of_copy_is_killed() {
         &["api.posts_per_second=100000", "api.post_burst=100000"],
     ]
     .concat();
-    let mut fleet = Fleet::start(&settings).await;
+    let mut fleet = Fleet::start(store, &settings).await;
     let (history, clips): (Shared, _) = (Arc::default(), Arc::new(small_clips()));
     let mut people = Vec::new();
     for n in 0..PEOPLE {
@@ -115,6 +124,6 @@ async fn promise_1_and_2_hold_while_each_kind_of_copy_is_killed() {
         .expect(202);
     host.receipt(&room).await;
     let history = kill::settle(&people, &history).await;
-    kill::reconciled(&fleet.home, &fleet.edges[0], &history).await;
+    kill::reconciled(|| fleet.stored(), &fleet.edges[0], &history).await;
     fleet.stop();
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::task::block_in_place;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Store};
 use crate::media::{Clip, clip};
 use crate::person::{Person, client};
 
@@ -100,7 +100,7 @@ impl Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promise_19_a_polite_stop_of_any_copy_fails_no_request() {
-    let mut fleet = Fleet::start(&SETTINGS).await;
+    let mut fleet = Fleet::start(Store::S3, &SETTINGS).await;
     let stop = Arc::new(AtomicBool::new(false));
     let ready: Ready = Arc::new(Mutex::new(fleet.edges.clone()));
     let balancing = tokio::spawn(balance(fleet.edges.clone(), ready.clone(), stop.clone()));
