@@ -14,7 +14,7 @@ from pathlib import Path
 from containers import Compose, Failed, docker, inspect, until
 from gateway import Follower
 from load import Load, purged
-from person import Person, ask, checked, part, upload
+from person import Cut, Person, ask, checked, part, upload
 
 SERVICES = ["api", "stream", "scheduler", "proxy"]
 COPIES = {"api": 2, "stream": 3, "scheduler": 2, "proxy": 2}
@@ -60,7 +60,11 @@ def start(compose):
 
 
 def status(base, path):
-    return ask(base, "GET", path, headers={"Range": "bytes=0-99"}).status
+    """What a range of the video is answered; None when it broke off, as a deletion lets what is being sent."""
+    try:
+        return ask(base, "GET", path, headers={"Range": "bytes=0-99"}).status
+    except Cut:
+        return None
 
 
 def journey(people, content):
