@@ -28,6 +28,8 @@ if [ "$purpose" = test ]; then
   [ -x /usr/sbin/nats-server ] || need nats-server nats-server
   # Shows that what is acknowledged was synced.
   need strace strace
+  # Reads the manifests of deploy/k8s.
+  python3 -c 'import yaml' >/dev/null 2>&1 || missing+=(python3-yaml)
   # A virtual environment for tuspy; Debian has what makes one in a package of its own.
   python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 fi
