@@ -10,6 +10,18 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: embed_migrations!("migrations/postgres"),
 };
 
+/// In an order in which rows can be inserted.
+pub const TABLES: &[&str] = &[
+    "users",
+    "sessions",
+    "videos",
+    "deletions",
+    "comments",
+    "danmaku",
+    "room_log",
+    "outbox",
+];
+
 /// Migrates and opens `database.api`. Blocks.
 pub fn open(config: &Config) -> Result<Db, ConfigError> {
     let refuse = |error: &dyn std::fmt::Display| ConfigError::new("database.api", error);

@@ -30,14 +30,21 @@ use std::sync::Arc;
 use actix_web::web;
 use common::bus::Subject;
 use common::config::Config;
+use common::doctor::{Finding, seen};
 use common::health::Check;
 use common::outbox::{self, Relay};
 use common::service::{Platform, Service, StartError};
 use futures_util::FutureExt;
 
-pub use database::MIGRATIONS;
+pub use database::{MIGRATIONS, TABLES};
 pub use openapi::openapi;
 pub use operators::{Outcome, create_operator};
+
+/// What the doctor finds in what this service owns.
+#[must_use]
+pub fn examine(config: &Config) -> Vec<Finding> {
+    common::db::examine(config, "api", &MIGRATIONS)
+}
 
 /// Opens the database, loads the sessions, starts the relay of the outbox and gives the routes.
 pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {
@@ -94,9 +101,14 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     });
     let state = web::Data::new(state);
     let internal = state.clone();
+    let seen = seen::route(seen::SEEN_BY_API, config)?;
     Ok(Service {
         name: "api",
-        public: Some(Arc::new(move |config| routes::mount_public(config, &state))),
+        public: Some(Arc::new(move |config| {
+            // Before the scope that takes everything below it.
+            config.service(seen());
+            routes::mount_public(config, &state);
+        })),
         internal: Some(Arc::new(move |config| routes::mount_internal(config, &internal))),
         upgrades: None,
         direct: None,

@@ -13,6 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// Keys are read from the first kibibytes; a longer file is not one of ours.
 const MAX_SECRET_LEN: u64 = 8 * 1024;
 
+/// Stands in the folder while `sluice restore` fills it.
+pub const RESTORING: &str = "restore-unfinished";
+
 /// Held while the process runs; another process on the same data is refused.
 pub struct Locks(Vec<File>);
 
@@ -23,6 +26,10 @@ fn problem(path: &Path, error: impl std::fmt::Display) -> ConfigError {
 /// Makes the folder (mode 0700) where it is missing.
 pub fn create(config: &Config) -> Result<PathBuf, ConfigError> {
     let path = config.data_dir();
+    if path.join(RESTORING).exists() {
+        let says = "an unfinished `sluice restore` fills this folder; run it again to its end, or name another folder";
+        return Err(problem(&path, says));
+    }
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)

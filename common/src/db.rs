@@ -26,16 +26,20 @@
 
 mod connect;
 mod error;
+mod examine;
 mod lane;
 mod migrate;
 mod pool;
 mod settle;
 mod sqlite_library;
 mod transaction;
+pub mod transfer;
 mod url;
 mod writer;
 
+pub use self::connect::{read_file, snapshot};
 pub use self::error::DbError;
+pub use self::examine::examine;
 pub use self::migrate::{Applied, MigrateError, Migrations, migrate, pending};
 pub use self::pool::{Db, DbOptions};
 pub use self::url::{DatabaseUrl, UrlError};

@@ -8,6 +8,7 @@ pub mod config;
 pub mod data_dir;
 #[cfg(feature = "db")]
 pub mod db;
+pub mod doctor;
 pub mod drain;
 pub mod error;
 pub mod grant;

@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web;
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::bus::Bus;
 use crate::clients::Clients;
 use crate::config::{Config, ConfigError};
+use crate::doctor;
 use crate::drain::Drain;
 use crate::grant::GrantKeys;
 use crate::health::{self, Check, Detail, Health};
@@ -191,6 +193,10 @@ pub async fn run(
         health::routes(&probes, Detail::Reasons)(routes);
         health::metrics_route(&metrics)(routes);
         typed_input(routes);
+    }));
+    let seen = doctor::seen::route(doctor::seen::SEEN, config).map_err(std::io::Error::other)?;
+    public.push(std::sync::Arc::new(move |routes: &mut web::ServiceConfig| {
+        routes.service(seen());
     }));
     let mut upgrades = None;
     let mut direct = Vec::new();

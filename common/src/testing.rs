@@ -14,7 +14,7 @@ pub use self::broker::{Broker, free_port};
 #[cfg(feature = "db")]
 pub use self::databases::{TestDatabase, on_each_backend, on_each_backend_with};
 #[cfg(feature = "db")]
-pub use self::postgres::{Postgres, postgres_url};
+pub use self::postgres::{Postgres, postgres_execute, postgres_url, postgres_user_with_password};
 pub use self::service::{INTERNAL_TOKEN, Running, spawn, spawn_with_headers, test_config};
 
 use std::future::Future;

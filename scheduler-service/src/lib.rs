@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use common::config::{Config, ConfigError};
 use common::db::{DatabaseUrl, Db, DbOptions, Migrations, migrate};
+use common::doctor::Finding;
 use common::service::{Platform, Service, StartError};
 use diesel_migrations::embed_migrations;
 
@@ -35,6 +36,15 @@ pub static MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),
 };
+
+/// In an order in which rows can be inserted.
+pub const TABLES: &[&str] = &["jobs"];
+
+/// What the doctor finds in what this service owns.
+#[must_use]
+pub fn examine(config: &Config) -> Vec<Finding> {
+    common::db::examine(config, "scheduler", &MIGRATIONS)
+}
 
 /// Opens the database, arms the schedules and starts the runner; the routes come back.
 pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use common::config::{Config, ConfigError, Loaded, Sources};
 
+use crate::moving::MoveArgs;
+
 #[derive(Parser)]
 #[command(
     name = "sluice",
@@ -46,6 +48,22 @@ pub enum Command {
     },
     /// Print every setting with its default and its meaning
     DefaultConfig,
+    /// Look at databases, store, bus, clock, disk and secrets, and say which setting is wrong; exit code 1 when something does
+    /// not work
+    #[command(after_help = "Examples:\n  \
+        sluice doctor                                    what the configuration names\n  \
+        sluice doctor --url https://video.example        also the way people come: proxies, body limits, WebSocket\n  \
+        sluice doctor --json                             for programs")]
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// How people reach the site
+        #[arg(long)]
+        url: Option<String>,
+        /// A list of {level, key, check, says, instead}
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask a running process whether it is ready; exit code 0 when it is
     Healthcheck {
         #[command(flatten)]
@@ -54,6 +72,31 @@ pub enum Command {
         #[arg(long)]
         url: Option<String>,
     },
+    /// Copy databases, media and secrets of the embedded way to a new folder, while the platform runs
+    #[command(after_help = "Example:\n  sluice backup --data-dir /srv/sluice --to /backup/2026-11-21")]
+    Backup {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// A folder that is not there yet, or empty
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+        /// Copy media also where it could be linked (on the same disk), and compare every hash
+        #[arg(long)]
+        copy: bool,
+    },
+    /// Bring a backup into an empty data folder; every hash is compared
+    #[command(after_help = "Example:\n  sluice restore --from /backup/2026-11-21 --data-dir /srv/sluice")]
+    Restore {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[arg(long, value_name = "FOLDER")]
+        from: PathBuf,
+    },
+    /// Copy databases and media to another place, of the same or the other kind; may be interrupted and run again
+    #[command(after_help = "Examples:\n  \
+        sluice move --from-data-dir ./sluice-data --config scaled.toml\n  \
+        sluice move --from sqlite:./sluice-data --to postgres://sluice@db/sluice --store file:./sluice-data/media s3://media")]
+    Move(Box<MoveArgs>),
     /// Manage operators
     #[command(subcommand)]
     Admin(AdminCommand),

@@ -2,9 +2,12 @@
 //! starts the services it was asked for and tells people where they are.
 
 mod admin;
+mod backup;
 mod cli;
+mod doctor;
 mod healthcheck;
 mod migrate;
+mod moving;
 mod serve;
 
 use std::process::ExitCode;
@@ -32,7 +35,11 @@ fn execute(cli: Cli) -> Result<(), StartError> {
             print!("{}", common::config::Config::example());
             Ok(())
         }
+        Command::Doctor { config, url, json } => doctor::examine(&config, &doctor::Asked { url, json }),
         Command::Healthcheck { config, url } => healthcheck::ask(&config.config()?, url),
+        Command::Backup { config, to, copy } => backup::backup(&config.config()?, &to, copy),
+        Command::Restore { config, from } => backup::restore(&config.config()?, &from),
+        Command::Move(args) => moving::execute(&args),
         Command::Admin(AdminCommand::Create {
             config,
             username,

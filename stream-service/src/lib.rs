@@ -21,6 +21,7 @@ mod routes;
 mod schema;
 pub mod state;
 pub mod store;
+pub mod transfer;
 pub mod tus;
 mod upload;
 mod watch;
@@ -28,6 +29,7 @@ mod watch;
 use common::{
     config::{Config, ConfigError},
     db::{Backend, DatabaseUrl, Db, DbOptions, Migrations, migrate},
+    doctor::Finding,
     http::CookieName,
     ids::Id,
     outbox::{self, Delivery, Relay},
@@ -47,6 +49,14 @@ pub static MIGRATIONS: Migrations = Migrations {
     sqlite: embed_migrations!("migrations/sqlite"),
     postgres: embed_migrations!("migrations/postgres"),
 };
+
+/// What the doctor finds in what this service owns: the ledger and the store.
+#[must_use]
+pub fn examine(config: &Config) -> Vec<Finding> {
+    let mut findings = common::db::examine(config, "stream", &MIGRATIONS);
+    findings.extend(store::examine(config));
+    findings
+}
 
 /// Opens ledger and store, mends what the last end left, and starts the background loops.
 pub async fn start(config: &Config, platform: &Platform) -> Result<Service, StartError> {

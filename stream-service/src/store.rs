@@ -3,6 +3,7 @@
 //! Names are made from checked ids only ([`ObjectKey`]); no text of a user ever becomes part of a path.
 
 pub mod disk;
+mod examine;
 mod incoming;
 mod kept;
 mod read_at;
@@ -15,6 +16,7 @@ use common::{
 use std::{fmt, fs::File, io, path::Path};
 
 pub use disk::{DiskStore, Found, FoundKind};
+pub use examine::examine;
 pub use incoming::Incoming;
 pub use kept::{Kept, KeptPart, Tail};
 pub use read_at::ReadAt;

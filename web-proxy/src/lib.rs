@@ -5,6 +5,7 @@
 //! what they leave ([`Mode::Pages`]); in scaled mode it also passes requests on by path ([`Mode::Edge`]).
 
 mod answer;
+pub mod doctor;
 pub mod gateway;
 mod openapi;
 pub mod pages;

@@ -185,6 +185,60 @@ fn sqlite(path: &Path, role: Role, options: &DbOptions) -> Result<SqliteConnecti
     Ok(conn)
 }
 
+/// A connection that leaves the file as it is, byte for byte: also what lies in its write-ahead log is read and stays there.
+pub(super) fn read_only(path: &Path, options: &DbOptions, others: Others) -> Result<SqliteConnection, DbError> {
+    let mut conn = open_read_only(path, options, others)?;
+    conn.batch_execute("PRAGMA query_only = ON")?;
+    Ok(conn)
+}
+
+/// Whether other processes may write to a file that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    MayWrite,
+    /// The caller holds the lock of its service. SQLite is told so, and doesn't put its own files beside it.
+    AreLockedOut,
+}
+
+fn open_read_only(path: &Path, options: &DbOptions, others: Others) -> Result<SqliteConnection, DbError> {
+    let unavailable = |e: &dyn std::fmt::Display| DbError::Unavailable(format!("{}: {e}", path.display()));
+    let name = std::path::absolute(path).map_err(|e| unavailable(&e))?;
+    let name = name.to_str().ok_or_else(|| unavailable(&"the path is not UTF-8"))?;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // What lies in the log is only read the usual way.
+    let unlogged = std::fs::metadata(log).map_or(true, |meta| meta.len() == 0);
+    let mode = if others == Others::AreLockedOut && unlogged {
+        "immutable=1"
+    } else {
+        "mode=ro"
+    };
+    // The characters that mean something in a URI (https://www.sqlite.org/uri.html).
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    super::sqlite_library::configure();
+    let mut conn = SqliteConnection::establish(&format!("file:{name}?{mode}")).map_err(|e| unavailable(&e))?;
+    let busy_ms = options.lock_timeout.as_millis();
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {busy_ms}"))?;
+    Ok(conn)
+}
+
+/// A SQLite file for reading, which stays as it is.
+pub fn read_file(path: &Path) -> Result<AnyConn, DbError> {
+    read_only(path, &DbOptions::default(), Others::MayWrite).map(AnyConn::Sqlite)
+}
+
+/// A consistent copy of a SQLite file in the new file `to`, also while others write to it. What was deleted is not in it.
+/// Blocks; not synced.
+pub fn snapshot(from: &Path, to: &Path) -> Result<(), DbError> {
+    let name = to
+        .to_str()
+        .ok_or_else(|| DbError::Internal(format!("{} is not UTF-8", to.display())))?;
+    let name = name.replace('\'', "''");
+    // query_only would refuse to write the copy too.
+    let mut conn = open_read_only(from, &DbOptions::default(), Others::MayWrite)?;
+    Ok(conn.batch_execute(&format!("VACUUM INTO '{name}'"))?)
+}
+
 fn write_ahead_log(conn: &mut SqliteConnection) -> Result<(), DbError> {
     for _ in 0..WAL_TRIES {
         match conn.batch_execute("PRAGMA journal_mode = WAL").map_err(DbError::from) {

@@ -2,6 +2,7 @@
 //! migration which this binary doesn't is refused, because an older binary can't know what the newer one changed.
 
 use super::connect::{Role, establish};
+use super::transfer::unfinished;
 use super::{AnyConn, Backend, DatabaseUrl, DbError, DbOptions};
 use diesel::connection::SimpleConnection;
 use diesel::migration::{Migration, MigrationSource, MigrationVersion};
@@ -28,6 +29,10 @@ pub enum MigrateError {
         "the database is newer than this binary: it has the migration {0}, which this binary does not know; use the version that made it or a newer one"
     )]
     Newer(String),
+    #[error(
+        "an unfinished `sluice move` from {0} is filling this database: run it again to its end, or name another database"
+    )]
+    Unfinished(String),
     /// The old state is untouched.
     #[error("migration {version} failed and nothing was changed: {cause}")]
     Failed { version: String, cause: String },
@@ -47,8 +52,18 @@ const LOCK_WAIT: Duration = Duration::from_secs(300);
 /// "sluice" in ASCII: the key of PostgreSQL's advisory lock. All services of one database take turns.
 const LOCK_KEY: i64 = 0x736c_7569_6365;
 
-/// Applies what is pending. Blocks; call it before [`super::Db::open`].
+/// Applies what is pending. Blocks; call it before [`super::Db::open`]. A database that a move has not filled to the end is
+/// refused: no service may work on a half of it.
 pub fn migrate(url: &DatabaseUrl, migrations: &Migrations) -> Result<Applied, MigrateError> {
+    let applied = apply_all(url, migrations)?;
+    match unfinished(&mut establish(url, Role::Reader, &DbOptions::default())?)? {
+        Some(from) => Err(MigrateError::Unfinished(from)),
+        None => Ok(applied),
+    }
+}
+
+/// [`migrate`] for the move itself.
+pub(super) fn apply_all(url: &DatabaseUrl, migrations: &Migrations) -> Result<Applied, MigrateError> {
     let options = DbOptions {
         statement_timeout: Duration::ZERO,
         lock_timeout: LOCK_WAIT,
@@ -71,15 +86,19 @@ pub fn pending(url: &DatabaseUrl, migrations: &Migrations) -> Result<Vec<String>
     {
         return Ok(versions(&known::<Sqlite>(&migrations.sqlite)?));
     }
-    let mut conn = establish(url, Role::Reader, &DbOptions::default())?;
+    pending_on(&mut establish(url, Role::Reader, &DbOptions::default())?, migrations)
+}
+
+/// [`pending`] on an open connection.
+pub(super) fn pending_on(conn: &mut AnyConn, migrations: &Migrations) -> Result<Vec<String>, MigrateError> {
     let table = match conn.backend() {
         Backend::Sqlite => "SELECT COUNT(*) AS n FROM sqlite_master WHERE name = '__diesel_schema_migrations'",
         // What the search path finds; to_regclass gives NULL when there is none.
         Backend::Postgres => "SELECT COUNT(*) AS n WHERE to_regclass('__diesel_schema_migrations') IS NOT NULL",
     };
-    let exists = diesel::sql_query(table).get_result::<Count>(&mut conn)?.n > 0;
+    let exists = diesel::sql_query(table).get_result::<Count>(conn)?.n > 0;
     match conn {
-        AnyConn::Sqlite(mut conn) => {
+        AnyConn::Sqlite(conn) => {
             let applied = if exists {
                 conn.applied_migrations().map_err(internal)?
             } else {
@@ -87,7 +106,7 @@ pub fn pending(url: &DatabaseUrl, migrations: &Migrations) -> Result<Vec<String>
             };
             remaining(&known::<Sqlite>(&migrations.sqlite)?, &applied)
         }
-        AnyConn::Postgres(mut conn) => {
+        AnyConn::Postgres(conn) => {
             let applied = if exists {
                 conn.applied_migrations().map_err(internal)?
             } else {

@@ -37,6 +37,7 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 /// just been started ignores it (POSIX: what a shell runs in the background begins so). A failed initdb leaves its log.
 const WATCHDOG: &str = r#"dir=$1; bin=$2; shift 2
 "$bin/initdb" --no-sync -A trust -U postgres -E UTF8 --locale=C -D "$dir/data" >"$dir/log" 2>&1 || exit 1
+sed -i '1i local all +with_password scram-sha-256' "$dir/data/pg_hba.conf"
 start() { "$bin/postgres" -D "$dir/data" -k "$dir" -h "" "$@" >>"$dir/log" 2>&1 & pid=$!; }
 stop() { while kill -INT "$pid" 2>/dev/null; do sleep 0.1; done; }
 start "$@"
@@ -58,6 +59,29 @@ pub fn postgres_url(dbname: &str) -> String {
         );
     }
     url(&server().dir, dbname)
+}
+
+/// The URL of the database of this name for a user of the same name, who has to give this password (all others are trusted).
+pub fn postgres_user_with_password(name: &str, password: &str) -> String {
+    let url = postgres_url(name);
+    // The group's name stands in pg_hba.conf; it may be there already.
+    drop(admin().batch_execute("CREATE ROLE with_password"));
+    postgres_execute(
+        &url,
+        &format!(
+            "DROP ROLE IF EXISTS \"{name}\"; \
+             CREATE ROLE \"{name}\" LOGIN PASSWORD '{password}' IN ROLE with_password; \
+             GRANT ALL ON DATABASE \"{name}\" TO \"{name}\""
+        ),
+    );
+    url.replace("postgres://postgres@", &format!("postgres://{name}:{password}@"))
+}
+
+/// Runs statements on the database of this URL, past what a service would.
+pub fn postgres_execute(url: &str, statements: &str) {
+    let mut conn = PgConnection::establish(url).expect("the private PostgreSQL answers");
+    conn.batch_execute(statements)
+        .unwrap_or_else(|error| panic!("{statements}: {error}"));
 }
 
 pub(super) fn fresh_database() -> String {

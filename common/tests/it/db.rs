@@ -5,6 +5,7 @@ mod migrate;
 mod pool;
 mod statements;
 mod told;
+mod transfer;
 
 use common::db::{Db, DbError, Migrations};
 use diesel::prelude::*;

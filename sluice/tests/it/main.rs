@@ -1,10 +1,13 @@
 //! End to end through the real binary, embedded and as four processes.
 #![allow(clippy::unwrap_used)]
 
+mod bad_start;
 mod browser;
 mod cli;
 mod copies;
+mod deploy;
 mod docs;
+mod doctor;
 mod errors;
 mod flow;
 mod gateway;
@@ -14,6 +17,7 @@ mod kill;
 mod limits;
 mod manifests;
 mod media;
+mod moving;
 mod person;
 mod promises;
 mod ranges;

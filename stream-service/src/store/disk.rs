@@ -75,9 +75,15 @@ impl DiskStore {
         if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             File::open(parent)?.sync_all()?;
         }
+        let store = Self::open_there(root)?;
+        rustix::fs::fchmod(&*store.root, DIR_MODE)?;
+        Ok(store)
+    }
+
+    /// Opens the store at `root` as it is.
+    pub fn open_there(root: &Path) -> io::Result<Self> {
         // The root itself is the operator's choice and may be a link; nothing below it may.
         let root = openat(CWD, root, DIR_FLAGS.difference(OFlags::NOFOLLOW), Mode::empty())?;
-        rustix::fs::fchmod(&root, DIR_MODE)?;
         Ok(Self { root: Arc::new(root) })
     }
 

@@ -1,0 +1,1 @@
+DROP TABLE numbered; DROP TABLE entries; DROP TABLE owners;
