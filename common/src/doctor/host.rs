@@ -233,15 +233,22 @@ fn secret_files(sources: &Sources) -> Vec<(String, PathBuf)> {
     files
 }
 
+/// Keys that hold secrets; addresses do when a password stands in them.
+const SECRET_KEYS: [&str; 6] = [
+    "internal_token",
+    "grant_keys",
+    "admin_password",
+    "secret_key",
+    "token",
+    "password",
+];
+
 fn holds_secret(text: &str) -> bool {
     let set = |line: &str| {
         let (key, value) = line.split_once('=')?;
-        let key = key.trim();
-        let secret =
-            key.contains("token") || key.contains("password") || key.contains("grant_keys") || key.contains("secret");
-        let value = value.trim();
-        let empty = ["\"\"", "[]", "false", "true"].contains(&value);
-        Some((secret && !empty && key != "query_token") || (value.contains("://") && value.contains('@')))
+        let (key, value) = (key.trim(), value.trim());
+        let empty = ["\"\"", "[]"].contains(&value);
+        Some((SECRET_KEYS.contains(&key) && !empty) || (value.contains("://") && value.contains('@')))
     };
     text.lines()
         .filter(|line| !line.trim_start().starts_with('#'))

@@ -50,7 +50,7 @@ fn fill(url: &DatabaseUrl) {
     migrate(url, &ALL).unwrap();
     on(url, |conn| {
         for (n, text) in TEXTS.iter().enumerate() {
-            let hash = (n % 3 != 0).then(|| (0..n as u8 * 40).collect::<Vec<u8>>());
+            let hash = (n % 3 != 0).then(|| (0..n as u8 * 30).collect::<Vec<u8>>());
             sql_query("INSERT INTO owners (id, hash, hidden, size) VALUES ($1, $2, $3, $4)")
                 .bind::<Text, _>(format!("{n} {text}"))
                 .bind::<Nullable<Binary>, _>(hash)
