@@ -1,6 +1,7 @@
 //! Uploads of 1 GB to an S3 store: through stream-service (hash, probe, ledger, multipart with checksums), and by clients of the
 //! store beside it, to the same server, in rounds in turn. The load client and the S3 server run on the same cores.
 
+mod api;
 mod store;
 
 use std::path::Path;

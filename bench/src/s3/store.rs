@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::Side;
+use super::{Side, api};
 use crate::running::{self, Running};
 use crate::server::Server;
 
@@ -65,8 +65,7 @@ impl Store {
             ("STORE__SECRET_KEY", self.secret_key.clone()),
             ("SECRETS__INTERNAL_TOKEN", "bench-".repeat(6)),
             ("SECRETS__GRANT_KEYS", key.to_owned()),
-            // Nobody is told of the videos.
-            ("INTERNAL__API", format!("http://{}", running::free())),
+            ("INTERNAL__API", format!("http://{}", api::serve())),
             ("SERVER__LISTEN", "127.0.0.1:0".into()),
             ("SERVER__DATA_DIR", folder.join("data").display().to_string()),
             ("LOG__LEVEL", "error".into()),
@@ -113,6 +112,8 @@ impl Store {
             .arg(path)
             .env("S3_ACCESS_KEY", &self.access_key)
             .env("S3_SECRET_KEY", &self.secret_key)
+            // rclone 1.60 can't take authorities from there, and says so even for http.
+            .env_remove("AWS_CA_BUNDLE")
             .env("RCLONE_CONFIG", "/dev/null")
             .env("RCLONE_S3_PROVIDER", "Other")
             .env("RCLONE_S3_ENDPOINT", &self.endpoint)
