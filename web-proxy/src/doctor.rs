@@ -265,7 +265,8 @@ fn client(seen: &Seen, config: &Config, server: Option<&str>) -> Finding {
             ),
         };
     }
-    if seen.client == seen.peer {
+    // (Somebody at the proxy's own machine has the proxy's address, and is believed.)
+    if !seen.peer_trusted {
         return Finding::fail(
             KEY,
             "client",

@@ -38,6 +38,8 @@ pub struct Seen {
     pub host: String,
     /// The other end of the connection.
     pub peer: IpAddr,
+    /// Whether `server.trusted_proxies` has it.
+    pub peer_trusted: bool,
     /// Who the request is counted for.
     pub client: IpAddr,
     /// `X-Forwarded-For` as it arrived.
@@ -82,6 +84,7 @@ fn see(
     let seen = Seen {
         host: text(header::HOST).unwrap_or_default().to_owned(),
         peer: peer.to_canonical(),
+        peer_trusted: proxies.trusts(peer),
         client: proxies.client(peer, request.headers()),
         forwarded_for: forwarded
             .filter_map(|value| value.to_str().ok())

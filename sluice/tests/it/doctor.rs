@@ -309,6 +309,15 @@ fn a_trusted_proxy_is_found_right_and_services_behind_the_edge_are_asked() {
             .to_owned()
     };
     assert!(client("client").contains("203.0.113.7"));
+    // Asked from the proxy's own machine.
+    let near = Way {
+        server: "nginx",
+        forwarded_for: Some("127.0.0.1"),
+        ..Way::default()
+    };
+    let front = Front::start(&site.base, near);
+    let (code, findings) = doctor(&home, &["--url", &front.url], &ROOM, &env);
+    assert_eq!((code, of_level(&findings, "FAIL").len()), (0, 0), "{findings:#?}");
     site.stop();
 }
 
