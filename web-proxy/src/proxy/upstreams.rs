@@ -1,6 +1,7 @@
 //! The services behind the edge and their copies; whether they are ready.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::config::{ConfigError, ProxyConfig};
 use common::health::Check;
@@ -62,13 +63,23 @@ pub fn needed(key: &str, bases: &[String]) -> Result<Replicas, ConfigError> {
     Replicas::new(key, bases)
 }
 
-/// One check for each service: any copy that says it is ready will do.
+/// One check for each service: any copy that says it is ready will do, and will have done. All edges lose a service at the same
+/// moment: a balancer before them that left all of them alone would make one service's outage everybody's. What can't be
+/// served meanwhile is refused by the edge, and `sluice_replica_up` tells who is away.
 pub fn checks(upstreams: &Arc<Upstreams>, http: &reqwest::Client) -> Vec<(&'static str, Check)> {
     let check = |kind: Kind| {
         let (upstreams, http) = (upstreams.clone(), http.clone());
+        let was_ready = Arc::new(AtomicBool::new(false));
         let check: Check = Arc::new(move || {
-            let (upstreams, http) = (upstreams.clone(), http.clone());
-            async move { upstreams.of(kind).any_ready(&http).await }.boxed()
+            let (upstreams, http, was_ready) = (upstreams.clone(), http.clone(), was_ready.clone());
+            async move {
+                if !was_ready.load(Ordering::Relaxed) {
+                    upstreams.of(kind).any_ready(&http).await?;
+                    was_ready.store(true, Ordering::Relaxed);
+                }
+                Ok(())
+            }
+            .boxed()
         });
         (kind.name(), check)
     };

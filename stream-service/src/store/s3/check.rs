@@ -64,7 +64,7 @@ fn unusable(address: &str, what: &str, error: S3Error) -> Unusable {
             "store.url",
             format!("{address}: there is no such bucket; create it, or correct the name"),
         ),
-        S3Error::Denied { code, .. } => match code.as_str() {
+        S3Error::Denied { code, text } => match code.as_str() {
             "InvalidAccessKeyId" | "InvalidAccessKey" => ("store.access_key", format!("{address}: {error}")),
             "SignatureDoesNotMatch" => ("store.secret_key", format!("{address}: {error}")),
             "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" | "PermanentRedirect" => {
@@ -74,6 +74,9 @@ fn unusable(address: &str, what: &str, error: S3Error) -> Unusable {
                 "store.endpoint",
                 format!("{address}: {error}; set the clock of this machine"),
             ),
+            // Garage has one code for all of them.
+            _ if has(text, "invalid signature") => ("store.secret_key", format!("{address}: {error}")),
+            _ if has(text, "no such key") => ("store.access_key", format!("{address}: {error}")),
             _ => ("store.url", format!("may not {what} {address}: {error}")),
         },
         S3Error::Away(_) => ("store.endpoint", format!("{address}: {error}")),
@@ -86,4 +89,31 @@ fn unusable(address: &str, what: &str, error: S3Error) -> Unusable {
         | S3Error::Other { .. } => ("store.url", format!("can't {what} {address}: {error}")),
     };
     Unusable { key, problem }
+}
+
+/// Whether the store's text says it, in whatever case.
+fn has(text: &str, wanted: &str) -> bool {
+    text.to_ascii_lowercase().contains(wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_setting_that_is_wrong() {
+        for (code, text, key) in [
+            ("InvalidAccessKeyId", "", "store.access_key"),
+            ("SignatureDoesNotMatch", "", "store.secret_key"),
+            ("AuthorizationHeaderMalformed", "", "store.region"),
+            // As Garage 2.5 has it.
+            ("AccessDenied", "Forbidden: Invalid signature", "store.secret_key"),
+            ("AccessDenied", "Forbidden: No such key: GK01", "store.access_key"),
+            ("AccessDenied", "Operation is not allowed for this key.", "store.url"),
+        ] {
+            let (code, text) = (code.to_owned(), text.to_owned());
+            let error = S3Error::Denied { code, text };
+            assert_eq!(unusable("http://s3/media", "write to", error).key, key);
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Services that are away, dying or talking nonsense: what the client is told.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::testing::eventually;
@@ -7,7 +9,7 @@ use common::testing::raw::Raw;
 use web_proxy::Mode;
 
 use crate::edge::{ask, before, config, page, start, try_start};
-use crate::upstream::{Upstream, nobody};
+use crate::upstream::{Call, Upstream, nobody};
 
 const GET: &str = "GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n";
 const POST: &str = "POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhello";
@@ -168,6 +170,37 @@ async fn the_edge_is_ready_when_one_replica_of_each_service_is() {
         assert_eq!(ask(&edge, "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n").await.status, 200);
         edge.stop().await;
     }
+}
+
+/// A balancer would otherwise leave all edges alone for one service that is away.
+#[actix_web::test]
+async fn an_edge_that_was_ready_stays_so_when_a_service_goes() {
+    let gone = Arc::new(AtomicBool::new(false));
+    let told = gone.clone();
+    let service = Upstream::new(move |mut call: Call| {
+        let gone = told.clone();
+        async move {
+            while call.head().await.is_some() {
+                let status = if gone.load(Ordering::Relaxed) { 503 } else { 200 };
+                call.say(&format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"))
+                    .await;
+            }
+        }
+    })
+    .await;
+    let base = service.base.as_str();
+    let edge = start(config(&[base], &[base], &[base])).await;
+    let ready = || ask(&edge, "GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(ready().await.status, 200);
+    gone.store(true, Ordering::Relaxed);
+    // An answer serves others for a second.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    assert_eq!(ready().await.status, 200);
+    let fresh = start(config(&[base], &[base], &[base])).await;
+    let answer = ask(&fresh, "GET /readyz HTTP/1.1\r\nHost: t\r\n\r\n").await;
+    assert_eq!(answer.status, 503);
+    edge.stop().await;
+    fresh.stop().await;
 }
 
 #[actix_web::test]
