@@ -46,6 +46,7 @@ if [ "$purpose" = compose ]; then
   [ -x /usr/sbin/iptables ] || missing+=(iptables)
   need ip iproute2
   need unshare util-linux
+  need pgrep procps
   need strip binutils
   need python3 python3
   need ffmpeg ffmpeg

@@ -11,7 +11,8 @@
 # Exit code 77: this machine can't do it, and the last line says why. 0: passed. 1: failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$PATH
+export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}:$HOME/.cargo/bin
 unset DOCKER_HOST DOCKER_CONTEXT COMPOSE_FILE COMPOSE_PROFILES COMPOSE_PROJECT_NAME
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/sluice
 started=$SECONDS
@@ -29,6 +30,11 @@ say() {
 scripts/setup.sh compose || cannot "the packages that it needs could not be installed"
 unshare --mount --net --pid --fork --mount-proc true 2>/dev/null || cannot "the kernel refuses new namespaces"
 
+# The executable of this machine runs in images of Debian 12.
+libc=$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d' ' -f2)
+[ -n "$libc" ] && [ "$(printf '%s\n2.36\n' "$libc" | sort -V | tail -n 1)" = 2.36 ] ||
+  cannot "what is built here (glibc ${libc:-unknown}) does not run in images of Debian 12 (glibc 2.36)"
+
 say "file systems of the images"
 status=0
 scripts/compose/rootfs.sh "$cache/compose" || status=$?
@@ -37,7 +43,7 @@ scripts/compose/rootfs.sh "$cache/compose" || status=$?
 
 say "the executables"
 if [ -z "${SLUICE_BIN:-}" ]; then
-  cargo build --quiet --locked -p sluice
+  timeout 2400 cargo build --quiet --locked -p sluice
   SLUICE_BIN=${CARGO_TARGET_DIR:-target}/debug/sluice
 fi
 mkdir -p target/image
@@ -99,10 +105,10 @@ docker version >/dev/null 2>&1 || {
 }
 
 say "images"
-docker import - debian:bookworm-slim <"$cache/compose/base.tar" >/dev/null
-docker import - sluice-standin/parts <"$cache/compose/parts.tar" >/dev/null
+timeout 120 docker import - debian:bookworm-slim <"$cache/compose/base.tar" >/dev/null
+timeout 300 docker import - sluice-standin/parts <"$cache/compose/parts.tar" >/dev/null
 stand_in() { # stand_in TARGET PATTERN: the name and the tag that docker-compose.yml has
-  docker build --quiet --network none --target "$1" --tag "$(sed -nE "s|^ *image: ($2:[^ ]*)|\1|p" docker-compose.yml)" scripts/compose/standins >/dev/null
+  timeout 300 docker build --quiet --network none --target "$1" --tag "$(sed -nE "s|^ *image: ($2:[^ ]*)|\1|p" docker-compose.yml)" scripts/compose/standins >/dev/null
 }
 stand_in postgres postgres
 stand_in nats nats
@@ -116,7 +122,7 @@ SLUICE_SECRETS_DIR=$work/secrets
 SLUICE_BINARY=outside
 SLUICE_PUBLISH=127.0.0.1:8080
 END
-"${compose[@]}" --profile scaled --profile embedded build --quiet
+timeout 600 "${compose[@]}" --profile scaled --profile embedded build --quiet
 docker images --format '{{.Repository}} {{.Size}}' 'sluice*' | sort | sed 's/^/   /'
 
 say "the journey, the copies, the kills"

@@ -278,9 +278,15 @@ fn link(object: &LiveObject, (from, to): &(PathBuf, PathBuf)) -> bool {
     let same_size =
         |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == object.size);
     let source = from.join(&below);
-    made && same_size(&source)
-        && std::fs::hard_link(&source, &target).is_ok()
-        && target.parent().is_some_and(|folder| sync_folder(folder).is_ok())
+    // The folder of the video, that of its group, and the store's: any of them may be new.
+    let synced = || {
+        target
+            .ancestors()
+            .skip(1)
+            .take(3)
+            .all(|folder| sync_folder(folder).is_ok())
+    };
+    made && same_size(&source) && std::fs::hard_link(&source, &target).is_ok() && synced()
 }
 
 /// What was deleted while the backup was made is deleted in it too.
@@ -408,7 +414,7 @@ fn copy_secrets(from: &Path, to: &Path) -> Result<(), StartError> {
             copy_file(&from.join(name), &to.join(name))?;
         }
     }
-    Ok(())
+    sync_folder(&to)
 }
 
 /// A durable copy that only its owner can read.

@@ -76,7 +76,7 @@ pub fn execute(args: &MoveArgs) -> Result<(), StartError> {
         }
         copy(service, transfer)?;
         if *service == "stream" {
-            copy_media(transfer, *begun, &sides)?;
+            copy_media(transfer, &sides)?;
         }
         for (table, sum) in transfer.verify().map_err(|error| failed(service, error))? {
             println!("{service}: {table}: the same on both sides: {sum}");
@@ -103,16 +103,16 @@ fn copy(service: &str, transfer: &mut Transfer) -> Result<(), StartError> {
     copied.map_err(|error| failed(service, error))
 }
 
-fn copy_media(transfer: &mut Transfer, begun: Begun, sides: &Sides) -> Result<(), StartError> {
+fn copy_media(transfer: &mut Transfer, sides: &Sides) -> Result<(), StartError> {
     let (from, to) = (sides.from.store_url(), sides.to.store_url());
     println!("media: {from} -> {to}");
-    if from == to {
+    if place_of(&sides.from) == place_of(&sides.to) {
         return Err(ConfigError::new("--store", "source and target are the same").into());
     }
     let source = media::open_source(&sides.from)?;
     let target = media::open_target(&sides.to)?;
     let mut next = TELL_EVERY;
-    let moved = media::copy_media(transfer, begun, &source, &target, &mut |so_far| {
+    let moved = media::copy_media(transfer, &source, &target, &mut |so_far| {
         if so_far.objects >= next {
             println!("media: {} objects, {} bytes so far", so_far.objects, so_far.bytes);
             next += TELL_EVERY;
@@ -134,6 +134,18 @@ fn copy_media(transfer: &mut Transfer, begun: Begun, sides: &Sides) -> Result<()
          this again with --start-over; nothing was changed there",
         moved.damaged.len()
     )))
+}
+
+/// Where a store really is: the same folder or bucket may be written in several ways.
+fn place_of(config: &Config) -> String {
+    let url = config.store_url();
+    match url.strip_prefix("file:") {
+        Some(path) => std::fs::canonicalize(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string()),
+        None => {
+            let names: Vec<&str> = url.split('/').filter(|name| !name.is_empty()).collect();
+            format!("{} {}", config.store.endpoint.trim_end_matches('/'), names.join("/"))
+        }
+    }
 }
 
 /// Objects between two lines of progress.

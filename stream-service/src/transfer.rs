@@ -10,7 +10,7 @@ use common::{
     config::{Config, ConfigError},
     db::{
         AnyConn, now_ms,
-        transfer::{Begun, Transfer, TransferError},
+        transfer::{Transfer, TransferError},
     },
     ids::{Id, VideoId},
 };
@@ -38,6 +38,9 @@ const PIECE: usize = 8 << 20;
 
 /// The place in the record of a move that says how far the media is.
 const PLACE: &str = "media";
+
+/// Noted once the target store was found empty; outlives a move that starts over.
+const WAS_EMPTY: &str = common::db::transfer::OUTLIVES;
 
 /// What was moved of the media.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -82,16 +85,19 @@ pub fn live_objects(conn: &mut AnyConn, after: &str) -> QueryResult<Vec<LiveObje
 /// that is damaged is named and left out; the others go on.
 pub fn copy_media(
     transfer: &mut Transfer,
-    begun: Begun,
     from: &Store,
     to: &Store,
     progress: &mut dyn FnMut(&Media),
 ) -> Result<Media, TransferError> {
     let stored = |error: StoreError| TransferError::Refused(format!("the target store: {error}"));
-    if begun == Begun::Fresh && !to.groups().map_err(stored)?.is_empty() {
-        return Err(TransferError::Refused(
-            "the target store isn't empty; name an empty folder, or another bucket or prefix".into(),
-        ));
+    // What lies there later is this move's own.
+    if transfer.noted(WAS_EMPTY)?.is_none() {
+        if !to.groups().map_err(stored)?.is_empty() {
+            return Err(TransferError::Refused(
+                "the target store isn't empty; name an empty folder, or another bucket or prefix".into(),
+            ));
+        }
+        transfer.note(WAS_EMPTY, "yes")?;
     }
     let mut moved = Media::default();
     let mut after = transfer.noted(PLACE)?.unwrap_or_default();

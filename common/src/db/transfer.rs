@@ -9,6 +9,7 @@ mod record;
 mod sum;
 mod table;
 
+pub use record::OUTLIVES;
 pub use sum::Sum;
 
 use super::connect::{Others, Role, establish, read_only};

@@ -66,7 +66,7 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     let media = match published {
         Ok(media) => media,
         Err(error) => {
-            remove(state, key).await;
+            remove_of(state, key, holder.as_ref()).await;
             return Err(error);
         }
     };
@@ -75,12 +75,12 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
     let commit = match (ticket.stop(), &holder) {
         (Some(stop @ Stop::SessionEnded), Some(_)) => Commit::Left(stopped(stop)),
         (Some(stop @ (Stop::SessionEnded | Stop::VideoPurged)), _) => Commit::Refused(stopped(stop)),
-        (None | Some(Stop::TakenOver), _) => commit(state, key, holder, &media).await,
+        (None | Some(Stop::TakenOver), _) => commit(state, key, holder.clone(), &media).await,
     };
     match commit {
         Commit::Done => {}
         Commit::Refused(error) => {
-            remove(state, key).await;
+            remove_of(state, key, holder.as_ref()).await;
             return Err(error);
         }
         Commit::Left(error) => return Err(error),
@@ -95,9 +95,9 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
 }
 
 /// Whether an upload that can be continued is kept for later. The kernel may have dropped what a disk could not take; a bucket has
-/// what it has said it has.
+/// what it has said it has, whatever it says now, unless it has thrown the upload away.
 fn waits(store: &Store, error: &StoreError) -> bool {
-    matches!(store, Store::S3(_)) && matches!(error, StoreError::Away(_) | StoreError::Full(_))
+    matches!(store, Store::S3(_)) && !matches!(error, StoreError::Missing)
 }
 
 /// On the blocking pool: the object has its name, durably, when this is Ok. On failure its part is gone.
@@ -218,12 +218,21 @@ async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), Ap
 /// Removes the file of an upload that is not kept. One whose row is not `writing` any more is left alone: it is a purge's or
 /// a sweep's, which count it, or it is live.
 pub async fn remove(state: &State, key: &ObjectKey) {
-    let object = key.object.clone();
-    match state
-        .db
-        .write(move |conn| Ok::<_, DbError>(ledger::condemn(conn, &object)?))
-        .await
-    {
+    remove_of(state, key, None).await;
+}
+
+/// The same for a request that may have been taken over: then it is the newer one's to remove.
+async fn remove_of(state: &State, key: &ObjectKey, holder: Option<&Id>) {
+    let (object, holder) = (key.object.clone(), holder.cloned());
+    let condemned = state.db.write(move |conn| {
+        if let Some(holder) = &holder
+            && !rows::holds(conn, &object, holder)?
+        {
+            return Ok(false);
+        }
+        Ok::<_, DbError>(ledger::condemn(conn, &object)?)
+    });
+    match condemned.await {
         Ok(true) => erase(state, key).await,
         Ok(false) => {}
         Err(error) => warn!(video_id = key.video; "A refused file stays until the next sweep: {error}"),

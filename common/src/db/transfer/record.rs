@@ -5,6 +5,9 @@ use crate::db::{AnyConn, Backend, now_ms};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 
+/// A note that stays when a move starts over: what was found before its first step.
+pub const OUTLIVES: &str = "the store was empty";
+
 const ORIGIN: &str = "origin";
 const FINISHED: &str = "finished";
 /// The place of a table of which everything is copied.
@@ -22,6 +25,7 @@ impl Record {
         start_over: bool,
     ) -> Result<(Record, super::Begun), TransferError> {
         let record = Record;
+        let mut outlives = None;
         if exists(conn)? {
             if record.get(conn, FINISHED)?.is_some() {
                 return Ok((record, super::Begun::Finished));
@@ -35,6 +39,7 @@ impl Record {
             if !start_over {
                 return Ok((record, super::Begun::Continued));
             }
+            outlives = record.get(conn, OUTLIVES)?;
             conn.transaction(|conn| {
                 for table in tables.iter().rev() {
                     run(conn, &format!("DELETE FROM \"{table}\""))?;
@@ -57,6 +62,9 @@ impl Record {
                 conn,
                 "CREATE TABLE sluice_move (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL)",
             )?;
+            if let Some(outlives) = &outlives {
+                record.set(conn, OUTLIVES, outlives)?;
+            }
             record.set(conn, ORIGIN, origin)
         })?;
         Ok((record, super::Begun::Fresh))

@@ -93,7 +93,8 @@ impl S3Error {
             404 => Self::Missing,
             412 => Self::Changed,
             507 => Self::Full(text),
-            408 | 429 | 500 | 502..=504 => {
+            // Also what stands before a store has numbers of its own (520 to 530).
+            408 | 425 | 429 | 500 | 502..=506 | 508..=599 => {
                 Self::Away(format!("{} {code} {text}", status.as_u16()).trim_end().to_owned())
             }
             status => Self::Other { status, code, text },
