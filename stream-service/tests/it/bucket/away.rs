@@ -139,6 +139,29 @@ fn credentials_that_are_taken_away_are_a_clean_503() {
 }
 
 #[test]
+fn promise_1_a_whole_upload_survives_whatever_the_store_says_at_its_end() {
+    on_bucket(Backend::Sqlite, |app, bucket| async move {
+        let (client, bytes) = (Client::new(&app), clip(LARGE, 3));
+        let upload = create(&client, &bytes).await;
+        let mut at = 9_000_000;
+        client.send(&upload, 0, &bytes[..at]).await;
+        for (status, code) in [(520, "Unknown"), (400, "ExpiredToken"), (501, "NotImplemented")] {
+            bucket
+                .server
+                .fail(Fault::new("POST", Effect::Answer(status, code)).of("uploadId"));
+            let refused = client.patch(&upload, at, bytes[at..].to_vec()).await;
+            assert!(refused.status().is_server_error(), "{code}: {}", refused.status());
+            at = LARGE;
+            bucket.server.heal();
+            assert_eq!(app.rows().await.len(), 1, "{code}");
+        }
+        // Asking for the offset ends it.
+        assert_eq!(client.offset(&upload).await, LARGE);
+        assert!(bucket.only_object().await == bytes);
+    });
+}
+
+#[test]
 fn answers_that_are_lost_change_nothing() {
     on_bucket(Backend::Sqlite, |app, bucket| async move {
         // Done and not told, once of each: the begin of an upload, a part, a tail, the end.

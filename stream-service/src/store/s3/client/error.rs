@@ -162,6 +162,7 @@ mod tests {
         check(503, "SlowDown", "x", S3Error::Away(text("SlowDown: x")));
         check(400, "RequestTimeout", "x", S3Error::Away(text("RequestTimeout: x")));
         check(500, "InternalError", "x", S3Error::Away(text("500 InternalError x")));
+        check(520, "", "x", S3Error::Away(text("520  x")));
         let other = S3Error::Other {
             status: 501,
             code: "NotImplemented".into(),
