@@ -59,6 +59,25 @@ fn contains(large: &Value, small: &Value) -> bool {
         .all(|(key, value)| large[key] == *value)
 }
 
+/// The labels of a pod with those that the kustomization adds to templates.
+fn labelled(labels: &Value, kustomization: &Value) -> Value {
+    let mut all = labels.clone();
+    for added in kustomization["labels"].as_array().into_iter().flatten() {
+        if added["includeTemplates"] == true {
+            for (key, value) in added["pairs"].as_object().unwrap() {
+                all[key] = value.clone();
+            }
+        }
+    }
+    all
+}
+
+/// What pods must have to be let in by the network policy.
+fn peers(base: &[(String, Value)]) -> Value {
+    let policy = of_kind(base, "NetworkPolicy").remove("sluice-services").unwrap();
+    policy["spec"]["ingress"][0]["from"][0]["podSelector"]["matchLabels"].clone()
+}
+
 const SERVICES: [&str; 4] = ["sluice-api", "sluice-stream", "sluice-scheduler", "sluice-proxy"];
 
 #[test]
@@ -91,6 +110,10 @@ fn the_manifests_of_kubernetes_refer_to_what_is_there() {
     for (name, deployment) in &deployments {
         let (spec, pod) = (&deployment["spec"], &deployment["spec"]["template"]);
         let labels = &pod["metadata"]["labels"];
+        assert!(
+            contains(&labelled(labels, &resources), &peers(&base)),
+            "{name}: the network policy lets its pods in"
+        );
         assert!(
             contains(labels, &spec["selector"]["matchLabels"]),
             "{name}: its selector finds its pods"

@@ -205,7 +205,8 @@ async fn a_damaged_object_is_named_and_the_move_fails_until_it_is_mended() {
     assert!(text(&early).contains("unfinished `sluice move`"), "{}", text(&early));
     std::fs::write(&damaged, good).unwrap();
     std::fs::write(&missing, there).unwrap();
-    let output = target.move_from(&home.data(), &[]).output().unwrap();
+    // From the beginning: what it has copied already is its own.
+    let output = target.move_from(&home.data(), &["--start-over"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let site = target.home.roles(&settings);
     library.is_served(&site.base).await;
@@ -248,7 +249,29 @@ async fn what_is_in_use_or_not_empty_is_refused() {
     // Neither is the store.
     let fresh = Target::new();
     std::fs::create_dir_all(fresh.media().join("ab")).unwrap();
-    refused(&mut fresh.move_from(&home.data(), &[]), "store isn't empty");
+    // The second run has the record of the first and is told the same.
+    for _ in 0..2 {
+        refused(&mut fresh.move_from(&home.data(), &[]), "store isn't empty");
+    }
+    refused(
+        &mut fresh.move_from(&home.data(), &["--start-over"]),
+        "store isn't empty",
+    );
+    // The store of the source, spelled in another way.
+    let other = Target::new();
+    let media = home.data().join("media");
+    let (same, from) = (format!("file:{}/./", media.display()), home.data());
+    let sides = [
+        "--from",
+        &format!("sqlite:{}", from.display()),
+        "--to",
+        &other.database.url,
+    ];
+    let stores = ["--store", &format!("file:{}", media.display()), &same];
+    let words = [&sides[..], &stores].concat();
+    for _ in 0..2 {
+        refused(&mut other.home.command("move", &words, &[], &[]), "are the same");
+    }
     // Mistyped.
     let mut command = fresh.home.command("move", &["--from-data-dir", "/nowhere"], &[], &[]);
     refused(&mut command, "--from-data-dir: /nowhere");
