@@ -1,6 +1,6 @@
-//! Connections that read on after a write failed.
+//! Connections of hyper's client that read on after a write failed.
 //!
-//! A service that refuses an upload may answer and close while the body is still being written. The write then fails
+//! A server that refuses an upload may answer and close while the body is still being written. The write then fails
 //! although the answer lies in the receive buffer; hyper would give up and the refusal would be lost. So a failed write
 //! is kept quiet: what follows is thrown away, and reading tells how it was, by the answer or by the end.
 
@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+/// What opens such connections.
 #[derive(Clone)]
 pub struct Connector(pub HttpConnector);
 
@@ -37,7 +38,7 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection to a service.
+/// A connection to a server.
 pub struct Stream {
     io: TokioIo<TcpStream>,
     /// A write failed: nothing more is written, and the connection is not used again.

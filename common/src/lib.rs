@@ -5,6 +5,7 @@ pub mod bus;
 pub mod capture;
 pub mod clients;
 pub mod config;
+pub mod connect;
 pub mod data_dir;
 #[cfg(feature = "db")]
 pub mod db;

@@ -6,7 +6,6 @@
 
 mod body;
 mod client;
-mod connect;
 mod direct;
 mod exchange;
 mod headers;

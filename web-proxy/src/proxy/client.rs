@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::connect::Connector;
 use common::replicas::Replica;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -12,7 +13,6 @@ use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::body::Outgoing;
-use super::connect::Connector;
 use super::headers::{Head, Length};
 use super::relay;
 

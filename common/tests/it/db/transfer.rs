@@ -9,6 +9,8 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Bool, Nullable, Text};
 use diesel_migrations::embed_migrations;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 static ALL: Migrations = Migrations {
     sqlite: embed_migrations!("tests/migrations_transfer/sqlite"),
@@ -46,6 +48,18 @@ fn on<T: Send + 'static>(
     actix_web::rt::System::new().block_on(run)
 }
 
+/// Waits until the last connection to a file is closed, which writes its log into it: a [`Db`] closes behind its owner's back.
+fn is_closed(path: &Path) {
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    for _ in 0..1_000 {
+        if !log.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{} is still there", log.display());
+}
+
 fn fill(url: &DatabaseUrl) {
     migrate(url, &ALL).unwrap();
     on(url, |conn| {
@@ -73,6 +87,9 @@ fn fill(url: &DatabaseUrl) {
         // The newest is gone, and its number is not given again.
         sql_query("DELETE FROM numbered WHERE id > 3").execute(conn).map(drop)
     });
+    if let DatabaseUrl::Sqlite { path } = url {
+        is_closed(path);
+    }
 }
 
 fn begin(from: &TestDatabase, to: &TestDatabase, start_over: bool) -> Result<(Transfer, Begun), TransferError> {

@@ -13,6 +13,7 @@ use common::{
 };
 use reqwest::Response;
 use s3_server::{Effect, Fault};
+use std::collections::HashSet;
 
 const LARGE: usize = 17_000_000;
 const REAL: Sweep = Sweep { dry_run: false };
@@ -109,13 +110,19 @@ fn promise_5_a_full_bucket_is_a_clean_507() {
         for (status, code) in [(507, "InsufficientStorage"), (403, "QuotaExceeded")] {
             bucket.server.fail(Fault::new("PUT", Effect::Answer(status, code)));
             for size in [2_000, LARGE] {
+                bucket.server.requests();
                 let refused = App::problem(app.put(&VideoId::random(), clip(size, 1)).await).await;
                 assert_eq!((refused.0, refused.1.as_str()), (507, "storage_full"));
+                // The store closes while a part is still being sent, and is understood nevertheless: nothing is sent twice.
+                let sent = bucket.server.requests();
+                let parts: Vec<_> = sent.iter().filter(|request| request.starts_with("PUT")).collect();
+                assert!(parts.iter().collect::<HashSet<_>>().len() == parts.len(), "{parts:?}");
             }
             let refused = client.patch(&upload, 1000, bytes[1000..].to_vec()).await;
             assert_eq!(App::problem(refused).await.0, 507);
             bucket.server.heal();
-            assert_eq!(app.rows().await.len(), 1, "nothing is half stored");
+            let rows = app.rows().await;
+            assert_eq!(rows.len(), 1, "nothing is half stored: {rows:?}");
             assert_eq!(client.offset(&upload).await, 1000);
         }
         client.send(&upload, 1000, &bytes[1000..]).await;

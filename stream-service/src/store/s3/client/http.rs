@@ -9,6 +9,7 @@ use super::{
     tls::tls,
 };
 use bytes::{Bytes, BytesMut};
+use common::connect::Connector;
 use hyper::{
     Response, StatusCode,
     body::{Body, Incoming},
@@ -38,7 +39,7 @@ const MAX_DOCUMENT: usize = 4 << 20;
 /// Cheap to clone. Does not keep the threads alive: tasks on them may own one.
 #[derive(Clone)]
 pub struct Http {
-    pool: Pool<HttpsConnector<HttpConnector>, Sending>,
+    pool: Pool<HttpsConnector<Connector>, Sending>,
     settings: Arc<Settings>,
     threads: Handle,
 }
@@ -56,7 +57,7 @@ impl Http {
             .with_tls_config(tls(&settings)?)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Connector(tcp));
         let pool = Pool::builder(On(threads.clone()))
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
