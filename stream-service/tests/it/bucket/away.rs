@@ -121,6 +121,7 @@ fn promise_5_a_full_bucket_is_a_clean_507() {
             let refused = client.patch(&upload, 1000, bytes[1000..].to_vec()).await;
             assert_eq!(App::problem(refused).await.0, 507);
             bucket.server.heal();
+            app.client().reconcile(REAL).await.unwrap();
             let rows = app.rows().await;
             assert_eq!(rows.len(), 1, "nothing is half stored: {rows:?}");
             assert_eq!(client.offset(&upload).await, 1000);
