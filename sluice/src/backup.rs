@@ -5,14 +5,16 @@
 //! again after it; an object that went away in between makes the ledger be taken anew. In the end exactly the objects that the
 //! backup's ledger calls live lie in it. The manifest is written last: a folder without one is no backup.
 
+mod files;
+mod restore;
+
 use std::collections::HashSet;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use common::config::{Config, ConfigError};
-use common::data_dir;
 use common::db::{DatabaseUrl, read_file, snapshot};
 use common::service::StartError;
 use common::time::Timestamp;
@@ -21,9 +23,11 @@ use sha2::{Digest, Sha256};
 use stream_service::store::Store;
 use stream_service::transfer::{self as media, CopyError, LiveObject};
 
+use files::{copy_secrets, make_new, other, sync_folder, write_synced};
+pub use restore::restore;
+
 const MANIFEST: &str = "backup.json";
 const MEDIA: &str = "media";
-const SECRETS: &str = "secrets";
 
 /// stream.db is the last: the media goes with it.
 const ORDER: [&str; 3] = ["api", "scheduler", "stream"];
@@ -90,57 +94,6 @@ pub fn backup(config: &Config, to: &Path, copy: bool) -> Result<(), StartError> 
     Ok(())
 }
 
-/// Brings a backup into an empty data folder. What an interrupted run has left is its own to overwrite.
-pub fn restore(config: &Config, from: &Path) -> Result<(), StartError> {
-    let files = embedded(config)?;
-    let manifest = manifest(from)?;
-    let folder = config.data_dir();
-    refuse_data(config, &files)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| wrong("server.data_dir", &folder, error))?;
-    let _locks = data_dir::lock(config, &ORDER)?;
-    write_synced(
-        &folder.join(data_dir::RESTORING),
-        b"`sluice restore` writes here until this file is gone\n",
-    )?;
-    for database in &manifest.databases {
-        let found = describe(&database.service, &file(from, &database.service))?;
-        if found.sha256 != database.sha256 {
-            let says = format!(
-                "{} is not what the backup was made with",
-                file(from, &database.service).display()
-            );
-            return Err(ConfigError::new("--from", says).into());
-        }
-    }
-    let (objects, bytes) = restore_media(config, from)?;
-    for database in &manifest.databases {
-        let to = &files
-            .iter()
-            .find(|(service, _)| *service == database.service)
-            .expect("three services")
-            .1;
-        copy_file(&file(from, &database.service), to)?;
-        for rest in ["-wal", "-shm"] {
-            let mut beside = to.clone().into_os_string();
-            beside.push(rest);
-            drop(std::fs::remove_file(beside));
-        }
-    }
-    copy_secrets(from, &folder)?;
-    std::fs::remove_file(folder.join(data_dir::RESTORING)).map_err(|error| other(&folder, error))?;
-    sync_folder(&folder)?;
-    println!(
-        "Restored the backup of {} to {}: 3 databases, {objects} objects, {bytes} bytes, every hash compared",
-        manifest.created_at,
-        folder.display()
-    );
-    Ok(())
-}
-
 /// The files of the three databases; an error where the configuration is not the embedded one.
 fn embedded(config: &Config) -> Result<Vec<(&'static str, PathBuf)>, ConfigError> {
     ORDER
@@ -175,17 +128,6 @@ fn media_folder(config: &Config) -> Result<PathBuf, ConfigError> {
 fn source_store(config: &Config) -> Result<Store, ConfigError> {
     let folder = media_folder(config)?;
     media::open_shared(&folder).map_err(|error| ConfigError::new("store.url", error))
-}
-
-fn make_new(to: &Path) -> Result<(), ConfigError> {
-    let there = std::fs::read_dir(to).is_ok_and(|mut entries| entries.next().is_some());
-    if there {
-        let says = format!("{} isn't empty; name a new folder", to.display());
-        return Err(ConfigError::new("--to", says));
-    }
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(to);
-    made.and_then(|()| std::fs::set_permissions(to, Permissions::from_mode(0o700)))
-        .map_err(|error| wrong("--to", to, error))
 }
 
 fn file(folder: &Path, service: &str) -> PathBuf {
@@ -317,70 +259,6 @@ fn live(ledger: &Path) -> Result<Vec<LiveObject>, StartError> {
     }
 }
 
-fn restore_media(config: &Config, from: &Path) -> Result<(u64, u64), StartError> {
-    let source = media::open_shared(&from.join(MEDIA)).map_err(|error| ConfigError::new("--from", error))?;
-    let target = media::open_target(config)?;
-    let (mut objects, mut bytes, mut damaged) = (0, 0, 0);
-    for object in live(&file(from, "stream"))? {
-        match media::copy_object(&source, &target, &object) {
-            Ok(()) => {
-                objects += 1;
-                bytes += object.size;
-            }
-            Err(CopyError::Target(error)) => return Err(StartError::Other(format!("{}: {error}", object.key))),
-            Err(error) => {
-                damaged += 1;
-                println!("DAMAGED {}: {error}", object.key);
-            }
-        }
-    }
-    if damaged > 0 {
-        return Err(StartError::Other(format!(
-            "{damaged} objects of the backup are not what its ledger says: bring their files back, or take another backup"
-        )));
-    }
-    Ok((objects, bytes))
-}
-
-/// A data folder is only filled when nothing is in it, or what an interrupted restore has left.
-fn refuse_data(config: &Config, files: &[(&str, PathBuf)]) -> Result<(), ConfigError> {
-    let folder = config.data_dir();
-    if folder.join(data_dir::RESTORING).exists() {
-        return Ok(());
-    }
-    let media = media_folder(config)?;
-    let holds = |path: &Path| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
-    let there = files.iter().map(|(_, path)| path).find(|path| path.exists());
-    let there = there.cloned().or_else(|| holds(&media).then_some(media));
-    match there {
-        Some(path) => {
-            let says = format!("{} is there already; restore into an empty folder", path.display());
-            Err(ConfigError::new("server.data_dir", says))
-        }
-        None => Ok(()),
-    }
-}
-
-fn manifest(from: &Path) -> Result<Manifest, ConfigError> {
-    let path = from.join(MANIFEST);
-    let says = |error: &dyn std::fmt::Display| {
-        ConfigError::new(
-            "--from",
-            format!("{} is not a whole backup: {MANIFEST}: {error}", from.display()),
-        )
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| says(&error))?;
-    let manifest: Manifest = serde_json::from_str(&text).map_err(|error| says(&error))?;
-    let all = ORDER
-        .iter()
-        .all(|service| manifest.databases.iter().any(|one| one.service == *service));
-    if all && manifest.databases.len() == ORDER.len() {
-        Ok(manifest)
-    } else {
-        Err(says(&"it does not name three databases"))
-    }
-}
-
 fn describe(service: &str, path: &Path) -> Result<Database, StartError> {
     let mut hash = Sha256::new();
     let mut piece = vec![0; 1 << 20];
@@ -400,57 +278,4 @@ fn describe(service: &str, path: &Path) -> Result<Database, StartError> {
         bytes,
         sha256,
     })
-}
-
-fn copy_secrets(from: &Path, to: &Path) -> Result<(), StartError> {
-    let (from, to) = (from.join(SECRETS), to.join(SECRETS));
-    if !from.is_dir() {
-        return Ok(());
-    }
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&to);
-    made.map_err(|error| other(&to, error))?;
-    for name in ["internal_token", "grant_keys"] {
-        if from.join(name).is_file() {
-            copy_file(&from.join(name), &to.join(name))?;
-        }
-    }
-    sync_folder(&to)
-}
-
-/// A durable copy that only its owner can read.
-fn copy_file(from: &Path, to: &Path) -> Result<(), StartError> {
-    let copied = || -> std::io::Result<()> {
-        let mut source = File::open(from)?;
-        let mut target = create(to)?;
-        std::io::copy(&mut source, &mut target)?;
-        target.sync_all()
-    };
-    copied().map_err(|error| other(to, error))
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StartError> {
-    let written = create(path).and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
-    written.map_err(|error| other(path, error))
-}
-
-fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-}
-
-fn sync_folder(path: &Path) -> Result<(), StartError> {
-    let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| other(path, error))
-}
-
-fn wrong(key: &str, path: &Path, error: impl std::fmt::Display) -> ConfigError {
-    ConfigError::new(key, format!("{}: {error}", path.display()))
-}
-
-fn other(path: &Path, error: impl std::fmt::Display) -> StartError {
-    StartError::Other(format!("{}: {error}", path.display()))
 }

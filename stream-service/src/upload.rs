@@ -10,6 +10,7 @@ pub mod progress;
 pub mod registry;
 pub mod sink;
 pub mod source;
+mod work;
 pub mod writer;
 
 use crate::{
@@ -34,8 +35,8 @@ use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-pub use sink::{blocking, check_room, store_error, too_large};
 pub use source::Body;
+pub use work::{blocking, check_room, store_error, too_large};
 
 /// How often a running upload says so in the ledger.
 pub const HEARTBEAT: Duration = Duration::from_secs(10);

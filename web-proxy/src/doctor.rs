@@ -2,22 +2,22 @@
 //! they are, bodies of any size, and upgrades to WebSocket. Nothing is created: uploads are refused for want of a grant, and
 //! that refusal is ours or not.
 
+mod people;
 mod probe;
 mod tls;
 
 use common::config::{ByteSize, Config};
 use common::doctor::Finding;
-use common::doctor::seen::{self, Seen};
 use common::time::Timestamp;
 
+use people::people;
 use probe::{Answer, Site};
 
 const URL: &str = "--url";
+const NGINX_HOST: &str = "nginx: proxy_set_header Host $http_host;";
 const NGINX_BODY: &str = "nginx: client_max_body_size 0; (in http, server or location), Apache: LimitRequestBody 0, ingress-nginx: proxy-body-size \"0\"";
 const NGINX_UPGRADE: &str =
     "nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
-const NGINX_FORWARDED: &str = "nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
-const NGINX_HOST: &str = "nginx: proxy_set_header Host $http_host;";
 
 /// What the page falls back to after a 413: less than this has to pass.
 const LEAST_PIECE: usize = 256 * 1024;
@@ -161,147 +161,6 @@ fn ready(site: &Site) -> Finding {
         ),
         Err(error) => Finding::fail(URL, "ready", error, "look at the log"),
     }
-}
-
-/// Whom people ask for, and who they are, as it arrives.
-fn people(site: &Site, config: &Config, server: Option<&str>) -> Vec<Finding> {
-    if config.secrets.internal_token.is_empty() {
-        return vec![Finding::warn(
-            "secrets.internal_token",
-            "host and client",
-            "is not known here: what arrives of people's addresses can't be asked",
-            "run the doctor with the configuration of the site",
-        )];
-    }
-    let edge = match see(site, config, seen::SEEN) {
-        Ok(edge) => edge,
-        Err(finding) => return vec![*finding],
-    };
-    let mut findings = vec![host(site, &edge), client(&edge, config, server)];
-    if let Ok(api) = see(site, config, seen::SEEN_BY_API) {
-        findings.extend(behind(&edge, &api));
-    }
-    findings
-}
-
-fn see(site: &Site, config: &Config, path: &str) -> Result<Seen, Box<Finding>> {
-    let proof = seen::authorization(&config.secrets.internal_token);
-    let unseen = |says: String| {
-        Box::new(Finding::warn(
-            "secrets.internal_token",
-            "host and client",
-            says,
-            "run the doctor with the configuration of the site, and with clocks that agree",
-        ))
-    };
-    match site.get(path, &[("Authorization", &proof)]) {
-        Ok(answer) if answer.status == 200 => {
-            serde_json::from_slice(&answer.body).map_err(|error| unseen(format!("{path} can't be read: {error}")))
-        }
-        Ok(answer) => Err(unseen(format!(
-            "{path} answers {}: the site has another token",
-            answer.shown()
-        ))),
-        Err(error) => Err(unseen(error)),
-    }
-}
-
-fn host(site: &Site, seen: &Seen) -> Finding {
-    let default = if site.https { ":443" } else { ":80" };
-    let bare = |authority: &str| {
-        authority
-            .strip_suffix(default)
-            .unwrap_or(authority)
-            .to_ascii_lowercase()
-    };
-    if bare(&seen.host) == bare(&site.authority) {
-        return Finding::ok(URL, "host", format!("arrives as {}", seen.host));
-    }
-    let says = format!(
-        "people ask for {}, and the site is asked for {}",
-        site.authority, seen.host
-    );
-    if seen.public_url.eq_ignore_ascii_case(&site.origin()) {
-        return Finding::warn(URL, "host", says, format!("pass Host on; {NGINX_HOST}"));
-    }
-    Finding::fail(
-        "server.public_url",
-        "host",
-        format!("{says}: browsers' WebSockets are refused"),
-        format!(
-            "pass Host on ({NGINX_HOST}), or write server.public_url = \"{}\"",
-            site.origin()
-        ),
-    )
-}
-
-fn client(seen: &Seen, config: &Config, server: Option<&str>) -> Finding {
-    const KEY: &str = "server.trusted_proxies";
-    let forwarded = seen.forwarded_for.join(", ");
-    let everybody = config.server.trusted_proxies.iter().any(|block| block.ends_with("/0"));
-    if everybody {
-        return Finding::fail(
-            KEY,
-            "client",
-            "trusts every address: anybody chooses whom the limits count",
-            format!("write the proxy's address alone, here \"{}\"", seen.peer),
-        );
-    }
-    if forwarded.is_empty() {
-        return match server {
-            Some(server) => Finding::warn(
-                KEY,
-                "client",
-                format!(
-                    "{server} stands in front and does not say whom it serves: all people are {}",
-                    seen.client
-                ),
-                NGINX_FORWARDED,
-            ),
-            None => Finding::ok(
-                KEY,
-                "client",
-                format!("nothing stands in front; this machine is {}", seen.client),
-            ),
-        };
-    }
-    // (Somebody at the proxy's own machine has the proxy's address, and is believed.)
-    if !seen.peer_trusted {
-        return Finding::fail(
-            KEY,
-            "client",
-            format!(
-                "X-Forwarded-For: {forwarded} is not believed: all people are {}, with one limit",
-                seen.peer
-            ),
-            format!("write server.trusted_proxies = [\"{}\"]", seen.peer),
-        );
-    }
-    Finding::ok(
-        KEY,
-        "client",
-        format!("this machine is {}, through {}", seen.client, seen.peer),
-    )
-}
-
-/// Whether a service behind the edge takes the edge's word for who asks.
-fn behind(edge: &Seen, api: &Seen) -> Option<Finding> {
-    const KEY: &str = "server.trusted_proxies";
-    if edge.client == api.client {
-        return (edge.peer != api.peer).then(|| Finding::ok(KEY, "client, behind the edge", api.client));
-    }
-    Some(Finding::fail(
-        KEY,
-        "client, behind the edge",
-        format!(
-            "api-service takes everybody for the edge, {}: people share one limit",
-            api.client
-        ),
-        format!(
-            "write server.trusted_proxies = [\"{}\"] for the services behind the edge",
-            api.peer
-        ),
-    ))
 }
 
 /// Bodies that have to come through.

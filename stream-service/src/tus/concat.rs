@@ -11,10 +11,10 @@ use crate::{
     state::State,
     store::{ObjectKey, ReadAt, StoreError},
     upload::{
-        finish, keep_alive,
+        blocking, finish, keep_alive,
         registry::{Stop, Ticket},
-        sink::{Save, Sink, blocking, store_error},
-        stopped,
+        sink::{Save, Sink},
+        stopped, store_error,
     },
 };
 use common::error::{ApiError, Code};

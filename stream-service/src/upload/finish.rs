@@ -3,8 +3,9 @@
 use super::{
     Stored, barred, keep_alive,
     registry::{Stop, Ticket},
-    sink::{Whole, blocking, hex, store_error},
+    sink::{Whole, hex},
     stopped,
+    work::{blocking, store_error},
 };
 use crate::{
     deliver::MEDIA_READY,

@@ -4,26 +4,19 @@
 use super::{
     hashes::Hashes,
     source::stalled,
-    writer::{Writer, leaves_room},
+    work::{blocking, ended_early, pool_failed, store_error, too_large},
+    writer::Writer,
 };
 use crate::{
-    ledger::Barred,
     metrics::StreamMetrics,
     state::State,
     store::{Incoming, Left, ObjectKey, StoreError},
     tus::fields::Checking,
 };
-use actix_web::error::PayloadError;
-use common::{
-    capture::Captured,
-    error::{ApiError, Code},
-    http::payload_error,
-    ids::Id,
-};
+use common::{capture::Captured, error::ApiError, ids::Id};
 use log::warn;
 use sha2::{Digest, Sha256};
 use std::{
-    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -40,9 +33,6 @@ const BUFFER: usize = 256 << 10;
 /// Buffers of a captured body after which others of the worker get their turn: a client on the same machine keeps the socket full,
 /// and each of them takes a third of a millisecond to hash.
 const TURN: u32 = 2;
-
-/// When to try again what the store was not there for.
-const AWAY: Duration = Duration::from_secs(5);
 
 /// What comes back from the pool: the writer, and an empty buffer.
 type Returned = (Box<Writer>, Vec<u8>);
@@ -105,15 +95,6 @@ pub struct Whole {
 /// Lower-case hex.
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Whether an upload of this many bytes leaves the room that is to be left. Those that run beside it are not counted: they
-/// and this one look again while their bytes come in.
-pub async fn check_room(state: &State, bytes: u64) -> Result<(), ApiError> {
-    let (store, wanted) = (state.store.clone(), state.min_free.saturating_add(bytes));
-    blocking(move || leaves_room(store.free()?, wanted))
-        .await?
-        .map_err(store_error)
 }
 
 impl Sink {
@@ -353,53 +334,10 @@ impl Sink {
     }
 }
 
-/// A client that left, as [`payload_error`] has it.
-fn ended_early(error: io::Error) -> ApiError {
-    payload_error(&match error.kind() {
-        io::ErrorKind::UnexpectedEof => PayloadError::Incomplete(None),
-        _ => PayloadError::Io(error),
-    })
-}
-
-pub fn too_large(max_bytes: u64) -> ApiError {
-    ApiError::new(Code::BodyTooLarge, format!("A video may have {max_bytes} bytes here.")).with("maxBytes", max_bytes)
-}
-
-/// Runs what blocks on the disk on the blocking pool.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| ApiError::internal(pool_failed(&error)))
-}
-
-pub fn store_error(error: StoreError) -> ApiError {
-    match error {
-        StoreError::Full(_) => {
-            ApiError::new(Code::StorageFull, "There is no space left for this video.").because(error)
-        }
-        // Its file was removed under it: by the sweep of another process that took it for dead.
-        StoreError::Missing => super::barred(Barred::Forgotten).because(error),
-        StoreError::Busy => ApiError::new(
-            Code::Conflict,
-            "Another request is still writing this upload; try again.",
-        ),
-        StoreError::Away(_) => ApiError::new(
-            Code::UpstreamUnavailable,
-            "The store of the videos is away for the moment.",
-        )
-        .retry_after(AWAY)
-        .because(error),
-        StoreError::Exists | StoreError::Io(_) => ApiError::internal(error),
-    }
-}
-
-fn pool_failed(error: &tokio::task::JoinError) -> String {
-    format!("work on the blocking pool: {error}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::error::Code;
 
     #[test]
     fn what_is_beyond_the_limit_is_not_kept() {
