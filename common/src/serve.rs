@@ -22,6 +22,7 @@ use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
+use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
 use direct::Before;
@@ -173,8 +174,9 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 // A client that has left is noticed while its request is worked on: its permits come back at once.
                 .h1_allow_half_closed(false)
                 .graceful_shutdown_signal(move || drain.begun())
+                // Boxed: every connection, upgraded or not, has room for this future inside of its own.
                 .upgrade(fn_service(move |(request, framed)| {
-                    upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed)
+                    upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed).boxed_local()
                 }))
                 .on_connect_ext(move |io: &ClientStream, data| {
                     data.insert(io.connection());

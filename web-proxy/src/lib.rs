@@ -116,15 +116,13 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
                 let (worker, pages) = (worker.clone(), pages.clone());
                 async move {
                     let head = request.head();
+                    let via = proxy::Via {
+                        connection: request.conn_data(),
+                        slot: request.conn_data(),
+                    };
                     match worker.route(head)? {
-                        proxy::Target::Service(kind) => worker.forward(kind, head, payload).await,
-                        proxy::Target::Media => {
-                            let via = proxy::Via {
-                                connection: request.conn_data(),
-                                slot: request.conn_data(),
-                            };
-                            worker.media(head, via, Some(payload)).await
-                        }
+                        proxy::Target::Service(kind) => worker.forward(kind, head, via, Some(payload)).await,
+                        proxy::Target::Media => worker.media(head, via, Some(payload)).await,
                         proxy::Target::Page => pages.answer(&request),
                     }
                 }
@@ -135,7 +133,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
-        direct: Some(Arc::new(proxy::DirectMedia)),
+        direct: Some(Arc::new(proxy::DirectReads)),
         ready,
     }
 }

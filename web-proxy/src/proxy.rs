@@ -9,8 +9,8 @@ mod client;
 mod direct;
 mod exchange;
 mod headers;
-mod media;
 mod metrics;
+mod reads;
 mod relay;
 mod streamed;
 mod upstreams;
@@ -31,7 +31,7 @@ use common::serve::Connection;
 use common::service::Platform;
 use common::slot::SlotHandle;
 
-pub use direct::{DirectMedia, serve_here};
+pub use direct::{DirectReads, serve_here};
 pub use upstreams::{Kind, Upstreams, needed};
 
 use crate::openapi::Fetched;
@@ -39,14 +39,14 @@ use crate::path;
 use client::Client;
 use exchange::Exchange;
 use headers::{Head, Length};
-use media::Media;
 use metrics::{Calls, Relays};
+use reads::Reads;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Service(Kind),
-    /// stream-service's media, whose bodies are worth a relay of their own.
+    /// stream-service's media.
     Media,
     Page,
 }
@@ -123,7 +123,7 @@ impl Proxy {
         let connector = client::connector(self.settings.connect);
         Worker {
             client: Client::new(connector.clone()),
-            media: Media::new(connector, self.relays.clone()),
+            reads: Reads::new(connector, self.relays.clone()),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),
@@ -139,7 +139,7 @@ pub struct Via<'a> {
 
 pub struct Worker {
     client: Client,
-    media: Media,
+    reads: Reads,
     upstreams: Arc<Upstreams>,
     settings: Settings,
     calls: Calls,
@@ -157,18 +157,20 @@ impl Worker {
         Ok(target(&path::segments(request.uri.path())?))
     }
 
-    /// Passes `request` on to a service of `kind` and its answer back.
+    /// Passes `request` on to a service of `kind` and its answer back: what is only read without copying, where the connection
+    /// has a slot.
     pub async fn forward(
         &self,
         kind: Kind,
         request: &RequestHead,
-        payload: web::Payload,
+        via: Via<'_>,
+        payload: Option<web::Payload>,
     ) -> Result<HttpResponse, ApiError> {
         let head = self.outgoing(request)?;
-        streamed::run(&self.exchange(kind), &self.client, head, Some(payload)).await
+        self.pass_on(kind, &head, via, payload).await
     }
 
-    /// The same for media: relayed without copying where the connection has a slot.
+    /// The same for media.
     pub async fn media(
         &self,
         request: &RequestHead,
@@ -180,9 +182,19 @@ impl Worker {
         if let Some(connection) = via.connection.filter(|_| head.length == Length::None) {
             connection.outlast_half_close();
         }
-        let exchange = self.exchange(Kind::Stream);
+        self.pass_on(Kind::Stream, &head, via, payload).await
+    }
+
+    async fn pass_on(
+        &self,
+        kind: Kind,
+        head: &Head,
+        via: Via<'_>,
+        payload: Option<web::Payload>,
+    ) -> Result<HttpResponse, ApiError> {
+        let exchange = self.exchange(kind);
         match via.slot {
-            Some(slot) if Media::carries(&head) => self.media.run(&exchange, &head, slot).await,
+            Some(slot) if Reads::carries(head) => self.reads.run(&exchange, head, slot).await,
             _ => streamed::run(&exchange, &self.client, head, payload).await,
         }
     }

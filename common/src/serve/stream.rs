@@ -116,6 +116,8 @@ pub struct DeadlineStream<S> {
     /// The rest of such an answer, which takes the place of the framework's.
     instead: Option<Vec<u8>>,
     ahead: Ahead,
+    /// The framework knows that the client has closed its side.
+    ended: bool,
     /// The stream below has a part of a head that it does not show yet.
     partial_head: Rc<Cell<bool>>,
 }
@@ -140,6 +142,7 @@ impl<S> DeadlineStream<S> {
             headers,
             instead: None,
             ahead: Ahead::default(),
+            ended: false,
             partial_head: Rc::default(),
         }
     }
@@ -247,8 +250,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
         let between = this.phase.requests.get() == 0;
         if buf.filled().len() > before {
             this.phase.fresh.set(true);
-        } else if matches!(result, Poll::Ready(Ok(()))) && this.phase.holds_back_end(cx) {
-            return Poll::Pending;
+        } else if matches!(result, Poll::Ready(Ok(()))) {
+            if this.phase.holds_back_end(cx) {
+                return Poll::Pending;
+            }
+            this.ended = true;
         }
         let head_moves = buf.filled().len() > before || this.partial_head.get();
         if between && head_moves && this.phase.head_began.get().is_none() {
@@ -285,7 +291,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
             }
         }
         this.check_idle(cx)?;
-        Pin::new(&mut this.io).poll_flush(cx)
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        if flushed.is_pending() && this.ended {
+            // Only a body in the slot keeps a flush waiting, and nobody is there to take it.
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client left")));
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

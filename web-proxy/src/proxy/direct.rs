@@ -1,4 +1,4 @@
-//! Media in front of the App, as in stream-service: routing and extracting cost as much as relaying 100 KiB does.
+//! What is read, in front of the App, as media is in stream-service: routing and extracting cost as much as relaying 100 KiB does.
 //!
 //! A handler in front of the App is one for all threads, a [`Worker`] belongs to its own; the App of each thread, which has it,
 //! says here which it is.
@@ -14,7 +14,7 @@ use common::error::ApiError;
 use common::serve::DirectHandler;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Via, Worker};
+use super::{Target, Via, Worker};
 
 thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
@@ -25,26 +25,31 @@ pub fn serve_here(worker: &Rc<Worker>) {
     HERE.set(Rc::downgrade(worker));
 }
 
-/// What has no body and is spelled as api-service spells it; all else is the App's, which gives it the same answer.
-pub struct DirectMedia;
+/// What has no body and is spelled as the services spell it; all else is the App's, which gives it the same answer.
+pub struct DirectReads;
 
-impl DirectHandler for DirectMedia {
+impl DirectHandler for DirectReads {
     fn wants(&self, head: &RequestHead) -> bool {
         let has_body =
             head.headers.contains_key(header::CONTENT_LENGTH) || head.headers.contains_key(header::TRANSFER_ENCODING);
-        head.method == Method::GET && head.uri.path().starts_with("/media/") && !has_body
+        let path = head.uri.path();
+        head.method == Method::GET && !has_body && (path.starts_with("/media/") || path.starts_with("/api/v1/"))
     }
 
     fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
         let worker = HERE.with_borrow(Weak::upgrade);
         Box::pin(async move {
             let worker = worker.ok_or_else(|| ApiError::internal("this thread has no proxy"))?;
-            worker.route(request.head())?;
+            let head = request.head();
             let via = Via {
                 connection: request.conn_data(),
                 slot: request.conn_data(),
             };
-            worker.media(request.head(), via, None).await
+            match worker.route(head)? {
+                Target::Media => worker.media(head, via, None).await,
+                Target::Service(kind) => worker.forward(kind, head, via, None).await,
+                Target::Page => Err(ApiError::internal("no page begins like what is asked of a service")),
+            }
         })
     }
 }

@@ -21,13 +21,13 @@ use super::relay;
 pub async fn run(
     exchange: &Exchange<'_>,
     client: &Client,
-    head: Head,
+    head: &Head,
     payload: Option<web::Payload>,
 ) -> Result<HttpResponse, ApiError> {
     let (source, mut upload) = body::begin(head.length, payload, exchange.wait);
-    let attempt = async |turn: &Turn| attempt(exchange, client, turn, &head, &source, &mut upload).await;
-    let (answer, turn) = exchange.run(&head, || source.is_whole(), attempt).await?;
-    relay::answer(&head, answer, turn, upload, exchange.wait)
+    let attempt = async |turn: &Turn| attempt(exchange, client, turn, head, &source, &mut upload).await;
+    let (answer, turn) = exchange.run(head, || source.is_whole(), attempt).await?;
+    relay::answer(head, answer, turn, upload, exchange.wait)
 }
 
 /// Sends the request and waits for the head of the answer. While the body moves, the service is not late.

@@ -20,9 +20,6 @@ use super::super::exchange::{Failure, chain, is_cut};
 use super::head::{self, Answer};
 use super::patience::Patience;
 
-/// Read at once with the head of an answer. What follows the head in it has to be copied, once more than the rest.
-const FIRST_READ: usize = 4 * 1024;
-
 /// Connections that nobody uses are looked through in this interval.
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -40,11 +37,11 @@ pub struct Heard {
 }
 
 impl Connection {
-    /// Sends `request` and reads the head of its answer.
+    /// Sends `request` and reads the head of its answer, with at most `first` bytes at once.
     pub async fn ask(
         &mut self,
         replica: &Replica,
-        request: &[u8],
+        (request, first): (&[u8], usize),
         due: Instant,
         wait: Duration,
     ) -> Result<Heard, Failure> {
@@ -52,7 +49,7 @@ impl Connection {
         let (io, patience) = (&mut self.io, &mut self.patience);
         let heard = tokio::select! {
             biased;
-            heard = converse(io, request) => heard,
+            heard = converse(io, request, first) => heard,
             () = poll_fn(|cx| patience.poll_over(cx)) => return Err(Failure::late(replica, wait)),
         };
         heard.map_err(|error| {
@@ -78,9 +75,9 @@ impl Connection {
     }
 }
 
-async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Heard> {
+async fn converse(io: &mut TcpStream, request: &[u8], first: usize) -> io::Result<Heard> {
     io.write_all(request).await?;
-    let mut read = BytesMut::with_capacity(FIRST_READ);
+    let mut read = BytesMut::with_capacity(first);
     loop {
         if io.read_buf(&mut read).await? == 0 {
             return Err(io::Error::new(
@@ -91,7 +88,7 @@ async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Heard> {
         if let Some(answer) = head::parse(&read) {
             return Ok(Heard { answer, read });
         }
-        read.reserve(FIRST_READ);
+        read.reserve(first);
     }
 }
 

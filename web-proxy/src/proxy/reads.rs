@@ -1,5 +1,5 @@
-//! The carrier for media: the request is written and its answer's head read here, the body goes from socket to socket
-//! inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
+//! The carrier for what is read: the request is written and its answer's head read here, a body that did not come with the
+//! head goes from socket to socket inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
 //!
 //! A slow client holds one connection to the service for as long as it reads, with its permit there; that is intended: what
 //! the service limits are readers, and nothing is fetched that nobody takes.
@@ -30,13 +30,23 @@ use super::exchange::{Exchange, Failure};
 use super::headers::{Head, Length};
 use super::metrics::Relays;
 use super::relay;
+use super::upstreams::Kind;
 use connection::{Connection, Connections, Heard};
 use head::{Answer, Plain};
 use pipe::Pipes;
 use splice::Splice;
 
+/// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest: media
+/// is better left to the pipe, a document fits whole.
+fn first_read(kind: Kind) -> usize {
+    match kind {
+        Kind::Stream => 4 << 10,
+        Kind::Api | Kind::Scheduler => 16 << 10,
+    }
+}
+
 /// The relay of one worker.
-pub struct Media {
+pub struct Reads {
     connections: Connections,
     pipes: Rc<Pipes>,
     relays: Relays,
@@ -48,9 +58,9 @@ enum Got {
     Odd(Response<Incoming>, Turn),
 }
 
-impl Media {
+impl Reads {
     pub fn new(connector: HttpConnector, relays: Relays) -> Self {
-        Media {
+        Reads {
             connections: Connections::new(connector),
             pipes: Rc::default(),
             relays,
@@ -68,10 +78,11 @@ impl Media {
     /// Passes a request on, and the answer back to the client of `slot`.
     pub async fn run(&self, exchange: &Exchange<'_>, head: &Head, slot: &SlotHandle) -> Result<HttpResponse, ApiError> {
         let request = head::write(head);
+        let first = first_read(exchange.kind);
         let attempt = async |turn: &Turn| {
             let due = Instant::now() + exchange.wait;
             let mut connection = self.connections.get(turn, due, exchange.wait).await?;
-            let heard = connection.ask(turn, &request, due, exchange.wait).await?;
+            let heard = connection.ask(turn, (&request, first), due, exchange.wait).await?;
             match self.answer(heard, connection, turn, slot, exchange.wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {
