@@ -115,15 +115,13 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
             .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
                 let (worker, pages) = (worker.clone(), pages.clone());
                 async move {
-                    let head = request.head();
                     let via = proxy::Via {
                         connection: request.conn_data(),
                         slot: request.conn_data(),
                     };
-                    match worker.route(head)? {
-                        proxy::Target::Service(kind) => worker.forward(kind, head, via, Some(payload)).await,
-                        proxy::Target::Media => worker.media(head, via, Some(payload)).await,
-                        proxy::Target::Page => pages.answer(&request),
+                    match worker.serve(request.head(), via, Some(payload)).await? {
+                        Some(answer) => Ok(answer),
+                        None => pages.answer(&request),
                     }
                 }
             }));

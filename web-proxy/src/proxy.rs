@@ -44,7 +44,7 @@ use reads::Reads;
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+enum Target {
     Service(Kind),
     /// stream-service's media.
     Media,
@@ -146,57 +146,34 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Where `request` goes, or why nowhere.
-    pub fn route(&self, request: &RequestHead) -> Result<Target, ApiError> {
-        if matches!(request.method, Method::CONNECT | Method::TRACE) {
-            let refused = ApiError::new(Code::MethodNotAllowed, "The edge is no tunnel and no mirror.");
-            let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-            return Err(refused.header(header::ALLOW, allow));
-        }
-        path::check_query(request.uri.query())?;
-        Ok(target(&path::segments(request.uri.path())?))
-    }
-
-    /// Passes `request` on to a service of `kind` and its answer back: what is only read without copying, where the connection
-    /// has a slot.
-    pub async fn forward(
-        &self,
-        kind: Kind,
-        request: &RequestHead,
-        via: Via<'_>,
-        payload: Option<web::Payload>,
-    ) -> Result<HttpResponse, ApiError> {
-        let head = self.outgoing(request)?;
-        self.pass_on(kind, &head, via, payload).await
-    }
-
-    /// The same for media.
-    pub async fn media(
+    /// Passes `request` on to the service that owns its path, and its answer back; `None` when that is a page. What is only read
+    /// goes without copying, where the connection has a slot.
+    pub async fn serve(
         &self,
         request: &RequestHead,
         via: Via<'_>,
         payload: Option<web::Payload>,
-    ) -> Result<HttpResponse, ApiError> {
+    ) -> Result<Option<HttpResponse>, ApiError> {
+        let target = route(request)?;
+        let kind = match target {
+            Target::Page => return Ok(None),
+            Target::Service(kind) => kind,
+            Target::Media => Kind::Stream,
+        };
         let head = self.outgoing(request)?;
         // As at stream-service itself: a player that has said all it wants to say gets its bytes.
-        if let Some(connection) = via.connection.filter(|_| head.length == Length::None) {
+        if let Some(connection) = via.connection
+            && target == Target::Media
+            && head.length == Length::None
+        {
             connection.outlast_half_close();
         }
-        self.pass_on(Kind::Stream, &head, via, payload).await
-    }
-
-    async fn pass_on(
-        &self,
-        kind: Kind,
-        head: &Head,
-        via: Via<'_>,
-        payload: Option<web::Payload>,
-    ) -> Result<HttpResponse, ApiError> {
         let exchange = self.exchange(kind);
-        match via.slot {
-            Some(slot) if Reads::carries(head) => self.reads.run(&exchange, head, slot).await,
-            _ => streamed::run(&exchange, &self.client, head, payload).await,
-        }
+        let answer = match via.slot {
+            Some(slot) if Reads::carries(&head) => self.reads.run(&exchange, &head, slot).await,
+            _ => streamed::run(&exchange, &self.client, &head, payload).await,
+        };
+        answer.map(Some)
     }
 
     fn outgoing(&self, request: &RequestHead) -> Result<Head, ApiError> {
@@ -211,6 +188,17 @@ impl Worker {
             wait: self.settings.wait,
         }
     }
+}
+
+/// Where `request` goes, or why nowhere.
+fn route(request: &RequestHead) -> Result<Target, ApiError> {
+    if matches!(request.method, Method::CONNECT | Method::TRACE) {
+        let refused = ApiError::new(Code::MethodNotAllowed, "The edge is no tunnel and no mirror.");
+        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return Err(refused.header(header::ALLOW, allow));
+    }
+    path::check_query(request.uri.query())?;
+    Ok(target(&path::segments(request.uri.path())?))
 }
 
 /// The service that owns a path, by its decoded segments. `/internal` is owned by none: it is not reachable from here.

@@ -46,7 +46,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     (
         "server.zero_copy",
-        "Let the kernel send media from the file to the connection; switch it off on a file system that can't",
+        "Let the kernel send media from the file to the connection, and at the edge from connection to connection; switch it off on a file system that can't",
     ),
     (
         "log.level",

@@ -293,7 +293,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
         this.check_idle(cx)?;
         let flushed = Pin::new(&mut this.io).poll_flush(cx);
         if flushed.is_pending() && this.ended {
-            // Only a body in the slot keeps a flush waiting, and nobody is there to take it.
+            // A body in the slot, which may wait for its source for long. What the framework itself has to write is bounded by the
+            // stall deadline.
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the client left")));
         }
         flushed

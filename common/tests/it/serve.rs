@@ -6,17 +6,21 @@ mod pipelined;
 mod refusals;
 mod upgrades;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::http::header::HeaderName;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use common::config::{Config, Span};
 use common::error::{ApiError, Code};
 use common::http::{payload_error, resource};
+use common::serve::Connection;
 use common::service::Service;
+use common::slot::{Job, Outlet, SlotBody, SlotHandle};
 use common::testing::{Running, spawn, test_config};
 use futures_util::StreamExt;
 
@@ -69,6 +73,7 @@ async fn start(config: Config) -> (Running, Held) {
             config.service(resource("/big/{mib}").get(big).done());
             config.service(resource("/broken").get(broken).done());
             config.service(resource("/hang").get(hang).done());
+            config.service(resource("/starve/{outlasts}").get(starve).done());
             config.service(resource("/panic").get(panics).done());
             config.service(resource("/mimic").get(mimic).done());
             config.service(resource("/refuse").post(refuse).done());
@@ -132,6 +137,24 @@ async fn broken() -> HttpResponse {
 async fn hang(held: web::Data<Held>) -> HttpResponse {
     let _hold = held.take();
     std::future::pending().await
+}
+
+/// The job of a body whose source has nothing.
+struct Starving(#[expect(dead_code, reason = "held until it is dropped")] Hold);
+
+impl Job for Starving {
+    fn poll_send(&mut self, _: &mut Outlet<'_>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+async fn starve(request: HttpRequest, outlasts: web::Path<bool>, held: web::Data<Held>) -> HttpResponse {
+    let (connection, slot) = (request.conn_data::<Connection>(), request.conn_data::<SlotHandle>());
+    if *outlasts {
+        connection.unwrap().outlast_half_close();
+    }
+    let body = SlotBody::new(slot.unwrap(), Bytes::new(), Starving(held.take()));
+    HttpResponse::Ok().no_chunking(10).body(body)
 }
 
 async fn panics() -> HttpResponse {

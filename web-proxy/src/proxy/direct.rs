@@ -14,7 +14,7 @@ use common::error::ApiError;
 use common::serve::DirectHandler;
 use futures_util::future::LocalBoxFuture;
 
-use super::{Target, Via, Worker};
+use super::{Via, Worker};
 
 thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
@@ -40,16 +40,12 @@ impl DirectHandler for DirectReads {
         let worker = HERE.with_borrow(Weak::upgrade);
         Box::pin(async move {
             let worker = worker.ok_or_else(|| ApiError::internal("this thread has no proxy"))?;
-            let head = request.head();
             let via = Via {
                 connection: request.conn_data(),
                 slot: request.conn_data(),
             };
-            match worker.route(head)? {
-                Target::Media => worker.media(head, via, None).await,
-                Target::Service(kind) => worker.forward(kind, head, via, None).await,
-                Target::Page => Err(ApiError::internal("no page begins like what is asked of a service")),
-            }
+            let answer = worker.serve(request.head(), via, None).await?;
+            answer.ok_or_else(|| ApiError::internal("no page begins like what is asked of a service"))
         })
     }
 }

@@ -1,8 +1,8 @@
 //! The carrier for what is read: the request is written and its answer's head read here, a body that did not come with the
 //! head goes from socket to socket inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
 //!
-//! A slow client holds one connection to the service for as long as it reads, with its permit there; that is intended: what
-//! the service limits are readers, and nothing is fetched that nobody takes.
+//! A slow client of what did not come with the head holds one connection to the service for as long as it reads, of media with its
+//! permit there; that is intended: what stream-service limits are readers, and nothing is fetched that nobody takes.
 
 mod connection;
 mod head;
@@ -36,12 +36,12 @@ use head::{Answer, Plain};
 use pipe::Pipes;
 use splice::Splice;
 
-/// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest: media
-/// is better left to the pipe, a document fits whole.
+/// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest, but
+/// what came whole needs no pipe, and its connection is free before the client has it: lists are whole, and small pieces of media.
 fn first_read(kind: Kind) -> usize {
     match kind {
-        Kind::Stream => 4 << 10,
-        Kind::Api | Kind::Scheduler => 16 << 10,
+        Kind::Stream => 8 << 10,
+        Kind::Api | Kind::Scheduler => 64 << 10,
     }
 }
 

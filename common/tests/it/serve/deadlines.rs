@@ -182,6 +182,33 @@ async fn promise_6_a_handler_that_reads_late_blames_nobody() {
     server.stop().await;
 }
 
+/// A body that waits for its source, which may take long, is nothing to wait for when nobody takes it.
+#[actix_web::test]
+async fn promise_9_a_client_that_closes_its_side_ends_a_body_unless_that_outlasts_it() {
+    let (server, held) = start(config()).await;
+    for outlasts in [false, true] {
+        let mut client = Raw::connect(&server.public).await;
+        client
+            .send(&format!("GET /starve/{outlasts} HTTP/1.1\r\nHost: t\r\n\r\n"))
+            .await;
+        assert_eq!(client.head().await.status, 200);
+        assert_eq!(held.count(), 1);
+        client.io.shutdown().await.unwrap();
+        if outlasts {
+            let end = tokio::time::timeout(STALL, client.io.read(&mut [0])).await;
+            assert!(end.is_err(), "{end:?}");
+            assert_eq!(held.count(), 1);
+        } else {
+            assert_eq!(client.rest().await, b"");
+            eventually("the body is dropped", Duration::from_secs(10), || async {
+                (held.count() == 0).then_some(())
+            })
+            .await;
+        }
+    }
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn promise_9_a_client_that_leaves_ends_its_handler() {
     let (server, held) = start(config()).await;

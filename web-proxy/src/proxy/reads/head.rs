@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use super::super::headers::{self, Head};
 use super::super::relay::never_has_body;
 
-/// A longer head is left to hyper. Those of stream-service have some 600 bytes.
+/// A longer head is left to hyper. Those of our services have some 600 bytes.
 const MAX_HEAD: usize = 16 * 1024;
 /// Room for what a browser asks.
 const USUAL_REQUEST: usize = 1024;

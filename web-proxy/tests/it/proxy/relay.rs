@@ -1,4 +1,4 @@
-//! Media bodies that go from socket to socket inside the kernel: the same bytes, ends and failures as by copying.
+//! Bodies that go from socket to socket inside the kernel: the same bytes, ends and failures as by copying.
 
 mod bytes;
 mod clients;
@@ -37,7 +37,11 @@ pub fn content(length: usize) -> Vec<u8> {
 }
 
 pub fn get(length: usize) -> String {
-    format!("GET /media/g/v/{length} HTTP/1.1\r\nHost: t\r\n\r\n")
+    get_below("/media/g/v", length)
+}
+
+pub fn get_below(folder: &str, length: usize) -> String {
+    format!("GET {folder}/{length} HTTP/1.1\r\nHost: t\r\n\r\n")
 }
 
 /// The length that a request for [`get`] asks for; 0 for the edge's health checks.

@@ -4,7 +4,7 @@ use common::testing::raw::Raw;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use tokio::net::TcpSocket;
 
-use super::{LONG, asked, check, content, files, get, no_relay, spliced};
+use super::{LONG, asked, check, content, files, get, get_below, no_relay, spliced};
 use crate::edge::{ask, before, config, start};
 use crate::upstream::Upstream;
 
@@ -16,15 +16,17 @@ async fn bodies_of_every_length_are_equal_on_one_connection() {
     let mut lengths = vec![
         0, 1, 2, 3, 4, 5, 100, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145, 1_048_577, LONG, 3,
     ];
-    // Around the first read.
-    lengths.extend(4_000..4_110);
-    for length in lengths {
-        client.send(&get(length)).await;
-        check(&client.answer().await, length);
+    // Around the first read: of media, and of a document.
+    lengths.extend((8_100..8_200).chain(65_440..65_540));
+    for folder in ["/media/g/v", "/api/v1/x"] {
+        for length in &lengths {
+            client.send(&get_below(folder, *length)).await;
+            check(&client.answer().await, *length);
+        }
     }
-    assert!(spliced(&edge) > 6_000_000, "{} bytes were spliced", spliced(&edge));
+    assert!(spliced(&edge) > 12_000_000, "{} bytes were spliced", spliced(&edge));
     no_relay(&edge).await;
-    assert_eq!(service.accepted(), 1, "one connection for all of them");
+    assert_eq!(service.accepted(), 2, "one connection for all of each");
     edge.stop().await;
 }
 
@@ -37,9 +39,11 @@ async fn without_a_slot_bodies_are_copied() {
     config.server.zero_copy = false;
     let edge = start(config).await;
     let mut client = Raw::connect(&edge.public).await;
-    for length in [0, 1, 5_000, LONG] {
-        client.send(&get(length)).await;
-        check(&client.answer().await, length);
+    for folder in ["/media/g/v", "/api/v1/x"] {
+        for length in [0, 1, 5_000, LONG] {
+            client.send(&get_below(folder, length)).await;
+            check(&client.answer().await, length);
+        }
     }
     assert_eq!(spliced(&edge), 0);
     edge.stop().await;
