@@ -79,7 +79,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     refuse_unknown(&tree, &schema)?;
     let mut given: BTreeMap<String, &String> = BTreeMap::new();
     for (name, value) in sources.env.iter().filter(|(name, _)| is_configuration(name)) {
-        let (key, text) = resolve_env(name, value)?;
+        let (key, text) = resolve_env(name, value, &schema)?;
         // Which of the two counts would be a guess; one may be a secret that was thought to be replaced.
         if let Some(other) = given.insert(key.clone(), name) {
             return Err(ConfigError::new(
@@ -150,14 +150,16 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// Key and text of a variable; `…_FILE` reads the text from a file, without its last newline.
-fn resolve_env(name: &str, value: &str) -> Result<(String, String), ConfigError> {
+/// Key and text of a variable; `…_FILE` reads the text from a file, without its last newline, unless the key itself ends so.
+fn resolve_env(name: &str, value: &str, schema: &Table) -> Result<(String, String), ConfigError> {
     let full = ENV_ALIASES
         .iter()
         .find(|(short, _)| *short == name)
         .map_or(name, |(_, full)| full);
     let key = full[ENV_PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
-    match key.strip_suffix("_file") {
+    let is_key = |(section, name): (&str, &str)| schema.get(section).is_some_and(|table| table.get(name).is_some());
+    let itself = key.split_once('.').is_some_and(is_key);
+    match key.strip_suffix("_file").filter(|_| !itself) {
         Some(key) => {
             let text = std::fs::read_to_string(value)
                 .map_err(|error| ConfigError::new(name, format!("`{value}` can't be read: {error}")))?;

@@ -221,8 +221,12 @@ pub(super) fn apart(config: &Config) -> bool {
 
 /// Files that hold secrets: those that the environment names, and the configuration itself when it holds one.
 fn secret_files(sources: &Sources) -> Vec<(String, PathBuf)> {
+    // A certificate authority is for everybody.
     let named = sources.env.iter().filter(|(name, _)| {
-        name.starts_with("SLUICE_") && name.ends_with("_FILE") && !name.starts_with("SLUICE_TEST_")
+        name.starts_with("SLUICE_")
+            && name.ends_with("_FILE")
+            && !name.starts_with("SLUICE_TEST_")
+            && *name != "SLUICE_STORE__CA_FILE"
     });
     let mut files: Vec<(String, PathBuf)> = named.map(|(name, path)| (name.clone(), path.into())).collect();
     if let Some(path) = &sources.file

@@ -227,6 +227,12 @@ fn promise_14_secrets_come_from_files_and_are_never_printed() {
     );
 }
 
+#[test]
+fn a_key_that_ends_like_a_file_is_itself() {
+    let ca = loaded("", &[("SLUICE_STORE__CA_FILE", "/etc/store/ca.pem")], &[]);
+    assert_eq!(ca.store.ca_file, "/etc/store/ca.pem");
+}
+
 /// Containers get their secrets as files: every key that is one has that way.
 #[test]
 fn every_secret_may_be_a_file() {

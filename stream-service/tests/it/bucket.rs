@@ -6,6 +6,7 @@ mod memory;
 mod play;
 mod start;
 mod sweeps;
+mod tls;
 mod uploads;
 
 use crate::app::{App, SOON, on_app_of};

@@ -26,6 +26,7 @@ fn start(store: &StoreConfig) -> (Option<i32>, String) {
         .env("SLUICE_STORE__URL", &store.url)
         .env("SLUICE_STORE__ENDPOINT", &store.endpoint)
         .env("SLUICE_STORE__REGION", &store.region)
+        .env("SLUICE_STORE__CA_FILE", &store.ca_file)
         .env("SLUICE_STORE__ACCESS_KEY", &store.access_key)
         .env("SLUICE_STORE__SECRET_KEY", store.secret_key.expose())
         .output()
@@ -34,7 +35,7 @@ fn start(store: &StoreConfig) -> (Option<i32>, String) {
     (status.code(), text.lines().last().unwrap_or_default().to_owned())
 }
 
-fn refused(store: &StoreConfig, key: &str, says: &str) {
+pub fn refused(store: &StoreConfig, key: &str, says: &str) {
     let (code, line) = start(store);
     assert_eq!(code, Some(2), "{line}");
     let told = line.strip_prefix("sluice: ").unwrap_or(&line);
