@@ -26,8 +26,8 @@ enum Kind {
         /// Videos of this round.
         videos: Vec<String>,
     },
-    /// Files in a folder.
-    Folder { _process: Box<dyn Any> },
+    /// Files in a folder, by requests for addresses below `path`.
+    Folder { path: &'static str, _process: Box<dyn Any> },
 }
 
 pub struct Target {
@@ -60,33 +60,47 @@ impl Target {
             std::fs::create_dir_all(&folder).expect("a folder");
             folder
         };
-        let of = |name: &str, folder: PathBuf, running: Running| Target {
+        let of = |name: &str, path: &'static str, folder: PathBuf, running: Running| Target {
             name: name.to_owned(),
             meter: Meter::of(running.pid()),
             address: running.address,
             folder,
             kind: Kind::Folder {
+                path,
                 _process: Box::new(running),
             },
         };
-        let (dav, go, raw) = (folder("dav"), folder("go"), folder("raw"));
+        let (dav, go) = (folder("dav"), folder("go"));
         let nginx = peers::nginx_dav(bench.workers, &dav);
         let program = peers::go(bench.workers, &go, bench.folder.path());
         let own = std::env::current_exe().expect("this executable has a path");
-        let inline = Running::says(Command::new(own).args(["raw", &bench.workers.to_string()]).arg(&raw));
+        let raw = |way: &str| {
+            let folder = folder(way);
+            let mut command = Command::new(&own);
+            command.args(["raw", way, &bench.workers.to_string()]).arg(&folder);
+            (folder, Running::says(&mut command))
+        };
+        let (inline, captured) = (raw("inline"), raw("captured"));
         vec![
-            of("nginx DAV", dav, nginx),
-            of("go", go, program),
-            of("raw, inline", raw, inline),
+            of("nginx DAV", "", dav, nginx),
+            of("go", "", go, program),
+            of("raw, inline", "", inline.0, inline.1),
+            of("raw, captured", "/uploads/by-video", captured.0, captured.1),
         ]
     }
 
     /// The requests of `count` uploads. What has to be said before them is said here.
     pub fn prepare(&mut self, bench: &Bench, count: usize) -> Vec<Request> {
         let content = &bench.content;
-        let Kind::Sluice { platform, way, videos } = &mut self.kind else {
-            let put = |nth| platform::sending("PUT", &format!("/upload-{nth}"), "", content, Expect::status(201));
-            return (0..count).map(put).collect();
+        let (platform, way, videos) = match &mut self.kind {
+            Kind::Sluice { platform, way, videos } => (platform, way, videos),
+            Kind::Folder { path, .. } => {
+                let put = |nth| {
+                    let address = format!("{path}/upload-{nth}");
+                    platform::sending("PUT", &address, "", content, Expect::status(201))
+                };
+                return (0..count).map(put).collect();
+            }
         };
         let mut requests = Vec::new();
         for nth in 0..count {
