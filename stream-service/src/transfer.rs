@@ -150,7 +150,7 @@ pub fn copy_object(from: &Store, to: &Store, object: &LiveObject) -> Result<(), 
     let mut incoming = to.create(&object.key).map_err(target)?;
     let mut failed = None;
     let read = read(from, object, &mut |piece| {
-        failed = append(&mut incoming, piece).err();
+        failed = incoming.append(piece).err();
         failed.is_none()
     });
     if let Some(error) = failed {
@@ -159,18 +159,6 @@ pub fn copy_object(from: &Store, to: &Store, object: &LiveObject) -> Result<(), 
     read.map_err(CopyError::Damaged)?;
     publish(incoming).map_err(target)?;
     check_object(to, object).map_err(|why| target(StoreError::Io(std::io::Error::other(format!("read back: {why}")))))
-}
-
-fn append(incoming: &mut Incoming, mut bytes: &[u8]) -> Result<(), StoreError> {
-    while !bytes.is_empty() {
-        let (now, later) = bytes.split_at(bytes.len().min(incoming.room()));
-        incoming.write(now)?;
-        if incoming.room() == 0 {
-            incoming.filled(None)?;
-        }
-        bytes = later;
-    }
-    Ok(())
 }
 
 fn publish(incoming: Incoming) -> Result<(), StoreError> {

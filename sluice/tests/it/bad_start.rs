@@ -195,18 +195,23 @@ fn promise_20_a_port_in_use_or_not_ours() {
     );
 }
 
+/// Where the tables of each service are.
+fn settings_for(backend: Backend, database: &TestDatabase) -> Vec<String> {
+    match backend {
+        Backend::Sqlite => Vec::new(),
+        Backend::Postgres => SERVICES
+            .iter()
+            .map(|service| format!("database.{service}={}?schema={service}", database.url))
+            .collect(),
+    }
+}
+
 #[test]
 fn promise_21_an_older_binary_on_a_newer_schema_of_each_service() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let home = Home::new();
         let database = TestDatabase::new(Backend::Postgres);
-        let settings: Vec<String> = match backend {
-            Backend::Sqlite => Vec::new(),
-            Backend::Postgres => SERVICES
-                .iter()
-                .map(|service| format!("database.{service}={}?schema={service}", database.url))
-                .collect(),
-        };
+        let settings = settings_for(backend, &database);
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let done = bounded(home.command("migrate", &[], &settings, &[]));
         assert!(done.status.success(), "{}", text(&done.stderr));
@@ -241,13 +246,7 @@ fn promise_21_migrators_at_once_take_turns() {
     for backend in [Backend::Sqlite, Backend::Postgres] {
         let home = Home::new();
         let database = TestDatabase::new(Backend::Postgres);
-        let settings: Vec<String> = match backend {
-            Backend::Sqlite => Vec::new(),
-            Backend::Postgres => SERVICES
-                .iter()
-                .map(|service| format!("database.{service}={}?schema={service}", database.url))
-                .collect(),
-        };
+        let settings = settings_for(backend, &database);
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let outputs: Vec<_> = std::thread::scope(|scope| {
             let all: Vec<_> = (0..4)

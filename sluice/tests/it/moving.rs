@@ -80,11 +80,17 @@ fn text(output: &Output) -> String {
     )
 }
 
-/// Every file of a folder with its hash, without the locks.
+/// Every file of a folder with its hash, without the locks, and without SQLite's index of a log (`-shm`), which holds nothing that
+/// lasts: every reader writes its marks there (https://www.sqlite.org/tempfiles.html, 2.3). A process on a busy machine may end
+/// before its last connection has put the log into the file.
 fn content(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut all: Vec<_> = files(folder)
         .into_iter()
-        .filter(|(path, _)| path.extension().is_none_or(|extension| extension != "lock"))
+        .filter(|(path, _)| {
+            !path
+                .extension()
+                .is_some_and(|extension| extension == "lock" || extension == "db-shm")
+        })
         .map(|(path, _)| {
             let hash = hex(&Sha256::digest(std::fs::read(&path).unwrap()));
             (path, hash)

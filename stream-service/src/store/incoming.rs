@@ -24,6 +24,19 @@ impl Incoming {
         }
     }
 
+    /// Appends any number of bytes, of which nobody keeps a hash.
+    pub fn append(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(self.room()));
+            self.write(now)?;
+            if self.room() == 0 {
+                self.filled(None)?;
+            }
+            bytes = later;
+        }
+        Ok(())
+    }
+
     /// Bytes until [`Incoming::filled`] has to be called.
     pub fn room(&self) -> usize {
         match self {

@@ -64,19 +64,6 @@ pub fn bytes(length: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Writes as [`stream_service`] does: never beyond the room.
-pub fn write(incoming: &mut Incoming, mut bytes: &[u8]) -> Result<(), StoreError> {
-    while !bytes.is_empty() {
-        let (now, later) = bytes.split_at(bytes.len().min(incoming.room()));
-        incoming.write(now)?;
-        if incoming.room() == 0 {
-            incoming.filled(None)?;
-        }
-        bytes = later;
-    }
-    Ok(())
-}
-
 pub fn publish(incoming: Incoming) -> Result<(), StoreError> {
     match incoming {
         Incoming::Disk(mut file) => {
@@ -89,7 +76,7 @@ pub fn publish(incoming: Incoming) -> Result<(), StoreError> {
 
 pub fn put(store: &Store, key: &ObjectKey, bytes: &[u8]) {
     let mut incoming = store.create(key).unwrap();
-    write(&mut incoming, bytes).unwrap();
+    incoming.append(bytes).unwrap();
     publish(incoming).unwrap();
 }
 
@@ -146,7 +133,7 @@ pub fn hold(store: &Store, mut stale: Incoming, late: &[u8]) -> Option<Incoming>
             None
         }
         Store::S3(_) => {
-            write(&mut stale, late).unwrap();
+            stale.append(late).unwrap();
             stale.sync(None).unwrap();
             Some(stale)
         }

@@ -82,7 +82,7 @@ impl Reads {
         let attempt = async |turn: &Turn| {
             let due = Instant::now() + exchange.wait;
             let mut connection = self.connections.get(turn, due, exchange.wait).await?;
-            let heard = connection.ask(turn, (&request, first), due, exchange.wait).await?;
+            let heard = connection.ask(turn, &request, first, due, exchange.wait).await?;
             match self.answer(heard, connection, turn, slot, exchange.wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {

@@ -1,6 +1,6 @@
 //! The rows.
 
-use super::{all, bytes, key, left, publish, put, read, start, write};
+use super::{all, bytes, key, left, publish, put, read, start};
 use stream_service::store::{FoundKind, ObjectKey, Store, StoreError};
 
 type Row = (&'static str, fn(&Store));
@@ -48,7 +48,7 @@ fn other(number: u64) -> ObjectKey {
 
 fn appears(store: &Store) {
     let mut incoming = store.create(&key(1)).unwrap();
-    write(&mut incoming, b"hello").unwrap();
+    incoming.append(b"hello").unwrap();
     assert!(matches!(read(store, &key(1)), Err(StoreError::Missing)));
     assert_eq!(store.stored_size(&key(1)).unwrap(), None);
     publish(incoming).unwrap();
@@ -61,7 +61,7 @@ fn large(store: &Store) {
     let sent = bytes(LARGE);
     let mut incoming = store.create(&key(1)).unwrap();
     for piece in sent.chunks(300_001) {
-        write(&mut incoming, piece).unwrap();
+        incoming.append(piece).unwrap();
     }
     publish(incoming).unwrap();
     assert!(read(store, &key(1)).unwrap() == sent);
@@ -70,7 +70,7 @@ fn large(store: &Store) {
 
 fn dropped(store: &Store) {
     let mut incoming = store.create(&key(1)).unwrap();
-    write(&mut incoming, &bytes(LARGE)).unwrap();
+    incoming.append(&bytes(LARGE)).unwrap();
     drop(incoming);
     super::soon("it is gone", || all(store).is_empty());
     assert_eq!(store.size(&key(1)).unwrap(), None);
@@ -79,7 +79,7 @@ fn dropped(store: &Store) {
 fn discarded(store: &Store) {
     for length in [0, 100, LARGE] {
         let mut incoming = store.create(&key(1)).unwrap();
-        write(&mut incoming, &bytes(length)).unwrap();
+        incoming.append(&bytes(length)).unwrap();
         incoming.discard();
         assert_eq!(all(store), []);
     }
@@ -89,7 +89,7 @@ fn taken_once(store: &Store) {
     put(store, &key(2), b"x");
     let again = store.create(&key(2));
     let refused = again.and_then(|mut again| {
-        write(&mut again, b"other")?;
+        again.append(b"other")?;
         publish(again)
     });
     assert!(matches!(refused, Err(StoreError::Exists)), "{refused:?}");
@@ -121,7 +121,7 @@ fn removed_twice(store: &Store) {
 
 fn half_removed(store: &Store) {
     let mut incoming = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut incoming, &bytes(LARGE)).unwrap();
+    incoming.append(&bytes(LARGE)).unwrap();
     incoming.sync(None).unwrap();
     drop(incoming);
     assert!(store.remove(&key(1)).unwrap());
@@ -135,7 +135,7 @@ fn remove_all(store: &Store) {
     }
     put(store, &other(1), b"y");
     let mut half = store.resume(&key(4), &start(store)).unwrap();
-    write(&mut half, &bytes(LARGE)).unwrap();
+    half.append(&bytes(LARGE)).unwrap();
     half.sync(None).unwrap();
     drop(half);
     let doomed = [key(1).object, key(2).object, key(4).object, key(5).object];
@@ -150,7 +150,7 @@ fn listed(store: &Store) {
     put(store, &key(1), b"object");
     put(store, &other(2), b"of another video");
     let mut half = store.resume(&key(3), &start(store)).unwrap();
-    write(&mut half, &bytes(LARGE)).unwrap();
+    half.append(&bytes(LARGE)).unwrap();
     half.sync(None).unwrap();
     drop(half);
     let mut of_video: Vec<_> = store.list_video(&key(1).video).unwrap();
@@ -175,7 +175,7 @@ fn listed(store: &Store) {
 fn found_removed(store: &Store) {
     put(store, &key(1), b"x");
     let mut half = store.resume(&key(2), &start(store)).unwrap();
-    write(&mut half, &bytes(LARGE)).unwrap();
+    half.append(&bytes(LARGE)).unwrap();
     half.sync(None).unwrap();
     drop(half);
     for found in store.list("0a").unwrap() {
@@ -188,13 +188,13 @@ fn found_removed(store: &Store) {
 fn resumed(store: &Store) {
     let sent = bytes(LARGE);
     let mut first = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut first, &sent[..LARGE / 2]).unwrap();
+    first.append(&sent[..LARGE / 2]).unwrap();
     first.sync(None).unwrap();
     assert_eq!(first.synced(), LARGE as u64 / 2);
     let left = left(store, &first);
     drop(first);
     let mut second = store.resume(&key(1), &left).unwrap();
-    write(&mut second, &sent[LARGE / 2..]).unwrap();
+    second.append(&sent[LARGE / 2..]).unwrap();
     publish(second).unwrap();
     assert!(read(store, &key(1)).unwrap() == sent);
     assert_eq!(all(store), [(FoundKind::Object(key(1)), LARGE as u64)]);
@@ -202,24 +202,24 @@ fn resumed(store: &Store) {
 
 fn resumed_at_nothing(store: &Store) {
     let mut first = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut first, b"never acknowledged").unwrap();
+    first.append(b"never acknowledged").unwrap();
     drop(first);
     let mut second = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut second, b"again").unwrap();
+    second.append(b"again").unwrap();
     publish(second).unwrap();
     assert_eq!(read(store, &key(1)).unwrap(), b"again");
 }
 
 fn resumed_dropped(store: &Store) {
     let mut incoming = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut incoming, b"synced").unwrap();
+    incoming.append(b"synced").unwrap();
     incoming.sync(None).unwrap();
     let left = left(store, &incoming);
     incoming.acknowledged(true);
     drop(incoming);
     drop(store.resume(&key(1), &left).unwrap());
     let mut last = store.resume(&key(1), &left).unwrap();
-    write(&mut last, b", and more").unwrap();
+    last.append(b", and more").unwrap();
     publish(last).unwrap();
     assert_eq!(read(store, &key(1)).unwrap(), b"synced, and more");
 }
@@ -230,7 +230,7 @@ fn resumed_in_pieces(store: &Store) {
     for piece in [1, 0, 4095, 8 << 20, 1 << 20, (7 << 20) - 4096, 5, LARGE] {
         let to = LARGE.min(at + piece);
         let mut incoming = store.resume(&key(1), &from).unwrap();
-        write(&mut incoming, &sent[at..to]).unwrap();
+        incoming.append(&sent[at..to]).unwrap();
         incoming.sync(None).unwrap();
         assert_eq!(incoming.synced(), to as u64);
         from = left(store, &incoming);
@@ -243,21 +243,21 @@ fn resumed_in_pieces(store: &Store) {
 
 fn cut(store: &Store) {
     let mut first = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut first, b"kept").unwrap();
+    first.append(b"kept").unwrap();
     first.sync(None).unwrap();
     let left = left(store, &first);
-    write(&mut first, b" and synced, and never told").unwrap();
+    first.append(b" and synced, and never told").unwrap();
     first.sync(None).unwrap();
     drop(first);
     let mut second = store.resume(&key(1), &left).unwrap();
-    write(&mut second, b" well").unwrap();
+    second.append(b" well").unwrap();
     publish(second).unwrap();
     assert_eq!(read(store, &key(1)).unwrap(), b"kept well");
 }
 
 fn less(store: &Store) {
     let mut first = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut first, b"four").unwrap();
+    first.append(b"four").unwrap();
     first.sync(None).unwrap();
     let mut left = left(store, &first);
     drop(first);
@@ -269,7 +269,7 @@ fn published_again(store: &Store) {
     for length in [100, LARGE] {
         let sent = bytes(length);
         let mut first = store.resume(&key(1), &start(store)).unwrap();
-        write(&mut first, &sent).unwrap();
+        first.append(&sent).unwrap();
         first.sync(None).unwrap();
         let left = left(store, &first);
         publish(first).unwrap();
@@ -285,7 +285,7 @@ fn published_again(store: &Store) {
 fn taken_over(store: &Store) {
     let sent = bytes(LARGE);
     let mut first = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut first, &sent[..LARGE / 2]).unwrap();
+    first.append(&sent[..LARGE / 2]).unwrap();
     first.sync(None).unwrap();
     let mut left = left(store, &first);
     // The ledger: the second has the numbers behind those of the first.
@@ -293,7 +293,7 @@ fn taken_over(store: &Store) {
     left.kept = left.kept.reserved(stale);
     let first = super::hold(store, first, &vec![0; LARGE]);
     let mut second = store.resume(&key(1), &left).unwrap();
-    write(&mut second, &sent[LARGE / 2..]).unwrap();
+    second.append(&sent[LARGE / 2..]).unwrap();
     second.sync(None).unwrap();
     let whole = super::left(store, &second);
     drop(second);
@@ -304,7 +304,7 @@ fn taken_over(store: &Store) {
 
 fn removed_under(store: &Store) {
     let mut incoming = store.resume(&key(1), &start(store)).unwrap();
-    write(&mut incoming, &bytes(LARGE)).unwrap();
+    incoming.append(&bytes(LARGE)).unwrap();
     incoming.sync(None).unwrap();
     let left = left(store, &incoming);
     drop(incoming);

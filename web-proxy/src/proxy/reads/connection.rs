@@ -41,7 +41,8 @@ impl Connection {
     pub async fn ask(
         &mut self,
         replica: &Replica,
-        (request, first): (&[u8], usize),
+        request: &[u8],
+        first: usize,
         due: Instant,
         wait: Duration,
     ) -> Result<Heard, Failure> {
