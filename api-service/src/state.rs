@@ -13,6 +13,7 @@ use common::ids::{Id, VideoId};
 use common::net::TrustedProxies;
 use common::operation::{self, OperationId};
 use common::outbox::Relay;
+use common::plain::Fields;
 use common::service::Platform;
 use common::time::Timestamp;
 
@@ -93,7 +94,7 @@ impl State {
         let peer = request
             .peer_addr()
             .ok_or_else(|| ApiError::internal("the connection has no peer address"))?;
-        Ok(self.proxies.client(peer.ip(), request.headers()))
+        Ok(self.proxies.client(peer.ip(), Fields::Map(request.headers())))
     }
 
     /// A ticket to send the bytes of `video` until `until` (Unix ms).

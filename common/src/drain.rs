@@ -2,6 +2,8 @@
 //! answers) while it still takes everything, so that balancers move on to other copies; then the drain begins (no new connection,
 //! running work gets its time). A second signal ends the process at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +15,8 @@ const FORCED_EXIT: i32 = 143;
 /// The one-way switch of a process from serving to stopping. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
-    leaving: CancellationToken,
+    /// Asked for every answer.
+    leaving: Arc<AtomicBool>,
     begun: CancellationToken,
 }
 
@@ -31,13 +34,13 @@ impl Drain {
 
     /// Says that the drain is about to begin: others should be asked. Repeating it changes nothing.
     pub fn leave(&self) {
-        self.leaving.cancel();
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Whether others should be asked, also before the drain has begun.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
-        self.leaving.is_cancelled()
+        self.leaving.load(Ordering::Relaxed)
     }
 
     #[must_use]

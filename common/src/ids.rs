@@ -12,6 +12,28 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Characters of a video id: 60 random bits.
 const VIDEO_ID_LEN: usize = 12;
 
+/// Characters of a UUID.
+const ID_LEN: usize = 36;
+
+/// A text of `N` characters of ASCII in place: ids are copied at every turn, and must cost nothing.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Ascii<const N: usize>([u8; N]);
+
+impl<const N: usize> Ascii<N> {
+    fn new(text: &str) -> Option<Self> {
+        let text = text.is_ascii().then_some(text)?;
+        text.as_bytes().try_into().ok().map(Ascii)
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("it is made of ASCII only")
+    }
+}
+
+fn is_of_alphabet(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z') && !matches!(byte, b'i' | b'l' | b'o' | b'u')
+}
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -24,23 +46,20 @@ pub enum IdError {
 /// 12 characters of lower-case Crockford base32, random. Safe as a path segment and as a file name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct VideoId(String);
+pub struct VideoId(Ascii<VIDEO_ID_LEN>);
 
 impl VideoId {
     #[must_use]
     pub fn random() -> Self {
-        let mut bits: u64 = rand::random();
-        let text = (0..VIDEO_ID_LEN).map(|_| {
-            let c = ALPHABET[(bits & 31) as usize] as char;
-            bits >>= 5;
-            c
-        });
-        VideoId(text.collect())
+        let bits: u64 = rand::random();
+        VideoId(Ascii(std::array::from_fn(|at| {
+            ALPHABET[(bits >> (5 * at) & 31) as usize]
+        })))
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -48,29 +67,33 @@ impl FromStr for VideoId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let valid = text.len() == VIDEO_ID_LEN && text.bytes().all(|b| ALPHABET.contains(&b));
-        if valid {
-            Ok(VideoId(text.to_owned()))
-        } else {
-            Err(IdError::Video)
-        }
+        Ascii::new(text)
+            .filter(|text| text.0.iter().all(|byte| is_of_alphabet(*byte)))
+            .map(VideoId)
+            .ok_or(IdError::Video)
     }
 }
 
 /// A UUIDv7 in lower-case hyphenated form. The things it names are told apart by where it stands, as in every other API.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Id(String);
+pub struct Id(Ascii<ID_LEN>);
 
 impl Id {
     #[must_use]
     pub fn now() -> Self {
-        Id(uuid::Uuid::now_v7().to_string())
+        Id::of(uuid::Uuid::now_v7())
+    }
+
+    fn of(uuid: uuid::Uuid) -> Self {
+        let mut text = [0; ID_LEN];
+        uuid.hyphenated().encode_lower(&mut text);
+        Id(Ascii(text))
     }
 
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
     }
 }
 
@@ -78,10 +101,10 @@ impl FromStr for Id {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let uuid = uuid::Uuid::try_parse(text).map_err(|_| IdError::Uuid)?;
+        let id = Id::of(uuid::Uuid::try_parse(text).map_err(|_| IdError::Uuid)?);
         // One id, one spelling: upper case, braces and URNs are other texts.
-        if uuid.hyphenated().to_string() == text {
-            Ok(Id(text.to_owned()))
+        if id.as_str() == text {
+            Ok(id)
         } else {
             Err(IdError::Uuid)
         }
@@ -98,22 +121,22 @@ macro_rules! text_id {
         }
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0
+                id.as_str().to_owned()
             }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(self.as_str())
             }
         }
         impl log::kv::ToValue for $name {
             fn to_value(&self) -> log::kv::Value<'_> {
-                self.0.as_str().into()
+                self.as_str().into()
             }
         }
         #[cfg(feature = "db")]

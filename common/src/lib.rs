@@ -25,6 +25,7 @@ pub mod net;
 pub mod operation;
 #[cfg(feature = "db")]
 pub mod outbox;
+pub mod plain;
 pub mod process;
 pub mod reload;
 pub mod replicas;

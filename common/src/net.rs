@@ -4,11 +4,16 @@
 mod host;
 
 pub use host::host;
+pub(crate) use host::is_host;
 
 use std::net::IpAddr;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
+
+use crate::plain::Fields;
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Hops looked at from the right; a longer chain of trusted proxies is a loop or a forgery.
 const MAX_HOPS: usize = 16;
@@ -36,13 +41,9 @@ impl TrustedProxies {
 
     /// The client of a request that came from `peer`: the first address from the right that is not a trusted proxy.
     #[must_use]
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    pub fn client(&self, peer: IpAddr, fields: Fields<'_>) -> IpAddr {
         let mut client = peer.to_canonical();
-        let fields: Vec<&str> = headers
-            .get_all("x-forwarded-for")
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let hops = fields.iter().rev().flat_map(|field| field.rsplit(','));
+        let hops = fields.texts(&FORWARDED_FOR).rev().flat_map(|field| field.rsplit(','));
         for hop in hops.take(MAX_HOPS) {
             if !self.trusts(client) {
                 break;
@@ -67,7 +68,7 @@ fn parse_hop(text: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 
     fn check(trusted: &[&str], peer: &str, forwarded: &[&str], expected: &str) {
         let trusted: Vec<String> = trusted.iter().map(|text| (*text).to_owned()).collect();
@@ -80,7 +81,7 @@ mod tests {
         }
         let client = TrustedProxies::parse(&trusted)
             .unwrap()
-            .client(peer.parse().unwrap(), &headers);
+            .client(peer.parse().unwrap(), Fields::Map(&headers));
         assert_eq!(client, expected.parse::<IpAddr>().unwrap());
     }
 

@@ -6,25 +6,32 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
+
+use crate::plain::Fields;
 
 /// Answer header that carries the id.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 /// Request header that carries the id from client to edge and from service to service.
 pub const OPERATION_ID_HEADER: &str = "x-operation-id";
 
+const OPERATION_ID: HeaderName = HeaderName::from_static(OPERATION_ID_HEADER);
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct OperationId(String);
+pub struct OperationId(Arc<str>);
 
 impl OperationId {
     /// A fresh id, sortable by time.
     #[must_use]
     pub fn mint() -> Self {
-        OperationId(uuid::Uuid::now_v7().simple().to_string())
+        let mut text = [0; 32];
+        OperationId(Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut text)))
     }
 
     /// `None` when `text` is not well formed: such an id would let a client write into our logs.
@@ -34,15 +41,21 @@ impl OperationId {
             && text
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-        well_formed.then(|| OperationId(text.to_owned()))
+        well_formed.then(|| OperationId(Arc::from(text)))
     }
 
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        text(OPERATION_ID_HEADER)
+        Self::from_fields(Fields::Map(headers))
+    }
+
+    /// [`OperationId::from_headers`] for fields that the framework has not decoded.
+    #[must_use]
+    pub fn from_fields(fields: Fields<'_>) -> Self {
+        fields
+            .text(&OPERATION_ID)
             .and_then(Self::parse)
-            .or_else(|| text("traceparent").and_then(trace_id))
+            .or_else(|| fields.text(&TRACEPARENT).and_then(trace_id))
             .unwrap_or_else(Self::mint)
     }
 
@@ -73,7 +86,7 @@ impl TryFrom<String> for OperationId {
 
 impl From<OperationId> for String {
     fn from(id: OperationId) -> String {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

@@ -2,6 +2,7 @@
 //! form of every failure, the default headers, one log line and the metrics.
 
 mod body;
+mod plain;
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -24,9 +25,10 @@ use crate::error::{ApiError, Code, PROBLEM_JSON};
 use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
-use crate::serve::Direct;
-pub(crate) use body::Seen;
-use body::{LoggedBody, Origin, RequestLog};
+use crate::serve::DirectHandler;
+use body::{LoggedBody, Origin};
+pub(crate) use body::{RequestLog, Seen};
+pub(crate) use plain::serve_plain;
 
 /// What a listener gives to its requests. Cheap to clone.
 #[derive(Clone)]
@@ -86,7 +88,7 @@ pub async fn serve_one(
         connection: request.conn_data(),
         slot: request.conn_data(),
     };
-    let log = RequestLog::begin(request.head(), id.clone(), context.metrics.clone(), origin);
+    let log = RequestLog::begin(&request.head().into(), id.clone(), context.metrics.clone(), origin);
     let captured = capture::claim(&mut request);
     body::limit_stalls(&mut request, context.body_stall);
     operation::scope(id.clone(), async move {
@@ -122,13 +124,17 @@ pub async fn serve_one(
 }
 
 /// [`serve_one`] for a request that the App does not see.
-pub(crate) async fn serve_direct(context: Rc<Context>, direct: Direct, request: Request) -> Response<BoxBody> {
+pub(crate) async fn serve_direct(
+    context: Rc<Context>,
+    direct: Arc<dyn DirectHandler>,
+    request: Request,
+) -> Response<BoxBody> {
     let id = OperationId::from_headers(&request.head().headers);
     let origin = Origin {
         connection: request.conn_data(),
         slot: request.conn_data(),
     };
-    let log = RequestLog::begin(request.head(), id.clone(), context.metrics.clone(), origin);
+    let log = RequestLog::begin(&request.head().into(), id.clone(), context.metrics.clone(), origin);
     operation::scope(id.clone(), async move {
         let answered = match admit(&context, request.head()) {
             Err(refused) => Err(refused.into()),
@@ -141,7 +147,7 @@ pub(crate) async fn serve_direct(context: Rc<Context>, direct: Direct, request: 
 }
 
 /// A panic is the failure of one request (promise 11).
-async fn guarded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn guarded<T, E: From<ApiError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await

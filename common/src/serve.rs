@@ -8,6 +8,8 @@ mod ahead;
 mod answer;
 mod bare;
 mod direct;
+mod fast;
+mod linger;
 mod stream;
 mod upgrade;
 
@@ -17,16 +19,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::HttpService;
+use actix_http::error::DispatchError;
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
+use bytes::BytesMut;
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
 use direct::Before;
 pub use direct::{Direct, DirectHandler};
+use fast::Fast;
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
@@ -77,6 +82,8 @@ pub struct Bounds {
     pub zero_copy: bool,
     /// Whether the bodies of uploads are taken from the socket.
     pub capture: bool,
+    /// Whether connections begin without the framework.
+    pub fast_path: bool,
 }
 
 impl From<&ServerConfig> for Bounds {
@@ -94,6 +101,8 @@ impl From<&ServerConfig> for Bounds {
             },
             zero_copy: config.zero_copy,
             capture: config.capture_uploads,
+            // Without moving bodies there is little to win.
+            fast_path: config.fast_path && config.zero_copy,
         }
     }
 }
@@ -185,26 +194,32 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                         data.insert(io.get_ref().handle());
                     }
                 })
-                .h1(Before {
-                    app: map_config(app, |()| AppConfig::default()),
-                    direct: direct.clone(),
-                    context: context.clone(),
-                });
+                .h1(Before::new(
+                    map_config(app, |()| AppConfig::default()),
+                    &direct,
+                    context.clone(),
+                ));
+            let fast = Fast::new(&direct, bounds, &context);
             fn_service(move |io: TcpStream| {
-                let peer = io.peer_addr().ok();
-                let stream = client_stream(io, &bounds, &context);
-                async move { Ok((stream, peer)) }
+                // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
+                drop(io.set_nodelay(true));
+                let (fast, context) = (fast.clone(), context.clone());
+                async move {
+                    let peer = io.peer_addr().ok();
+                    // An error ends the connection, and nobody is told.
+                    let (io, early) = fast.serve(io, peer).await.ok_or(DispatchError::InternalError)?;
+                    Ok((client_stream(io, early, &bounds, &context), peer))
+                }
             })
             .and_then(http)
         })?;
     Ok(server.run())
 }
 
-fn client_stream(io: TcpStream, bounds: &Bounds, context: &Context) -> ClientStream {
-    // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
-    drop(io.set_nodelay(true));
+/// A connection of which `early` was read already, for the framework.
+fn client_stream(io: TcpStream, early: BytesMut, bounds: &Bounds, context: &Context) -> ClientStream {
     // Nobody uploads to the listener of the other services.
-    let io = CaptureStream::new(io, bounds.capture && context.internal_token.is_none());
+    let io = CaptureStream::with_early(io, early, bounds.capture && context.internal_token.is_none());
     let partial_head = io.partial_head();
     let slot = SlotStream::new(io, bounds.deadlines.stall, context.metrics.http.slot_violations.clone());
     DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone()).with_partial_head(partial_head)

@@ -20,6 +20,7 @@
 
 mod body;
 mod interim;
+mod sender;
 mod socket;
 mod stall;
 mod stream;
@@ -28,13 +29,16 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use body::SlotBody;
+pub(crate) use sender::Sender;
+use sender::Sending;
+pub(crate) use socket::{gains_by_waiting, poll_send};
 pub use stream::SlotStream;
 
 /// Bytes that one turn of a connection may move before the others of its thread get theirs (nginx's
@@ -173,6 +177,7 @@ type Tail = [u8; 4];
 struct Slot {
     state: Cell<State>,
     job: RefCell<Option<Box<dyn Job>>>,
+    sending: Cell<Option<Sending>>,
     /// Sent by jobs since somebody last asked.
     sent: Cell<u64>,
     tail: Cell<Tail>,
@@ -199,6 +204,7 @@ impl Slot {
         Slot {
             state: Cell::new(State::Idle),
             job: RefCell::new(None),
+            sending: Cell::new(None),
             sent: Cell::new(0),
             tail: Cell::new(Tail::default()),
             expected: Cell::new(Tail::default()),
@@ -217,21 +223,20 @@ impl Slot {
         Ok(())
     }
 
-    /// The head (and prefix) is written: the job may begin, if they really are the last bytes before it.
-    fn begin(&self) -> io::Result<()> {
+    /// The head (and prefix) is written: the job may `begin`, if they really are the last bytes before it.
+    fn begin(&self, begin: impl FnOnce() -> Sending) -> io::Result<()> {
         if self.tail.get() != self.expected.get() {
             return Err(self.violated("the body's job came before the end of the head"));
         }
-        SENDING.fetch_add(1, Ordering::Relaxed);
+        self.sending.set(Some(begin()));
         self.state.set(State::Sending);
         Ok(())
     }
 
     /// Ends the job, whatever it was doing. What it held is given back here.
     fn end(&self, state: State) {
-        if self.state.replace(state) == State::Sending {
-            SENDING.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.state.set(state);
+        self.sending.set(None);
         let job = self.job.borrow_mut().take();
         drop(job);
     }

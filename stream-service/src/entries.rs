@@ -6,8 +6,11 @@
 //! file in it. The file is given to registered streams only ([`Entries::file`]), so that a purge, which waits for those,
 //! knows when the last descriptor is closed.
 
+mod asking;
+
 use crate::{ledger::Source, media::file::StoredFile};
 use actix_web::http::header::HeaderValue;
+use asking::Asking;
 use common::ids::{Id, VideoId};
 use std::{
     collections::HashMap,
@@ -26,7 +29,13 @@ const MAX: usize = 4096;
 const MAX_FILES: usize = 256;
 
 #[derive(Clone, Default)]
-pub struct Entries(Arc<Mutex<Inner>>);
+pub struct Entries {
+    inner: Arc<Mutex<Inner>>,
+    /// Who asks the ledger.
+    pub knowing: Asking,
+    /// Who opens the file, which may take as long as the disk takes.
+    pub opening: Asking,
+}
 
 /// A video that can be played, with what every answer about it says.
 #[derive(Debug)]
@@ -162,7 +171,7 @@ impl Entries {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

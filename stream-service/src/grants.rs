@@ -35,7 +35,7 @@ impl Grants {
             if now.millis() < grant.expires_ms {
                 return Ok(grant);
             }
-            self.lock(|good| drop(good.remove(text)));
+            self.lock(|good| good.remove(text));
             return Err(GrantError::Expired);
         }
         let grant = self.keys.verify(text, now)?;

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod file;
 pub mod job;
+pub mod open;
 pub mod pace;
 pub mod playable;
 pub mod registry;

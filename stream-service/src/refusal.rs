@@ -128,6 +128,12 @@ async fn account(state: &State, client: ClientKey) -> Option<Arc<Account>> {
     if let Some(account) = egress.find(client) {
         return Some(account);
     }
+    Some(Box::pin(opened(state, client)).await)
+}
+
+/// An account that nobody has used of late.
+async fn opened(state: &State, client: ClientKey) -> Arc<Account> {
+    let egress = &state.limits.egress;
     let day = Day::of(egress.now());
     let asked = state.db.read(move |conn| rows::egress::used(conn, day, client));
     let used = match tokio::time::timeout(ASK_AT_MOST, asked).await {
@@ -141,7 +147,7 @@ async fn account(state: &State, client: ClientKey) -> Option<Arc<Account>> {
             None
         }
     };
-    Some(egress.open(client, used))
+    egress.open(client, used)
 }
 
 fn egress_left(state: &State, account: &Account, video: &VideoId) -> Result<Option<EgressLeft>, ApiError> {

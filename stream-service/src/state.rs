@@ -19,7 +19,7 @@ use crate::{
     store::Store,
     upload::{registry::Registry, writer::Disk},
 };
-use actix_web::{dev::RequestHead, http::header::HeaderValue};
+use actix_web::http::header::HeaderValue;
 use common::{
     config::{ConfigError, StreamConfig},
     db::Db,
@@ -29,6 +29,7 @@ use common::{
     ids::Id,
     net::TrustedProxies,
     outbox::Relay,
+    plain::PlainRequest,
     service::Platform,
     time::Timestamp,
 };
@@ -180,15 +181,13 @@ fn budgets(values: &Values) -> Budgets {
 
 impl State {
     /// The client's address, through trusted proxies only.
-    pub fn address(&self, request: &RequestHead) -> IpAddr {
-        let peer = request
-            .peer_addr
-            .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-        self.proxies.client(peer, &request.headers)
+    pub fn address(&self, request: &PlainRequest<'_>) -> IpAddr {
+        let peer = request.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+        self.proxies.client(peer, request.fields)
     }
 
     /// Verifies a grant, and says whom the limits count: its user, else the address.
-    pub fn identify(&self, request: &RequestHead, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
+    pub fn identify(&self, request: &PlainRequest<'_>, grant: Option<&str>) -> (Result<Grant, ApiError>, ClientKey) {
         let grant = match grant {
             Some(text) => self.grants.verify(text, Timestamp::now()).map_err(refused_grant),
             None => Err(ApiError::new(

@@ -38,6 +38,7 @@ use common::config::Config;
 use common::drain::Drain;
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
+use common::plain::Fields;
 use common::replicas::Replicas;
 use common::serve::{Accept, UpgradeRequest, Upgrades};
 use common::service::{Platform, StartError};
@@ -225,7 +226,7 @@ impl Shared {
         let shards = self.shards.get().map_or(1, Vec::len);
         let index = self.turn.fetch_add(1, Ordering::Relaxed) % shards;
         let place = self.places.take(&owner, asked.platform, index).map_err(no_place)?;
-        let address = self.trusted.client(request.peer_ip(), request.headers());
+        let address = self.trusted.client(request.peer_ip(), Fields::Map(request.headers()));
         let headers = asked.answer();
         let Asked {
             token,

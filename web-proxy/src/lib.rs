@@ -19,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Config;
 use common::error::{ApiError, Code};
 use common::http::resource;
+use common::serve::Direct;
 use common::service::{Platform, Service, StartError};
 
 pub use openapi::Documents;
@@ -131,7 +132,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
-        direct: Some(Arc::new(proxy::DirectReads)),
+        direct: Some(Direct::Framework(Arc::new(proxy::DirectReads))),
         ready,
     }
 }

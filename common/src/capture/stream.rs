@@ -86,11 +86,17 @@ impl CaptureStream {
     /// Without `capturing` everything is passed on unseen.
     #[must_use]
     pub fn new(socket: TcpStream, capturing: bool) -> Self {
+        CaptureStream::with_early(socket, BytesMut::new(), capturing)
+    }
+
+    /// A connection of which `early` was read already.
+    #[must_use]
+    pub fn with_early(socket: TcpStream, early: BytesMut, capturing: bool) -> Self {
         CaptureStream {
             shared: Rc::new(Shared {
                 socket,
                 phase: Cell::new(if capturing { Phase::Head } else { Phase::Raw }),
-                early: RefCell::new(BytesMut::new()),
+                early: RefCell::new(early),
                 partial: Rc::new(Cell::new(false)),
                 reader: RefCell::new(None),
             }),

@@ -49,6 +49,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "Let the kernel send media from the file to the connection, and at the edge from connection to connection; switch it off on a file system that can't",
     ),
     (
+        "server.fast_path",
+        "Answer plain requests for media before the HTTP framework sees them, which costs less CPU; needs zero_copy.",
+    ),
+    (
         "log.level",
         "error, warn, info, debug or trace; also per module: \"info,api_service=debug\".",
     ),

@@ -57,6 +57,7 @@ section! {
         drain_timeout: Span = Span::seconds(25),
         zero_copy: bool = true,
         capture_uploads: bool = true,
+        fast_path: bool = true,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::config::{Config, ConfigError, Secret};
 use crate::error::{ApiError, Code};
 use crate::http::{resource, same_secret};
 use crate::net::TrustedProxies;
+use crate::plain::Fields;
 use crate::time::Timestamp;
 
 /// Answered by the process that people reach: the edge, or the embedded one.
@@ -85,7 +86,7 @@ fn see(
         host: text(header::HOST).unwrap_or_default().to_owned(),
         peer: peer.to_canonical(),
         peer_trusted: proxies.trusts(peer),
-        client: proxies.client(peer, request.headers()),
+        client: proxies.client(peer, Fields::Map(request.headers())),
         forwarded_for: forwarded
             .filter_map(|value| value.to_str().ok())
             .map(str::to_owned)

@@ -18,7 +18,7 @@ pub fn host(request: &RequestHead) -> Result<Option<&str>, ApiError> {
         (None, _) => return Err(refused("is missing")),
         (Some(_), Some(_)) => return Err(refused("stands there twice")),
     };
-    if !is_valid(host) {
+    if !is_host(host) {
         return Err(refused("is not a host name with an optional port"));
     }
     if let Some(authority) = request.uri.authority()
@@ -35,7 +35,7 @@ fn refused(what: &str) -> ApiError {
 
 /// `host [":" port]` of RFC 3986 section 3.2, without what no host name has (percent-encoding, sub-delimiters): a comma
 /// or a semicolon would read as a list where the host is passed on.
-fn is_valid(host: &str) -> bool {
+pub fn is_host(host: &str) -> bool {
     if host.len() > MAX_HOST {
         return false;
     }
@@ -69,7 +69,7 @@ fn is_valid(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_valid;
+    use super::is_host;
 
     #[test]
     fn hosts() {
@@ -85,7 +85,7 @@ mod tests {
             "video.example.",
             "video.example:",
         ] {
-            assert!(is_valid(host), "{host}");
+            assert!(is_host(host), "{host}");
         }
         let long = "x".repeat(300);
         for host in [
@@ -116,7 +116,7 @@ mod tests {
             "host:+80",
             &long,
         ] {
-            assert!(!is_valid(host), "{host}");
+            assert!(!is_host(host), "{host}");
         }
     }
 }

@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use actix_http::RequestHead;
 use actix_web::HttpMessage;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest};
@@ -20,6 +19,7 @@ use tokio::time::Sleep;
 
 use crate::metrics::Metrics;
 use crate::operation::OperationId;
+use crate::plain::PlainRequest;
 use crate::serve::{Connection, Serving};
 use crate::slot::SlotHandle;
 
@@ -126,7 +126,7 @@ pub(super) struct Origin<'a> {
 }
 
 /// What is known of a request when its last byte is sent or the client has left.
-pub(super) struct RequestLog {
+pub(crate) struct RequestLog {
     id: OperationId,
     method: Method,
     line: Option<Line>,
@@ -142,15 +142,15 @@ pub(super) struct RequestLog {
 
 impl RequestLog {
     /// From here on the connection serves this request.
-    pub(super) fn begin(head: &RequestHead, id: OperationId, metrics: Metrics, on: Origin<'_>) -> Self {
+    pub(super) fn begin(request: &PlainRequest<'_>, id: OperationId, metrics: Metrics, on: Origin<'_>) -> Self {
         metrics.http.in_flight.inc();
         let slot = on.slot.cloned();
         // What an answer before this one sent is in its own line.
         slot.as_ref().map(SlotHandle::take_sent);
         RequestLog {
             id,
-            method: head.method.clone(),
-            line: Line::of(head),
+            method: request.method.clone(),
+            line: Line::of(request),
             started: Instant::now(),
             status: StatusCode::INTERNAL_SERVER_ERROR,
             bytes: 0,
@@ -163,6 +163,20 @@ impl RequestLog {
 
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status;
+    }
+
+    pub(crate) fn id(&self) -> &OperationId {
+        &self.id
+    }
+
+    /// Bytes that were sent of the body of an answer that the framework does not carry.
+    pub(crate) fn sent(&mut self) -> &mut u64 {
+        &mut self.bytes
+    }
+
+    /// Such an answer is over; `complete`: all of it was sent.
+    pub(crate) fn ended(&mut self, complete: bool) {
+        self.complete = complete;
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -202,10 +216,10 @@ struct Line {
 
 impl Line {
     /// `None` when nobody wants it.
-    fn of(head: &RequestHead) -> Option<Line> {
+    fn of(request: &PlainRequest<'_>) -> Option<Line> {
         log_enabled!(target: ACCESS, Level::Info).then(|| Line {
-            path: loggable_path(head.uri.path()),
-            client: head.peer_addr.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+            path: loggable_path(request.path),
+            client: request.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
         })
     }
 }

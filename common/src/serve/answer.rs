@@ -1,44 +1,40 @@
-//! Answers written without the framework: where it answers by itself (see `bare`) and where a connection leaves it (see
-//! `upgrade`).
+//! Answers written without the framework: on the fast path, where it answers by itself (see `bare`), and where a connection leaves
+//! it (see `upgrade`).
 
-use actix_web::ResponseError;
-use actix_web::body::MessageBody;
+use std::cell::RefCell;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 
 use crate::error::ApiError;
 use crate::operation::{OperationId, REQUEST_ID_HEADER};
+use crate::plain::{Answer, Body};
 
-/// A failure as it goes out: it ends the connection.
-pub struct Head {
-    status: StatusCode,
-    headers: Vec<(HeaderName, HeaderValue)>,
-    body: Vec<u8>,
+/// Room for the head of an answer about media, which has some 900 bytes.
+const USUAL: usize = 1024;
+
+/// The head of `answer`, with its empty line; `close`: the connection ends with it.
+pub fn head(answer: &Answer, close: bool, default: &[(HeaderName, HeaderValue)], operation: &OperationId) -> Vec<u8> {
+    let mut out = status_line(answer.status);
+    if close {
+        field(&mut out, "connection", b"close");
+    }
+    if let Some(length) = answer.body.length() {
+        field(&mut out, "content-length", length.to_string().as_bytes());
+    }
+    fields(&mut out, &answer.fields, default, operation);
+    out
 }
 
-impl Head {
-    /// Takes the operation id of the calling task.
-    pub fn of(error: &ApiError) -> Head {
-        let response = error.error_response();
-        let status = response.status();
-        let headers = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        // Error responses hold their body in memory.
-        let body = response.into_body().try_into_bytes().unwrap_or_default().to_vec();
-        Head { status, headers, body }
+/// A failure, whole; the connection ends with it. Takes the operation id of the calling task.
+pub fn failure(error: &ApiError, default: &[(HeaderName, HeaderValue)], operation: &OperationId) -> Vec<u8> {
+    let answer = Answer::from(error);
+    let mut out = head(&answer, true, default, operation);
+    if let Body::Bytes(bytes) = &answer.body {
+        out.extend_from_slice(bytes);
     }
-
-    pub fn write(&self, default: &[(HeaderName, HeaderValue)], operation: &OperationId) -> Vec<u8> {
-        let mut out = status_line(self.status);
-        field(&mut out, "connection", b"close");
-        field(&mut out, "content-length", self.body.len().to_string().as_bytes());
-        fields(&mut out, &self.headers, default, operation);
-        out.extend_from_slice(&self.body);
-        out
-    }
+    out
 }
 
 /// `101 Switching Protocols` with `headers`.
@@ -54,8 +50,12 @@ pub fn switching(
 }
 
 fn status_line(status: StatusCode) -> Vec<u8> {
+    let mut out = Vec::with_capacity(USUAL);
     let reason = status.canonical_reason().unwrap_or("Error");
-    format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes()
+    for part in ["HTTP/1.1 ", status.as_str(), " ", reason, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out
 }
 
 /// The rest of a head, with its empty line.
@@ -65,6 +65,7 @@ fn fields(
     default: &[(HeaderName, HeaderValue)],
     operation: &OperationId,
 ) {
+    date(|now| field(out, "date", now.as_bytes()));
     field(out, REQUEST_ID_HEADER, operation.as_str().as_bytes());
     let unsaid = default
         .iter()
@@ -80,4 +81,19 @@ fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// `Date` (RFC 9110 section 6.6.1), made once in a second.
+fn date(write: impl FnOnce(&str)) {
+    thread_local! {
+        static MADE: RefCell<(u64, String)> = const { RefCell::new((0, String::new())) };
+    }
+    let now = SystemTime::now().max(UNIX_EPOCH);
+    let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    MADE.with_borrow_mut(|(made, text)| {
+        if *made != second || text.is_empty() {
+            (*made, *text) = (second, httpdate::fmt_http_date(now));
+        }
+        write(text);
+    });
 }

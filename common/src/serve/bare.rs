@@ -3,7 +3,7 @@
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 
-use super::answer::Head;
+use super::answer;
 use crate::error::{ApiError, Code};
 use crate::operation::{self, OperationId};
 
@@ -17,7 +17,7 @@ pub fn dressed(bare: &[u8], headers: &[(HeaderName, HeaderValue)]) -> Option<Vec
         "The head of the request can't be read, is too large or took too long.",
     );
     log::info!(operation_id = id.as_str(), status = status; "A request was refused before its head was read: {status}");
-    let answer = operation::scope_sync(id.clone(), || Head::of(&error).write(headers, &id));
+    let answer = operation::scope_sync(id.clone(), || answer::failure(&error, headers, &id));
     Some(answer)
 }
 

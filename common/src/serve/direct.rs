@@ -10,8 +10,11 @@ use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use futures_util::future::{Either, FutureExt, LocalBoxFuture, Map};
 
+use super::Connection;
 use crate::error::ApiError;
+use crate::plain::PlainHandler;
 use crate::request::{self, Context};
+use crate::slot::SlotHandle;
 
 /// A handler in front of the App.
 pub trait DirectHandler: Send + Sync {
@@ -24,18 +27,68 @@ pub trait DirectHandler: Send + Sync {
 }
 
 /// A handler for all workers.
-pub type Direct = Arc<dyn DirectHandler>;
+#[derive(Clone)]
+pub enum Direct {
+    /// For requests that the framework has decoded.
+    Framework(Arc<dyn DirectHandler>),
+    /// Also for those that it need not see (see `fast`).
+    Plain(Arc<dyn PlainHandler>),
+}
+
+impl Direct {
+    pub(super) fn plain(&self) -> Option<Arc<dyn PlainHandler>> {
+        match self {
+            Direct::Plain(handler) => Some(handler.clone()),
+            Direct::Framework(_) => None,
+        }
+    }
+
+    fn handler(self) -> Arc<dyn DirectHandler> {
+        match self {
+            Direct::Framework(handler) => handler,
+            Direct::Plain(handler) => Arc::new(Carried(handler)),
+        }
+    }
+}
+
+/// A plain handler behind the framework's decoder.
+struct Carried(Arc<dyn PlainHandler>);
+
+impl DirectHandler for Carried {
+    fn wants(&self, head: &RequestHead) -> bool {
+        self.0.wants(&head.into())
+    }
+
+    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
+        let handler = self.0.clone();
+        Box::pin(async move {
+            if let Some(connection) = request.conn_data::<Connection>() {
+                connection.outlast_half_close();
+            }
+            let slot = request.conn_data::<SlotHandle>();
+            let answer = handler.answer(request.head().into(), slot.is_some()).await?;
+            Ok(answer.into_response(slot))
+        })
+    }
+}
 
 /// The App with handlers before it.
 pub(super) struct Before<F> {
-    pub app: F,
-    pub direct: Vec<Direct>,
-    pub context: Context,
+    app: F,
+    direct: Vec<Arc<dyn DirectHandler>>,
+    context: Context,
+}
+
+impl<F> Before<F> {
+    pub fn new(app: F, direct: &[Direct], context: Context) -> Self {
+        let direct = direct.iter().cloned().map(Direct::handler).collect();
+        Before { app, direct, context }
+    }
 }
 
 pub(super) struct BeforeService<S> {
     app: S,
-    direct: Vec<Direct>,
+    direct: Vec<Arc<dyn DirectHandler>>,
     context: Rc<Context>,
 }
 

@@ -212,7 +212,7 @@ fn timed_out(text: &'static str) -> io::Error {
 }
 
 /// Whether `timer`, moved to `due` when given, has fired; otherwise the task is woken when it does.
-fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
+pub(super) fn poll_timer(timer: &mut Option<Pin<Box<Sleep>>>, due: Option<Instant>, cx: &mut Context<'_>) -> bool {
     let timer = match (timer, due) {
         (Some(timer), due) => {
             if let Some(due) = due.filter(|due| *due != timer.deadline()) {

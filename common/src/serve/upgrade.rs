@@ -14,17 +14,15 @@ use actix_web::http::{Method, Uri, Version};
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::answer::{self, Head};
+use super::answer;
+use super::linger::linger;
 use super::{ClientStream, LINGER};
 use crate::error::{ApiError, Code};
 use crate::operation::{self, OperationId};
 use crate::request::{self, Context, Seen};
-
-/// Bytes of a refused client that are read and thrown away so that the refusal is not lost in a reset.
-const MAX_LINGERING: usize = 64 * 1024;
 
 /// The head of a request for another protocol.
 pub struct UpgradeRequest {
@@ -134,7 +132,7 @@ pub(super) async fn serve_one(
         Err(error) => {
             let refusal = operation::scope_sync(operation.clone(), || {
                 request::log_api_failure(&error);
-                Head::of(&error).write(&context.default_headers, &operation)
+                answer::failure(&error, &context.default_headers, &operation)
             });
             seen.answered(&context.metrics, error.code().entry().status);
             if let Err(gone) = refuse(&mut socket, &refusal, LINGER).await {
@@ -149,16 +147,7 @@ pub(super) async fn serve_one(
 async fn refuse(socket: &mut TcpStream, refusal: &[u8], patience: Duration) -> io::Result<()> {
     let sending = async {
         socket.write_all(refusal).await?;
-        socket.shutdown().await?;
-        let mut rest = [0; 4096];
-        let mut count = 0;
-        while count < MAX_LINGERING {
-            match socket.read(&mut rest).await? {
-                0 => break,
-                more => count += more,
-            }
-        }
-        Ok(())
+        linger(socket, patience).await
     };
     tokio::time::timeout(patience, sending).await.unwrap_or(Ok(()))
 }

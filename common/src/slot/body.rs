@@ -25,7 +25,10 @@ enum Phase {
 
 impl SlotBody {
     pub fn new(slot: &SlotHandle, prefix: Bytes, job: impl Job + 'static) -> SlotBody {
-        let job: Box<dyn Job> = Box::new(job);
+        SlotBody::boxed(slot, prefix, Box::new(job))
+    }
+
+    pub(crate) fn boxed(slot: &SlotHandle, prefix: Bytes, job: Box<dyn Job>) -> SlotBody {
         let phase = if prefix.is_empty() {
             Phase::Job(job, END_OF_HEAD)
         } else {

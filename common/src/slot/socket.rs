@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::fs::sendfile;
+use rustix::net::{SendFlags, send};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -29,6 +30,21 @@ fn poll_write_with(
             result => return Poll::Ready(result),
         }
     }
+}
+
+/// Sends bytes; `more` of the same message follows at once, and they may wait for it.
+pub fn poll_send(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
+    let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    flags.set(SendFlags::MORE, more);
+    poll_write_with(socket, cx, || Ok(send(socket, bytes, flags)?))
+}
+
+/// Whether bytes that wait for more are cheaper than those that don't. They save a packet; but bbr sets a timer for what it is to
+/// send later, and on a loopback, where a timer is dear, that costs several times as much.
+pub fn gains_by_waiting(socket: &TcpStream) -> bool {
+    socket2::SockRef::from(socket)
+        .tcp_congestion()
+        .is_ok_and(|name| !name.starts_with(b"bbr"))
 }
 
 impl Socket for TcpStream {

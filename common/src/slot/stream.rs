@@ -3,21 +3,19 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stall::Stall;
-use super::{MANY, Outlet, SENDING, Slot, SlotHandle, Socket, State};
+use super::sender::Sender;
+use super::{Slot, SlotHandle, Socket, State};
 
 pub struct SlotStream<S> {
     pub(super) socket: S,
     pub(super) slot: Rc<Slot>,
-    stall: Stall,
-    queues_little: bool,
+    sender: Sender,
 }
 
 impl<S: Socket> SlotStream<S> {
@@ -27,8 +25,7 @@ impl<S: Socket> SlotStream<S> {
         SlotStream {
             socket,
             slot: Rc::new(Slot::new(violations)),
-            stall: Stall::new(stall),
-            queues_little: false,
+            sender: Sender::new(stall),
         }
     }
 
@@ -47,32 +44,19 @@ impl<S: Socket> SlotStream<S> {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        self.slot.begin()?;
-        self.stall.moved();
-        if !self.queues_little && SENDING.load(Ordering::Relaxed) > MANY {
-            self.queues_little = true;
-            self.socket.queue_little();
-        }
-        Ok(())
+        self.slot.begin(|| self.sender.begin(&self.socket))
     }
 
     fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(mut job) = self.slot.job.borrow_mut().take() else {
             return Poll::Ready(Err(self.slot.violated("the job of a body is gone")));
         };
-        let mut outlet = Outlet::new(&self.socket);
-        let result = job.poll_send(&mut outlet, cx);
-        let Outlet { sent, blocked, .. } = outlet;
-        self.slot.sent.set(self.slot.sent.get() + sent);
+        let mut sent = self.slot.sent.get();
+        let result = self.sender.poll_job(&self.socket, &mut *job, &mut sent, cx);
+        self.slot.sent.set(sent);
         match result {
             Poll::Pending => {
                 *self.slot.job.borrow_mut() = Some(job);
-                if sent > 0 || !blocked {
-                    self.stall.moved();
-                }
-                if blocked {
-                    self.stall.check(&self.socket, cx)?;
-                }
                 Poll::Pending
             }
             Poll::Ready(Ok(())) => {
@@ -85,11 +69,6 @@ impl<S: Socket> SlotStream<S> {
             Poll::Ready(Err(error)) => {
                 drop(job);
                 self.slot.end(State::Failed);
-                // The client must not get the rest of what was cut. A source that ended early was not: what came of it is
-                // passed on, and the length in the head says that it is not the whole.
-                if error.kind() != io::ErrorKind::UnexpectedEof {
-                    self.socket.forget_unsent();
-                }
                 Poll::Ready(Err(error))
             }
         }
@@ -116,12 +95,14 @@ impl<S: Socket> AsyncWrite for SlotStream<S> {
         let this = self.get_mut();
         this.check_write()?;
         ready!(this.poll_end_interim(cx))?;
-        let Poll::Ready(written) = Pin::new(&mut this.socket).poll_write(cx, buf) else {
-            this.stall.check(&this.socket, cx)?;
-            return Poll::Pending;
+        let written = match Pin::new(&mut this.socket).poll_write(cx, buf) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => {
+                this.sender.check(&this.socket, cx)?;
+                return Poll::Pending;
+            }
         };
-        let written = written?;
-        this.stall.moved();
+        this.sender.moved();
         this.slot.written(&buf[..written]);
         Poll::Ready(Ok(written))
     }

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod drain;
+mod fast;
 mod pipelined;
 mod refusals;
 mod upgrades;
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use common::config::{Config, Span};
 use common::error::{ApiError, Code};
 use common::http::{payload_error, resource};
-use common::serve::Connection;
+use common::serve::{Connection, Direct};
 use common::service::Service;
 use common::slot::{Job, Outlet, SlotBody, SlotHandle};
 use common::testing::{Running, spawn, test_config};
@@ -64,7 +65,7 @@ fn config() -> Config {
 
 async fn start(config: Config) -> (Running, Held) {
     let held = Held::default();
-    let given = held.clone();
+    let (given, direct_held) = (held.clone(), held.clone());
     let running = spawn(config, |_, _| async move {
         let routes = move |config: &mut web::ServiceConfig| {
             config.app_data(web::Data::new(given.clone()));
@@ -84,7 +85,7 @@ async fn start(config: Config) -> (Running, Held) {
             public: Some(Arc::new(routes)),
             internal: None,
             upgrades: None,
-            direct: None,
+            direct: Some(Direct::Plain(Arc::new(fast::Handler(direct_held)))),
             ready: Vec::new(),
         })
     });

@@ -8,29 +8,18 @@ use crate::{
     refusal,
     state::State,
 };
-use actix_http::Request;
-use actix_web::{
-    HttpRequest, HttpResponse,
-    dev::RequestHead,
-    http::{Method, Uri},
-    web,
-};
+use actix_web::{HttpRequest, HttpResponse, http::Method, web};
 use common::{
     error::{ApiError, Code, Problem},
-    grant::Permission,
+    grant::{Grant, Permission},
     ids::VideoId,
-    serve::{Connection, DirectHandler},
+    plain::{Answer, PlainHandler, PlainRequest},
+    serve::Connection,
     slot::SlotHandle,
 };
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
 use std::sync::Arc;
-
-/// The connection that a request came by; tests without a server have none.
-struct Via<'a> {
-    connection: Option<&'a Connection>,
-    slot: Option<&'a SlotHandle>,
-}
 
 #[derive(Deserialize)]
 pub struct FileQuery {
@@ -69,85 +58,90 @@ pub async fn file(
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
     let (grant, video) = path.into_inner();
+    // A player that has said all it wants to say gets its bytes.
+    if let Some(connection) = request.conn_data::<Connection>() {
+        connection.outlast_half_close();
+    }
+    let slot = request.conn_data::<SlotHandle>();
     let asked = Asked {
-        head: request.head(),
-        connection: Via {
-            connection: request.conn_data(),
-            slot: request.conn_data(),
-        },
+        request: request.head().into(),
+        moves: slot.is_some(),
         grant: &grant,
         video: &video,
         download: query.download.as_deref().is_some_and(|value| value != "0"),
     };
-    serve(&state, asked).await
+    Ok(serve(&state, asked).await?.into_response(slot))
 }
 
 /// The same address in front of the App, in the spelling that api-service gives out; every other spelling of it is the App's.
-pub struct DirectFile(pub Arc<State>);
+pub struct PlainFile(pub Arc<State>);
 
-impl DirectHandler for DirectFile {
-    fn wants(&self, head: &RequestHead) -> bool {
-        matches!(head.method, Method::GET | Method::HEAD) && spelled(&head.uri).is_some()
+impl PlainHandler for PlainFile {
+    fn wants(&self, request: &PlainRequest<'_>) -> bool {
+        matches!(*request.method, Method::GET | Method::HEAD) && spelled(request).is_some()
     }
 
-    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
-        let state = self.0.clone();
+    fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>> {
         Box::pin(async move {
-            let head = request.head();
-            let (grant, video, download) = spelled(&head.uri).ok_or_else(|| ApiError::not_found("video"))?;
-            let connection = Via {
-                connection: request.conn_data(),
-                slot: request.conn_data(),
-            };
+            let (grant, video, download) = spelled(&request).ok_or_else(|| ApiError::not_found("video"))?;
             let asked = Asked {
-                head,
-                connection,
+                request,
+                moves,
                 grant,
                 video: &video,
                 download,
             };
-            serve(&state, asked).await
+            serve(&self.0, asked).await
         })
     }
 }
 
 /// Grant, video and `download` of `/media/{grant}/{videoId}/file`, when nothing in it needs decoding.
-fn spelled(uri: &Uri) -> Option<(&str, VideoId, bool)> {
-    let download = match uri.query() {
+fn spelled<'a>(request: &PlainRequest<'a>) -> Option<(&'a str, VideoId, bool)> {
+    let download = match request.query {
         None => false,
         Some("download=1") => true,
         Some(_) => return None,
     };
-    let (grant, rest) = uri.path().strip_prefix("/media/")?.split_once('/')?;
+    let (grant, rest) = request.path.strip_prefix("/media/")?.split_once('/')?;
     let video = rest.strip_suffix("/file")?.parse().ok()?;
     (!grant.is_empty() && !grant.contains('%')).then_some((grant, video, download))
 }
 
 /// A request for a file, wherever it was taken.
 struct Asked<'a> {
-    head: &'a RequestHead,
-    connection: Via<'a>,
+    request: PlainRequest<'a>,
+    /// Bytes can go past the framework.
+    moves: bool,
     grant: &'a str,
     video: &'a VideoId,
     download: bool,
 }
 
 /// Authorisation and limits, then the file.
-async fn serve(state: &State, asked: Asked<'_>) -> Result<HttpResponse, ApiError> {
-    let Asked {
-        head,
-        connection,
-        grant,
-        video,
-        download,
-    } = asked;
-    // A player that has said all it wants to say gets its bytes.
-    if let Some(connection) = connection.connection {
-        connection.outlast_half_close();
-    }
-    let (grant, client) = state.identify(head, Some(grant));
+async fn serve(state: &State, asked: Asked<'_>) -> Result<Answer, ApiError> {
+    let video = asked.video;
+    let (grant, client) = state.identify(&asked.request, Some(asked.grant));
     let told = refusal::take_token(state, client)?;
-    let grant = grant?;
+    let version = allows(&grant?, video)?;
+    let Some(known) = playable(state, video, version).await? else {
+        return Err(ApiError::not_found("video"));
+    };
+    let mut wanted = Wanted {
+        request: asked.request,
+        moves: asked.moves,
+        client,
+        told,
+        video,
+        grant: version,
+        known: &known,
+        download: asked.download,
+    };
+    reply::reply(state, &mut wanted).await
+}
+
+/// The version of a grant that allows playing this video.
+fn allows(grant: &Grant, video: &VideoId) -> Result<i64, ApiError> {
     if grant.permission != Permission::Play {
         return Err(ApiError::new(
             Code::Unauthenticated,
@@ -157,29 +151,25 @@ async fn serve(state: &State, asked: Asked<'_>) -> Result<HttpResponse, ApiError
     if grant.video != *video {
         return Err(ApiError::not_found("video"));
     }
-    let Some(known) = playable(state, video, grant.version).await? else {
-        return Err(ApiError::not_found("video"));
-    };
-    let wanted = Wanted {
-        head,
-        slot: connection.slot,
-        client,
-        told,
-        video,
-        grant: grant.version,
-        known: &known,
-        download,
-    };
-    reply::reply(state, wanted).await
+    Ok(grant.version)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use actix_web::http::header::HeaderMap;
+    use common::plain::Fields;
 
     fn check(path: &'static str, expected: Option<(&str, bool)>) {
-        let uri = Uri::from_static(path);
-        let found = spelled(&uri).map(|(grant, _, download)| (grant, download));
+        let headers = HeaderMap::new();
+        let request = PlainRequest {
+            method: &Method::GET,
+            path: path.split('?').next().unwrap(),
+            query: path.split_once('?').map(|(_, query)| query),
+            fields: Fields::Map(&headers),
+            peer: None,
+        };
+        let found = spelled(&request).map(|(grant, _, download)| (grant, download));
         assert_eq!(found, expected, "{path}");
     }
 

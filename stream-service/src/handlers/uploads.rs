@@ -89,7 +89,7 @@ pub async fn form(
 
 /// Everything that can be said before the first byte of the body is read.
 async fn admit(state: &State, request: &HttpRequest, video: VideoId, overhead: u64) -> Result<Admitted, ApiError> {
-    let (grant, client) = state.identify(request.head(), bearer(request.headers()));
+    let (grant, client) = state.identify(&request.head().into(), bearer(request.headers()));
     refusal::take_token(state, client)?;
     let Granted {
         video: granted,

@@ -80,6 +80,11 @@ impl FileBody {
         }
     }
 
+    /// Bytes of all parts.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The next piece; `Ok(None)` at the end.
     fn poll_piece(&mut self, file: Arc<OpenFile>, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if let Some(reading) = &mut self.reading {
@@ -204,20 +209,5 @@ fn read_waiting(file: &File, start: u64, wanted: usize) -> io::Result<Bytes> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// The body of an answer to HEAD: it has a length only in its head. (A sized body would be asked for its bytes.)
-pub struct NoBody;
-
-impl MessageBody for NoBody {
-    type Error = io::Error;
-
-    fn size(&self) -> BodySize {
-        BodySize::Stream
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        Poll::Ready(None)
     }
 }

@@ -66,9 +66,19 @@ impl StoredFile {
         (offset / WINDOW + 1) * WINDOW
     }
 
-    /// The end of what can be sent from `offset` on without waiting for the disk, at most `end` and the end of the window;
-    /// `None` when the disk has to be asked.
+    /// The end of what can be sent from `offset` on without waiting for the disk, at most `end` and, if that is far, the end of the
+    /// window; `None` when the disk has to be asked.
     pub fn warm_until(&self, offset: u64, end: u64) -> Option<u64> {
+        let warm = self.warm_in_window(offset, end)?;
+        let short = end - offset <= WINDOW;
+        if !short || warm == end || warm < Self::window_end(offset) {
+            return Some(warm);
+        }
+        // Over the border between two windows in one piece.
+        Some(self.warm_in_window(warm, end).unwrap_or(warm))
+    }
+
+    fn warm_in_window(&self, offset: u64, end: u64) -> Option<u64> {
         let window = offset / WINDOW;
         let (start, until) = (window * WINDOW, Self::window_end(offset).min(self.size));
         let slice = end.min(until);
@@ -144,7 +154,9 @@ mod tests {
     fn a_slice_ends_with_its_window_the_file_or_the_range() {
         let stored = file(WINDOW + 1000);
         assert_eq!(stored.warm_until(0, 10), Some(10));
-        assert_eq!(stored.warm_until(5, WINDOW + 10), Some(WINDOW));
+        assert_eq!(stored.warm_in_window(5, WINDOW + 10), Some(WINDOW));
+        assert_eq!(stored.warm_until(11, WINDOW + 10), Some(WINDOW + 10), "short");
+        assert_eq!(stored.warm_until(5, WINDOW + 10), Some(WINDOW), "long");
         assert_eq!(stored.warm_until(WINDOW, WINDOW + 10), Some(WINDOW + 10));
         assert_eq!(stored.warm_until(WINDOW + 999, WINDOW + 1000), Some(WINDOW + 1000));
     }

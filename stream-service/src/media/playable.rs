@@ -1,6 +1,10 @@
 //! Whether a grant plays a video now.
 
-use crate::{entries::Known, ledger, state::State};
+use crate::{
+    entries::{Asked, Known},
+    ledger,
+    state::State,
+};
 use common::{db::DbError, error::ApiError, ids::VideoId};
 use std::{sync::Arc, time::Instant};
 
@@ -16,6 +20,13 @@ async fn known(state: &State, video: &VideoId) -> Result<Option<Arc<Known>>, Api
         Ok(known) => return Ok(known),
         Err(asked) => asked,
     };
+    let look = || state.entries.get(video, Instant::now()).ok();
+    // Boxed, as everything that is rare: the future of a request that finds what it needs stays small.
+    Box::pin(state.entries.knowing.once(video, look, ask(state, video, asked, now))).await
+}
+
+/// Asks the ledger.
+async fn ask(state: &State, video: &VideoId, asked: Asked, now: Instant) -> Result<Option<Arc<Known>>, ApiError> {
     let wanted = video.clone();
     let source = state
         .db

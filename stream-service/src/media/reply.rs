@@ -1,48 +1,42 @@
 //! The answer to a GET or HEAD of a stored file: preconditions, ranges, headers.
 
 use super::{
-    body::{FileBody, NoBody, Part},
-    file::StoredFile,
+    body::{FileBody, Part},
     job::FileJob,
+    open::open,
     playable::playable,
-    registry::{Reader, Stored, Ticket},
-    remote::Remote,
+    registry::{Reader, Ticket},
 };
 use crate::{
     entries::Known,
-    ledger::Source,
     limit::{client::ClientKey, meter::Meter, told::Told},
     precondition::{self, Conditions, Outcome, Validators},
     range::{self, Plan, multipart::Multipart},
     refusal::{self, Admission},
     state::State,
-    store::{DiskStore, ObjectKey, Store, StoreError},
-    upload::{blocking, store_error},
 };
 use actix_web::{
-    HttpResponse, HttpResponseBuilder,
-    dev::RequestHead,
+    body::BoxBody,
     http::{
         Method, StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{self, HeaderName, HeaderValue},
     },
 };
-use bytes::Bytes;
 use common::{
     error::{ApiError, Code},
     ids::VideoId,
-    slot::{SlotBody, SlotHandle},
+    plain::{Answer, Body, Fields, PlainRequest},
 };
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::borrow::Cow;
 
 /// No script of a stored file may run, should a browser ever be brought to show it as a page.
 const CSP: &str = "sandbox; default-src 'none'";
 
 /// One wanted file.
 pub struct Wanted<'a> {
-    pub head: &'a RequestHead,
-    /// Where the bytes can go past the framework.
-    pub slot: Option<&'a SlotHandle>,
+    pub request: PlainRequest<'a>,
+    /// The bytes can go past the framework.
+    pub moves: bool,
     pub client: ClientKey,
     /// What is left of its limits.
     pub told: Told,
@@ -53,23 +47,44 @@ pub struct Wanted<'a> {
     pub download: bool,
 }
 
-pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse, ApiError> {
-    let (headers, known) = (&wanted.head.headers, wanted.known);
+/// What becomes of a request before anything is asked for it.
+enum Decided {
+    /// There is nothing to send.
+    Answered(Answer),
+    Send(Plan),
+}
+
+pub async fn reply(state: &State, wanted: &mut Wanted<'_>) -> Result<Answer, ApiError> {
+    let plan = match decide(wanted)? {
+        Decided::Answered(answer) => return Ok(answer),
+        Decided::Send(plan) => plan,
+    };
+    let Admission { permit, meter } = refusal::stream(state, wanted.client, wanted.video, &mut wanted.told).await?;
+    let ticket = registered(state, wanted).await?;
+    let content = open(state, wanted.video, &wanted.known.source, &plan).await?;
+    wanted.moves &= content.is_file();
+    let reader = ticket.open(content, permit).ok_or_else(taken_away)?;
+    planned(state, plan, wanted, (reader, meter))
+}
+
+/// Preconditions, then ranges.
+fn decide(wanted: &Wanted<'_>) -> Result<Decided, ApiError> {
+    let (fields, known) = (wanted.request.fields, wanted.known);
     let size = known.source.size;
-    let fields = [
+    let conditions = [
         header::IF_MATCH,
         header::IF_UNMODIFIED_SINCE,
         header::IF_NONE_MATCH,
         header::IF_MODIFIED_SINCE,
         header::IF_RANGE,
     ]
-    .map(|name| joined(headers, &name));
+    .map(|name| joined(fields, &name));
     let conditions = Conditions {
-        if_match: fields[0].as_deref(),
-        if_unmodified_since: fields[1].as_deref(),
-        if_none_match: fields[2].as_deref(),
-        if_modified_since: fields[3].as_deref(),
-        if_range: fields[4].as_deref(),
+        if_match: conditions[0].as_deref(),
+        if_unmodified_since: conditions[1].as_deref(),
+        if_none_match: conditions[2].as_deref(),
+        if_modified_since: conditions[3].as_deref(),
+        if_range: conditions[4].as_deref(),
     };
     let validators = Validators {
         etag: &known.etag,
@@ -77,7 +92,10 @@ pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse
     };
     let use_range = match precondition::evaluate(&conditions, &validators) {
         Outcome::Proceed { use_range } => use_range,
-        Outcome::NotModified => return Ok(head(StatusCode::NOT_MODIFIED, &wanted).finish()),
+        Outcome::NotModified => {
+            let body = Body::Empty { length: None };
+            return Ok(Decided::Answered(answer(StatusCode::NOT_MODIFIED, wanted, [], body)));
+        }
         Outcome::Failed => {
             return Err(ApiError::new(
                 Code::PreconditionFailed,
@@ -85,26 +103,16 @@ pub async fn reply(state: &State, mut wanted: Wanted<'_>) -> Result<HttpResponse
             ));
         }
     };
-    if wanted.head.method == Method::HEAD {
-        let mut response = head(StatusCode::OK, &wanted);
-        return Ok(response
-            .insert_header((header::CONTENT_TYPE, known.type_header.clone()))
-            .no_chunking(size)
-            .body(NoBody));
+    if *wanted.request.method == Method::HEAD {
+        let body = Body::Empty { length: Some(size) };
+        let mime = (header::CONTENT_TYPE, known.type_header.clone());
+        return Ok(Decided::Answered(answer(StatusCode::OK, wanted, [mime], body)));
     }
-    let range = use_range.then(|| only_range(headers)).flatten();
-    let plan = range::plan(range.as_deref(), size);
-    if plan == Plan::Unsatisfiable {
-        return Err(unsatisfiable(size));
+    let range = use_range.then(|| only_range(fields)).flatten();
+    match range::plan(range.as_deref(), size) {
+        Plan::Unsatisfiable => Err(unsatisfiable(size)),
+        plan => Ok(Decided::Send(plan)),
     }
-    let Admission { permit, meter } = refusal::stream(state, wanted.client, wanted.video, &mut wanted.told).await?;
-    let ticket = registered(state, &wanted).await?;
-    let content = open(state, wanted.video, &known.source, &plan).await?;
-    if !content.is_file() {
-        wanted.slot = None;
-    }
-    let reader = ticket.open(content, permit).ok_or_else(taken_away)?;
-    Ok(planned(state, plan, &wanted, (reader, meter)))
 }
 
 /// A stream that every later cut finds. What the request was checked against may have changed before, so it is asked for
@@ -122,20 +130,19 @@ fn taken_away() -> ApiError {
 }
 
 /// The answer of a plan that can be served.
-fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, stream: (Reader, Meter)) -> HttpResponse {
+fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, stream: (Reader, Meter)) -> Result<Answer, ApiError> {
     let (size, mime) = (wanted.known.source.size, &wanted.known.type_header);
-    match plan {
+    let mime = (header::CONTENT_TYPE, mime.clone());
+    Ok(match plan {
         Plan::One(range) => {
-            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted);
-            response
-                .insert_header((header::CONTENT_TYPE, mime.clone()))
-                .insert_header((header::CONTENT_RANGE, range.content_range(size)));
-            one(state, wanted, response, stream, (range.start, range.end))
+            let place = HeaderValue::try_from(range.content_range(size)).map_err(ApiError::internal)?;
+            let body = one(state, wanted, stream, (range.start, range.end));
+            let fields = [mime, (header::CONTENT_RANGE, place)];
+            answer(StatusCode::PARTIAL_CONTENT, wanted, fields, body)
         }
         Plan::Many(ranges) => {
             let framing = Multipart::new(&ranges, size, &wanted.known.source.mime, unguessable());
-            let mut response = head(StatusCode::PARTIAL_CONTENT, wanted);
-            response.content_type(framing.content_type());
+            let mime = HeaderValue::try_from(framing.content_type()).map_err(ApiError::internal)?;
             let mut parts = Vec::new();
             for (text, range) in framing.parts() {
                 parts.push(Part::Text(text.clone().into()));
@@ -145,53 +152,63 @@ fn planned(state: &State, plan: Plan, wanted: &Wanted<'_>, stream: (Reader, Mete
                 });
             }
             parts.push(Part::Text(framing.tail().into()));
-            response.body(copying(state, stream, parts))
+            let body = copied(state, stream, parts);
+            answer(
+                StatusCode::PARTIAL_CONTENT,
+                wanted,
+                [(header::CONTENT_TYPE, mime)],
+                body,
+            )
         }
         Plan::Whole | Plan::Unsatisfiable => {
-            let mut response = head(StatusCode::OK, wanted);
-            response.insert_header((header::CONTENT_TYPE, mime.clone()));
-            one(state, wanted, response, stream, (0, size))
+            let body = one(state, wanted, stream, (0, size));
+            answer(StatusCode::OK, wanted, [mime], body)
         }
-    }
+    })
 }
 
 /// One range: inside the kernel where the connection can.
-fn one(
-    state: &State,
-    wanted: &Wanted<'_>,
-    mut response: HttpResponseBuilder,
-    stream: (Reader, Meter),
-    (start, end): (u64, u64),
-) -> HttpResponse {
-    let Some(slot) = wanted.slot.filter(|_| start < end) else {
-        return response.body(copying(state, stream, vec![Part::Stored { start, end }]));
-    };
-    let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
-    response
-        .no_chunking(end - start)
-        .body(SlotBody::new(slot, Bytes::new(), job))
-}
-
-fn copying(state: &State, stream: (Reader, Meter), parts: Vec<Part>) -> FileBody {
-    FileBody::new(stream, parts, state.limits.pace.clone(), state.metrics.clone())
-}
-
-/// The headers that every answer about a file has.
-fn head(status: StatusCode, wanted: &Wanted<'_>) -> HttpResponseBuilder {
-    let mut response = HttpResponse::build(status);
-    let fixed = |text| HeaderValue::from_static(text);
-    response
-        .insert_header((header::ETAG, wanted.known.etag_header.clone()))
-        .insert_header((header::LAST_MODIFIED, wanted.known.modified_header.clone()))
-        .insert_header((header::ACCEPT_RANGES, fixed("bytes")))
-        // Asked for again each time (and answered 304), so that a deleted video does not play from a cache.
-        .insert_header((header::CACHE_CONTROL, fixed("private, no-cache")))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")))
-        .insert_header((header::CONTENT_SECURITY_POLICY, fixed(CSP)))
-        .insert_header((header::CROSS_ORIGIN_RESOURCE_POLICY, fixed("same-origin")));
-    for field in wanted.told.fields() {
-        response.insert_header(field);
+fn one(state: &State, wanted: &Wanted<'_>, stream: (Reader, Meter), (start, end): (u64, u64)) -> Body {
+    if !wanted.moves || start >= end {
+        return copied(state, stream, vec![Part::Stored { start, end }]);
     }
+    let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
+    Body::Moved {
+        length: end - start,
+        job: Box::new(job),
+    }
+}
+
+fn copied(state: &State, stream: (Reader, Meter), parts: Vec<Part>) -> Body {
+    let body = FileBody::new(stream, parts, state.limits.pace.clone(), state.metrics.clone());
+    Body::Copied {
+        length: body.length(),
+        body: BoxBody::new(body),
+    }
+}
+
+/// An answer with the fields that every one about a file has.
+fn answer<const N: usize>(
+    status: StatusCode,
+    wanted: &Wanted<'_>,
+    fields: [(HeaderName, HeaderValue); N],
+    body: Body,
+) -> Answer {
+    let fixed = |text| HeaderValue::from_static(text);
+    let common = [
+        (header::ETAG, wanted.known.etag_header.clone()),
+        (header::LAST_MODIFIED, wanted.known.modified_header.clone()),
+        (header::ACCEPT_RANGES, fixed("bytes")),
+        // Asked for again each time (and answered 304), so that a deleted video does not play from a cache.
+        (header::CACHE_CONTROL, fixed("private, no-cache")),
+        (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
+        (header::CONTENT_SECURITY_POLICY, fixed(CSP)),
+        (header::CROSS_ORIGIN_RESOURCE_POLICY, fixed("same-origin")),
+    ];
+    let mut all = Vec::with_capacity(common.len() + N + 3);
+    all.extend(common);
+    all.extend(wanted.told.fields());
+    all.extend(fields);
     if wanted.download {
         // The name is made from the id: no text of a user becomes a header.
         let name = format!(
@@ -199,69 +216,13 @@ fn head(status: StatusCode, wanted: &Wanted<'_>) -> HttpResponseBuilder {
             wanted.video,
             extension(&wanted.known.source.mime)
         );
-        response.insert_header((header::CONTENT_DISPOSITION, name));
+        let name = HeaderValue::try_from(name).expect("an id and an extension are a header value");
+        all.push((header::CONTENT_DISPOSITION, name));
     }
-    response
-}
-
-/// For a stream that is registered (see [`crate::entries`]).
-async fn open(state: &State, video: &VideoId, source: &Source, plan: &Plan) -> Result<Stored, ApiError> {
-    let key = ObjectKey {
-        video: video.clone(),
-        object: source.object.clone(),
-    };
-    let opened = match &state.store {
-        Store::Disk(disk) => open_file(state, disk, key, source.size).await?,
-        Store::S3(bucket) => {
-            let name = bucket.names().object(&key);
-            let remote = Remote::open(bucket.client(), name, first(plan, source.size)).await;
-            let opened = remote.map(|remote| (remote.size(), Stored::Remote(Box::new(remote))));
-            opened.map_err(StoreError::from)
-        }
-    };
-    match opened {
-        Ok((size, content)) if size == source.size => Ok(content),
-        Ok((size, _)) => Err(ApiError::internal(format!(
-            "{video}: {size} bytes stored, the ledger says {}",
-            source.size
-        ))),
-        Err(StoreError::Missing) => {
-            // Purged since the ledger was asked, or lost: the reconciler tells them apart.
-            state.entries.evict(video);
-            Err(ApiError::not_found("video").because("its file is not in the store"))
-        }
-        Err(error) => Err(store_error(error)),
-    }
-}
-
-/// Opened once for many requests that come at the same time.
-async fn open_file(
-    state: &State,
-    disk: &DiskStore,
-    key: ObjectKey,
-    expected: u64,
-) -> Result<Result<(u64, Stored), StoreError>, ApiError> {
-    let asked = match state.entries.file(&key.video, &key.object) {
-        Ok(file) => return Ok(Ok((file.size(), Stored::File(file)))),
-        Err(asked) => asked,
-    };
-    let (disk, wanted) = (disk.clone(), key.clone());
-    let opened = blocking(move || disk.open(&wanted)).await?;
-    Ok(opened.map(|(file, size)| {
-        let file = Arc::new(StoredFile::new(file, size));
-        if size == expected {
-            state.entries.keep_file(&key.video, &key.object, &file, asked);
-        }
-        (size, Stored::File(file))
-    }))
-}
-
-/// The first range that will be sent.
-fn first(plan: &Plan, size: u64) -> Range<u64> {
-    match plan {
-        Plan::One(range) => range.start..range.end,
-        Plan::Many(ranges) => ranges.first().map_or(0..0, |range| range.start..range.end),
-        Plan::Whole | Plan::Unsatisfiable => 0..size,
+    Answer {
+        status,
+        fields: all,
+        body,
     }
 }
 
@@ -277,19 +238,17 @@ fn unsatisfiable(size: u64) -> ApiError {
 
 /// All lines of a header as one list; `None` when it is absent. Entity tags may hold bytes that are no text (RFC 9110 section
 /// 8.8.3): no tag of ours does, so it is enough that they stay different.
-fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
-    let mut lines = headers
-        .get_all(name)
-        .map(|line| String::from_utf8_lossy(line.as_bytes()));
+fn joined<'a>(fields: Fields<'a>, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let mut lines = fields.all(name).map(String::from_utf8_lossy);
     let first = lines.next()?;
     Some(lines.fold(first, |all, line| Cow::Owned(format!("{all}, {line}"))))
 }
 
 /// The Range, if there is one. It is no list: what stands in several lines is ignored as what can't be read is.
-fn only_range(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut lines = headers.get_all(header::RANGE);
-    let only = lines.next().filter(|_| lines.next().is_none())?;
-    Some(String::from_utf8_lossy(only.as_bytes()))
+fn only_range(fields: Fields<'_>) -> Option<Cow<'_, str>> {
+    let mut lines = fields.all(&header::RANGE);
+    let only = lines.next()?;
+    lines.next().is_none().then(|| String::from_utf8_lossy(only))
 }
 
 fn extension(mime: &str) -> &'static str {

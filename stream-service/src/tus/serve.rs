@@ -101,7 +101,7 @@ async fn answer(
     body: Raw,
     terms: &mut Terms,
 ) -> Result<HttpResponse, ApiError> {
-    let (grant, client) = state.identify(request.head(), bearer(request.headers()));
+    let (grant, client) = state.identify(&request.head().into(), bearer(request.headers()));
     refusal::take_token(state, client)?;
     let place = if id.is_some() { Place::Upload } else { Place::Collection };
     let (protocol, asked) = read(request.method(), place, request.headers())?;

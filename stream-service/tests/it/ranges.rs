@@ -33,8 +33,16 @@ pub fn spelled_for_the_app(path: String) -> String {
 }
 
 #[test]
-fn ranges_in_front_of_the_app() {
+fn ranges_on_the_fast_path() {
     on_one_app_with(|_| {}, |app| async move { conforms_at(&app, |path| path).await });
+}
+
+#[test]
+fn ranges_in_front_of_the_app() {
+    on_one_app_with(
+        |config| config.server.fast_path = false,
+        |app| async move { conforms_at(&app, |path| path).await },
+    );
 }
 
 #[test]

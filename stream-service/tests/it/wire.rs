@@ -18,6 +18,8 @@ use std::rc::Rc;
 /// How the bytes of a file get to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
+    /// By sendfile, answered before the framework sees the request.
+    Fast,
     /// By sendfile, answered before the App sees the request.
     Front,
     /// By sendfile, answered by the App's handler.
@@ -31,7 +33,7 @@ impl Way {
         let path = app.file_path(video);
         match self {
             Way::App => crate::ranges::spelled_for_the_app(path),
-            Way::Front | Way::Framework => path,
+            Way::Fast | Way::Front | Way::Framework => path,
         }
     }
 }
@@ -43,7 +45,12 @@ where
     Fut: Future<Output = ()>,
 {
     let (tune, body) = (&tune, &body);
-    on_one_app_with(tune, |app| async move {
+    on_one_app_with(tune, |app| async move { body(app, Way::Fast).await });
+    let decoding = |config: &mut Config| {
+        tune(config);
+        config.server.fast_path = false;
+    };
+    on_one_app_with(decoding, |app| async move {
         body(app.clone(), Way::Front).await;
         body(app, Way::App).await;
     });

@@ -9,6 +9,7 @@ use actix_web::http::header as web_header;
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
 use common::operation::{self, OPERATION_ID_HEADER};
+use common::plain::Fields;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::uri::PathAndQuery;
 
@@ -83,7 +84,7 @@ pub fn outgoing(request: &RequestHead, trusted: &TrustedProxies, https: bool) ->
     let peer = request
         .peer_addr
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let client = trusted.client(peer, &request.headers).to_string();
+    let client = trusted.client(peer, Fields::Map(&request.headers)).to_string();
     headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client).map_err(unreadable)?);
     headers.insert(
         FORWARDED_PROTO,

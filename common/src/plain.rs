@@ -1,0 +1,25 @@
+//! Requests without a body, and their answers, free of the framework: one handler serves those that actix-http has decoded and
+//! those that are taken before it (`serve::fast`), by the same code.
+
+mod answer;
+mod fields;
+mod request;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::error::ApiError;
+
+pub use answer::{Answer, Body};
+pub use fields::Fields;
+pub use request::PlainRequest;
+
+/// A handler of plain requests, in front of the App.
+pub trait PlainHandler: Send + Sync {
+    /// Whether this request is its own. What it leaves goes to the App, which must have a route for every other spelling of the
+    /// same address.
+    fn wants(&self, request: &PlainRequest<'_>) -> bool;
+
+    /// Answers as a handler of the App would. `moves`: the connection can take [`Body::Moved`]. A client that closes its side
+    /// still gets its answer.
+    fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>>;
+}

@@ -1,0 +1,36 @@
+//! What surrounds a request that the framework does not see.
+
+use super::body::{Origin, RequestLog};
+use super::{Context, count, guarded, log_api_failure};
+use crate::operation::{self, OperationId};
+use crate::plain::{Answer, PlainHandler, PlainRequest};
+
+/// [`super::serve_one`] for a request that the framework does not see. What it sends has to be told to the log.
+pub(crate) async fn serve_plain(
+    context: &Context,
+    handler: &dyn PlainHandler,
+    request: PlainRequest<'_>,
+) -> (Answer, RequestLog) {
+    let id = OperationId::from_fields(request.fields);
+    let origin = Origin {
+        connection: None,
+        slot: None,
+    };
+    let mut log = RequestLog::begin(&request, id.clone(), context.metrics.clone(), origin);
+    let answer = operation::scope(id, async move {
+        let answered = guarded(handler.answer(request, true)).await;
+        answered.unwrap_or_else(|error| {
+            log_api_failure(&error);
+            Answer::from(&error)
+        })
+    })
+    .await;
+    log.answered(answer.status);
+    count(
+        &context.metrics,
+        log.method_label(),
+        answer.status.as_u16(),
+        log.started(),
+    );
+    (answer, log)
+}

@@ -1,0 +1,109 @@
+//! The fast path: plain requests, above all for ranges of media, served without the framework. Decoding, dispatching and encoding
+//! of actix-http cost as much as the kernel takes for sending 100 KiB.
+//!
+//! A connection begins here and stays for as long as its requests are plain ([`head::parse`]) and somebody wants them. At the first
+//! other one it goes to the framework, with all that was read, and does not come back: whatever is difficult is decided in one
+//! place only. What surrounds a request is the same on both ways (`request`), the deadlines are those of `stream`, and bodies
+//! are moved by the jobs of [`crate::slot`].
+
+mod buffer;
+mod head;
+mod wire;
+
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix_web::http::Method;
+use bytes::BytesMut;
+use tokio::net::TcpStream;
+
+use super::{Bounds, Direct, answer, bare};
+use crate::plain::{Body, PlainHandler};
+use crate::request::{self, Context};
+use wire::{Came, Wire};
+
+/// What one worker serves on the fast path. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Fast {
+    handlers: Rc<[Arc<dyn PlainHandler>]>,
+    context: Rc<Context>,
+    bounds: Bounds,
+}
+
+impl Fast {
+    pub fn new(direct: &[Direct], bounds: Bounds, context: &Context) -> Self {
+        // Who may ask the internal listener is for `request` to check.
+        let direct = if bounds.fast_path && context.internal_token.is_none() {
+            direct
+        } else {
+            &[]
+        };
+        Fast {
+            handlers: direct.iter().filter_map(Direct::plain).collect(),
+            context: Rc::new(context.clone()),
+            bounds,
+        }
+    }
+
+    /// Serves a connection to its end (`None`), or until it is the framework's: with what was read of it.
+    pub async fn serve(&self, io: TcpStream, peer: Option<SocketAddr>) -> Option<(TcpStream, BytesMut)> {
+        if self.handlers.is_empty() {
+            return Some((io, BytesMut::new()));
+        }
+        let context = &*self.context;
+        let mut wire = Wire::new(io, &self.bounds, &context.drain);
+        loop {
+            let came = match wire.next().await {
+                Came::Bytes(came) => came,
+                Came::End => return None,
+                Came::Nothing => {
+                    // The framework's words for it.
+                    if let Some(late) = bare::dressed(b"HTTP/1.1 408 ", &context.default_headers) {
+                        wire.write(&late).await.ok()?;
+                    }
+                    return None;
+                }
+            };
+            let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
+            let wanted = head::parse(&came, &mut room, peer)
+                .and_then(|request| Some((self.handlers.iter().find(|handler| handler.wants(&request))?, request)));
+            let Some((handler, request)) = wanted else {
+                return Some((wire.into_inner(), BytesMut::from(&came[..])));
+            };
+            // No answer to HEAD has a body, whatever it says (RFC 9110 section 9.3.2).
+            let bodyless = *request.method == Method::HEAD;
+            let served = request::serve_plain(context, &**handler, request);
+            let (answer, mut log) = wire.wait(served).await.ok()?;
+            drop(came);
+            let close = context.drain.is_leaving();
+            let mut head = answer::head(&answer, close, &context.default_headers, log.id());
+            let done = match answer.body {
+                _ if bodyless => wire.write(&head).await,
+                Body::Empty { .. } => wire.write(&head).await,
+                Body::Bytes(bytes) => {
+                    head.extend_from_slice(&bytes);
+                    let written = wire.write(&head).await;
+                    *log.sent() = if written.is_ok() { bytes.len() as u64 } else { 0 };
+                    written
+                }
+                Body::Moved { job, .. } => wire.r#move(head, job, log.sent()).await,
+                Body::Copied { length, body } => wire.copy(head, body, length, log.sent()).await,
+            };
+            log.ended(done.is_ok());
+            drop(log);
+            match done {
+                Ok(()) if close => {
+                    wire.close().await;
+                    return None;
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    log::debug!("A connection of the fast path ended: {error}");
+                    return None;
+                }
+            }
+        }
+    }
+}
