@@ -127,18 +127,11 @@ async fn an_embedded_library_moves_to_postgres_and_s3_and_the_scaled_services_se
     );
 }
 
-#[tokio::test]
-async fn a_move_that_is_killed_at_any_moment_goes_on_and_half_of_it_is_never_served() {
-    let home = Home::new();
-    let library = Library::make(&home).await;
-    let target = Target::with_bucket();
+/// Moves to `target`, killed again and again while it runs, until it is done; says how often the target was refused then because it
+/// was half filled. `whole` is about how long one takes.
+async fn killed_at_random(target: &Target, home: &Home, whole: Duration) -> usize {
     let settings = target.settings();
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    // How long one takes undisturbed decides when the others are killed.
-    let trial = Target::with_bucket();
-    let began = std::time::Instant::now();
-    assert!(trial.move_from(&home.data(), &[]).output().unwrap().status.success());
-    let whole = began.elapsed();
     let (mut kills, mut refused) = (0, 0);
     for _ in 0..40 {
         let mut child = target
@@ -167,10 +160,26 @@ async fn a_move_that_is_killed_at_any_moment_goes_on_and_half_of_it_is_never_ser
             break;
         }
     }
-    assert!(
-        kills > 0 && refused > 0,
-        "{kills} kills, after {refused} of them the target was half filled"
-    );
+    refused
+}
+
+#[tokio::test]
+async fn a_move_that_is_killed_at_any_moment_goes_on_and_half_of_it_is_never_served() {
+    let home = Home::new();
+    let library = Library::make(&home).await;
+    // How long one takes undisturbed decides when the others are killed. It is a guess: how busy the machine is changes.
+    let trial = Target::with_bucket();
+    let began = std::time::Instant::now();
+    assert!(trial.move_from(&home.data(), &[]).output().unwrap().status.success());
+    let mut whole = began.elapsed();
+    let mut target = Target::with_bucket();
+    let mut tries = 1;
+    while killed_at_random(&target, &home, whole).await == 0 {
+        assert!(tries < 6, "no kill found the target half filled");
+        (target, whole, tries) = (Target::with_bucket(), whole.mul_f64(0.7), tries + 1);
+    }
+    let settings = target.settings();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let site = target.home.roles(&settings);
     library.is_served(&site.base).await;
     site.stop();
