@@ -15,6 +15,7 @@ mod upgrade;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,7 +200,8 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                     &direct,
                     context.clone(),
                 ));
-            let fast = Fast::new(&direct, bounds, &context);
+            let context = Rc::new(context);
+            let fast = Fast::new(&direct, bounds, context.clone());
             fn_service(move |io: TcpStream| {
                 // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
                 drop(io.set_nodelay(true));

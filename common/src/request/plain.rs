@@ -1,9 +1,11 @@
 //! What surrounds a request that the framework does not see.
 
+use actix_web::http::Method;
+
 use super::body::{Origin, RequestLog};
 use super::{Context, count, guarded, log_api_failure};
 use crate::operation::{self, OperationId};
-use crate::plain::{Answer, PlainHandler, PlainRequest};
+use crate::plain::{Answer, Body, PlainHandler, PlainRequest};
 
 /// [`super::serve_one`] for a request that the framework does not see. What it sends has to be told to the log.
 pub(crate) async fn serve_plain(
@@ -17,7 +19,8 @@ pub(crate) async fn serve_plain(
         slot: None,
     };
     let mut log = RequestLog::begin(&request, id.clone(), context.metrics.clone(), origin);
-    let answer = operation::scope(id, async move {
+    let bodyless = *request.method == Method::HEAD;
+    let mut answer = operation::scope(id, async move {
         let answered = guarded(handler.answer(request, true)).await;
         answered.unwrap_or_else(|error| {
             log_api_failure(&error);
@@ -25,6 +28,11 @@ pub(crate) async fn serve_plain(
         })
     })
     .await;
+    if bodyless {
+        // Whatever it says, a failure too (RFC 9110 section 9.3.2).
+        let length = answer.body.length();
+        answer.body = Body::Empty { length };
+    }
     log.answered(answer.status);
     count(
         &context.metrics,

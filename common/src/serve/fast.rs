@@ -10,18 +10,19 @@ mod buffer;
 mod head;
 mod wire;
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::Method;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
 use super::{Bounds, Direct, answer, bare};
-use crate::plain::{Body, PlainHandler};
-use crate::request::{self, Context};
+use crate::plain::{Answer, PlainHandler};
+use crate::request::{self, Context, RequestLog};
 use wire::{Came, Wire};
 
 /// What one worker serves on the fast path. Cheap to clone.
@@ -33,7 +34,7 @@ pub(super) struct Fast {
 }
 
 impl Fast {
-    pub fn new(direct: &[Direct], bounds: Bounds, context: &Context) -> Self {
+    pub fn new(direct: &[Direct], bounds: Bounds, context: Rc<Context>) -> Self {
         // Who may ask the internal listener is for `request` to check.
         let direct = if bounds.fast_path && context.internal_token.is_none() {
             direct
@@ -42,7 +43,7 @@ impl Fast {
         };
         Fast {
             handlers: direct.iter().filter_map(Direct::plain).collect(),
-            context: Rc::new(context.clone()),
+            context,
             bounds,
         }
     }
@@ -66,31 +67,15 @@ impl Fast {
                     return None;
                 }
             };
-            let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
-            let wanted = head::parse(&came, &mut room, peer)
-                .and_then(|request| Some((self.handlers.iter().find(|handler| handler.wants(&request))?, request)));
-            let Some((handler, request)) = wanted else {
-                return Some((wire.into_inner(), BytesMut::from(&came[..])));
+            let (answer, mut log) = match self.answer(&wire, &came, peer).await {
+                None => return Some((wire.into_inner(), BytesMut::from(&came[..]))),
+                Some(Err(_)) => return None,
+                Some(Ok(answered)) => answered,
             };
-            // No answer to HEAD has a body, whatever it says (RFC 9110 section 9.3.2).
-            let bodyless = *request.method == Method::HEAD;
-            let served = request::serve_plain(context, &**handler, request);
-            let (answer, mut log) = wire.wait(served).await.ok()?;
             drop(came);
             let close = context.drain.is_leaving();
-            let mut head = answer::head(&answer, close, &context.default_headers, log.id());
-            let done = match answer.body {
-                _ if bodyless => wire.write(&head).await,
-                Body::Empty { .. } => wire.write(&head).await,
-                Body::Bytes(bytes) => {
-                    head.extend_from_slice(&bytes);
-                    let written = wire.write(&head).await;
-                    *log.sent() = if written.is_ok() { bytes.len() as u64 } else { 0 };
-                    written
-                }
-                Body::Moved { job, .. } => wire.r#move(head, job, log.sent()).await,
-                Body::Copied { length, body } => wire.copy(head, body, length, log.sent()).await,
-            };
+            let head = answer::head(&answer, close, &context.default_headers, log.id());
+            let done = wire.send(head, answer.body, log.sent()).await;
             log.ended(done.is_ok());
             drop(log);
             match done {
@@ -105,5 +90,20 @@ impl Fast {
                 }
             }
         }
+    }
+
+    /// The answer to the request that `came` is; an error when nobody waits for it any more, nothing when `came` is the framework's
+    /// to decide about.
+    async fn answer(
+        &self,
+        wire: &Wire,
+        came: &[u8],
+        peer: Option<SocketAddr>,
+    ) -> Option<io::Result<(Answer, RequestLog)>> {
+        let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
+        let request = head::parse(came, &mut room, peer)?;
+        let handler = self.handlers.iter().find(|handler| handler.wants(&request))?;
+        let served = pin!(request::serve_plain(&self.context, &**handler, request));
+        Some(wire.wait(served).await)
     }
 }

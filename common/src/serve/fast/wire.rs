@@ -17,6 +17,7 @@ use super::super::linger::linger;
 use super::super::stream::poll_timer;
 use super::buffer::Buffer;
 use crate::drain::Drain;
+use crate::plain::Body;
 use crate::slot::{Job, Sender, gains_by_waiting, poll_send};
 
 /// How long a client gets to close after its last answer. The process may be waiting for it to end.
@@ -108,6 +109,21 @@ impl Wire {
         Ok(())
     }
 
+    /// Sends an answer; `sent` counts the bytes of its body.
+    pub async fn send(&mut self, mut head: Vec<u8>, body: Body, sent: &mut u64) -> io::Result<()> {
+        match body {
+            Body::Empty { .. } => self.write(&head).await,
+            Body::Bytes(bytes) => {
+                head.extend_from_slice(&bytes);
+                self.write(&head).await?;
+                *sent = bytes.len() as u64;
+                Ok(())
+            }
+            Body::Moved { job, .. } => self.r#move(head, job, sent).await,
+            Body::Copied { length, body } => self.copy(head, body, length, sent).await,
+        }
+    }
+
     /// `more`: the bytes of a job follow.
     async fn write_all(&mut self, mut bytes: &[u8], more: bool) -> io::Result<()> {
         poll_fn(|cx| {
@@ -125,7 +141,7 @@ impl Wire {
     }
 
     /// Sends `head` and what `job` moves; `sent` counts that.
-    pub async fn r#move(&mut self, head: Vec<u8>, mut job: Box<dyn Job>, sent: &mut u64) -> io::Result<()> {
+    async fn r#move(&mut self, head: Vec<u8>, mut job: Box<dyn Job>, sent: &mut u64) -> io::Result<()> {
         self.write_all(&head, true).await?;
         drop(head);
         let _sending = self.sender.begin(&self.io);
@@ -136,7 +152,7 @@ impl Wire {
     }
 
     /// Sends `head` and the pieces of `body`, which are `length` bytes or no good answer; `sent` counts them.
-    pub async fn copy(&mut self, head: Vec<u8>, mut body: BoxBody, length: u64, sent: &mut u64) -> io::Result<()> {
+    async fn copy(&mut self, head: Vec<u8>, mut body: BoxBody, length: u64, sent: &mut u64) -> io::Result<()> {
         self.write_all(&head, false).await?;
         while *sent < length {
             let piece = self.wait(poll_fn(|cx| Pin::new(&mut body).poll_next(cx))).await?;
@@ -153,8 +169,8 @@ impl Wire {
     }
 
     /// What `work` brings; an error when the client is gone before that.
-    pub async fn wait<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
-        unless_gone(&self.io, work).await
+    pub fn wait<T>(&self, work: impl Future<Output = T> + Unpin) -> impl Future<Output = io::Result<T>> {
+        unless_gone(&self.io, work)
     }
 
     /// From here on the next request may be waited for.
@@ -164,7 +180,8 @@ impl Wire {
 
     /// Ends the connection after a whole answer.
     pub async fn close(&mut self) {
-        if let Err(error) = linger(&mut self.io, LINGER).await {
+        // Boxed: every connection has room for this future, and what it reads into, inside of its own.
+        if let Err(error) = Box::pin(linger(&mut self.io, LINGER)).await {
             log::debug!("A connection was closed already: {error}");
         }
     }
@@ -172,10 +189,10 @@ impl Wire {
 
 /// What `work` brings. A client that is gone altogether (its connection is reset) ends it; one that has only said all it wants to
 /// say does not. Looked for only while there is something to wait for.
-async fn unless_gone<T>(io: &TcpStream, work: impl Future<Output = T>) -> io::Result<T> {
-    let (mut work, mut gone) = (pin!(work), pin!(io.ready(Interest::ERROR)));
+async fn unless_gone<T>(io: &TcpStream, mut work: impl Future<Output = T> + Unpin) -> io::Result<T> {
+    let mut gone = pin!(io.ready(Interest::ERROR));
     poll_fn(|cx| {
-        if let Poll::Ready(done) = work.as_mut().poll(cx) {
+        if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
             return Poll::Ready(Ok(done));
         }
         gone.as_mut()

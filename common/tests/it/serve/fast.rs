@@ -52,10 +52,9 @@ impl PlainHandler for Handler {
                     let _hold = self.0.take();
                     std::future::pending().await
                 }
-                "/plain/copied" => Body::Copied {
-                    length: 6,
-                    body: BoxBody::new(Pieces(vec![Bytes::from_static(b"ied"), Bytes::from_static(b"cop")])),
-                },
+                "/plain/copied" => copied(6),
+                "/plain/copied-short" => copied(7),
+                "/plain/copied-long" => copied(5),
                 "/plain/moved" if moves => moved(&self.0, SIZE as u64),
                 // One byte more than there is.
                 "/plain/short" if moves => moved(&self.0, SIZE as u64 + 1),
@@ -75,6 +74,15 @@ impl PlainHandler for Handler {
                 body,
             })
         })
+    }
+}
+
+/// "copied" in two pieces, said to have this length.
+fn copied(length: u64) -> Body {
+    let pieces = vec![Bytes::from_static(b"ied"), Bytes::from_static(b"cop")];
+    Body::Copied {
+        length,
+        body: BoxBody::new(Pieces(pieces)),
     }
 }
 
@@ -405,6 +413,20 @@ async fn a_source_that_ends_early_ends_the_connection() {
     let (body, whole) = client.body(&head).await;
     assert!(!whole && body == content(), "what there was, and no more");
     none_is_held(&held).await;
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_of_another_length_than_its_head_says_ends_the_connection() {
+    let (server, _) = start(config()).await;
+    for (path, expected) in [("copied-short", &b"copied"[..]), ("copied-long", b"cop")] {
+        let mut client = Raw::connect(&server.public).await;
+        client.send(&request("GET", &format!("/plain/{path}"), "")).await;
+        let head = client.head().await;
+        let (body, whole) = client.body(&head).await;
+        assert!(!whole && body == expected, "{path}: {body:?}");
+        assert_eq!(client.rest().await, b"", "{path}");
+    }
     server.stop().await;
 }
 
