@@ -39,6 +39,8 @@ pub struct RequestLabels {
 
 pub struct HttpMetrics {
     pub requests: Family<RequestLabels, Counter>,
+    /// Those of them that the framework has not seen (see `serve::fast`).
+    pub plain: Counter,
     pub in_flight: Gauge,
     /// Seconds until the response head.
     pub duration: Histogram,
@@ -52,6 +54,7 @@ impl Default for Metrics {
             registry: Mutex::new(Registry::with_prefix("sluice")),
             http: HttpMetrics {
                 requests: Family::default(),
+                plain: Counter::default(),
                 in_flight: Gauge::default(),
                 // 0.5 ms to 8 s.
                 duration: Histogram::new(exponential_buckets(0.0005, 2.0, 15)),
@@ -60,6 +63,11 @@ impl Default for Metrics {
         }));
         metrics.register(|registry| {
             registry.register("http_requests", "Requests answered", metrics.http.requests.clone());
+            registry.register(
+                "http_plain_requests",
+                "Requests answered before the HTTP framework (server.fast_path)",
+                metrics.http.plain.clone(),
+            );
             registry.register(
                 "http_in_flight",
                 "Requests whose body is not sent yet",

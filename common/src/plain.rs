@@ -19,7 +19,10 @@ pub trait PlainHandler: Send + Sync {
     /// same address.
     fn wants(&self, request: &PlainRequest<'_>) -> bool;
 
-    /// Answers as a handler of the App would. `moves`: the connection can take [`Body::Moved`]. A client that closes its side
-    /// still gets its answer.
+    /// Whether a client that has closed its side of the connection, and only reads, gets the answer to this request to its end. It
+    /// is the server's to say (RFC 9112 section 9.6). For the others whoever closes has left.
+    fn outlasts_half_close(&self, request: &PlainRequest<'_>) -> bool;
+
+    /// Answers as a handler of the App would. `moves`: the connection can take [`Body::Moved`].
     fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>>;
 }

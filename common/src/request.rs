@@ -25,7 +25,9 @@ use crate::error::{ApiError, Code, PROBLEM_JSON};
 use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
-use crate::serve::DirectHandler;
+use crate::plain::{PlainHandler, PlainRequest};
+use crate::serve::{Connection, Direct};
+use crate::slot::SlotHandle;
 use body::{LoggedBody, Origin};
 pub(crate) use body::{RequestLog, Seen};
 pub(crate) use plain::serve_plain;
@@ -124,11 +126,7 @@ pub async fn serve_one(
 }
 
 /// [`serve_one`] for a request that the App does not see.
-pub(crate) async fn serve_direct(
-    context: Rc<Context>,
-    direct: Arc<dyn DirectHandler>,
-    request: Request,
-) -> Response<BoxBody> {
+pub(crate) async fn serve_direct(context: Rc<Context>, direct: Direct, request: Request) -> Response<BoxBody> {
     let id = OperationId::from_headers(&request.head().headers);
     let origin = Origin {
         connection: request.conn_data(),
@@ -138,12 +136,25 @@ pub(crate) async fn serve_direct(
     operation::scope(id.clone(), async move {
         let answered = match admit(&context, request.head()) {
             Err(refused) => Err(refused.into()),
-            Ok(()) => guarded(direct.answer(request).map_err(Error::from)).await,
+            Ok(()) => guarded(by(&*direct, &request).map_err(Error::from)).await,
         };
         let response = answered.unwrap_or_else(HttpResponse::from_error);
         finished(response, &id, &context, log).into()
     })
     .await
+}
+
+/// The answer of a plain handler, as the framework carries it.
+async fn by(handler: &dyn PlainHandler, request: &Request) -> Result<HttpResponse, ApiError> {
+    let plain = PlainRequest::from(request.head());
+    if let Some(connection) = request.conn_data::<Connection>()
+        && handler.outlasts_half_close(&plain)
+    {
+        connection.outlast_half_close();
+    }
+    let slot = request.conn_data::<SlotHandle>();
+    let answer = handler.answer(plain, slot.is_some()).await?;
+    Ok(answer.into_response(slot))
 }
 
 /// A panic is the failure of one request (promise 11).
@@ -227,26 +238,35 @@ pub(crate) fn log_api_failure(api: &ApiError) {
     }
 }
 
-/// Gives the framework's own failures (empty or plain text) the form of all others.
+/// Gives failures that are not ours (empty or plain text) the form of all others.
 fn normalise(response: &mut HttpResponse<BoxBody>) {
     let status = response.status();
     let content_type = response
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
-    let own = content_type.is_some_and(|kind| !kind.starts_with("text/plain"));
-    if !(status.is_client_error() || status.is_server_error()) || own {
+    let Some((status, body)) = problem_instead(status, content_type) else {
         return;
-    }
-    let code = Code::from_status(status.as_u16());
-    let problem = ApiError::new(code, default_detail(code)).problem();
-    let body = serde_json::to_vec(&problem).expect("a problem document is plain data");
-    *response.status_mut() = StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
+    };
+    *response.status_mut() = status;
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     let head = std::mem::replace(response, HttpResponse::new(status));
     *response = head.set_body(BoxBody::new(body));
+}
+
+/// What is said instead of a failure that is empty or plain text.
+fn problem_instead(status: StatusCode, content_type: Option<&str>) -> Option<(StatusCode, Vec<u8>)> {
+    let own = content_type.is_some_and(|kind| !kind.starts_with("text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || own {
+        return None;
+    }
+    let code = Code::from_status(status.as_u16());
+    let problem = ApiError::new(code, default_detail(code)).problem();
+    let body = serde_json::to_vec(&problem).expect("a problem document is plain data");
+    let status = StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
+    Some((status, body))
 }
 
 fn default_detail(code: Code) -> &'static str {

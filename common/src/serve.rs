@@ -31,7 +31,7 @@ use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
 use direct::Before;
-pub use direct::{Direct, DirectHandler};
+pub use direct::Direct;
 use fast::Fast;
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};

@@ -36,9 +36,11 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use body::SlotBody;
-pub(crate) use sender::Sender;
 use sender::Sending;
-pub(crate) use socket::{gains_by_waiting, poll_send};
+pub(crate) use sender::{Sender, many_send};
+#[cfg(test)]
+pub(crate) use socket::unsent;
+pub(crate) use socket::{gains_by_waiting, poll_send, send_held_back};
 pub use stream::SlotStream;
 
 /// Bytes that one turn of a connection may move before the others of its thread get theirs (nginx's

@@ -33,7 +33,6 @@ use common::{
     http::CookieName,
     ids::Id,
     outbox::{self, Delivery, Relay},
-    serve::Direct,
     service::{Platform, Service, StartError},
     time::Timestamp,
 };
@@ -136,9 +135,7 @@ fn service(state: &State) -> Service {
         public: Some(routes::public(state)),
         internal: Some(routes::internal(state)),
         upgrades: None,
-        direct: Some(Direct::Plain(Arc::new(handlers::media::PlainFile(Arc::new(
-            state.clone(),
-        ))))),
+        direct: Some(Arc::new(handlers::media::PlainFile(Arc::new(state.clone())))),
         ready: vec![(
             "stream database",
             Arc::new(move || {

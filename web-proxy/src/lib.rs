@@ -19,7 +19,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Config;
 use common::error::{ApiError, Code};
 use common::http::resource;
-use common::serve::Direct;
 use common::service::{Platform, Service, StartError};
 
 pub use openapi::Documents;
@@ -120,7 +119,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
                         connection: request.conn_data(),
                         slot: request.conn_data(),
                     };
-                    match worker.serve(request.head(), via, Some(payload)).await? {
+                    match worker.serve(request.head(), via, payload).await? {
                         Some(answer) => Ok(answer),
                         None => pages.answer(&request),
                     }
@@ -132,7 +131,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
         public: Some(Arc::new(routes)),
         internal: None,
         upgrades: None,
-        direct: Some(Direct::Framework(Arc::new(proxy::DirectReads))),
+        direct: Some(Arc::new(proxy::DirectReads)),
         ready,
     }
 }

@@ -72,7 +72,7 @@ impl Pages {
     /// Answers what no service took.
     pub fn answer(&self, request: &HttpRequest) -> Result<HttpResponse, ApiError> {
         let segments = path::segments(request.uri().path())?;
-        let first = segments.first().map(Vec::as_slice).unwrap_or_default();
+        let first = segments.first().map(AsRef::as_ref).unwrap_or_default();
         let nothing_here = || ApiError::new(Code::NotFound, "There is nothing at this address.");
         let name = segments.join(&b'/');
         let file = std::str::from_utf8(&name).ok().and_then(|name| self.0.get(name));

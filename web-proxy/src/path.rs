@@ -2,6 +2,8 @@
 //! bytes differently. A path that some reader might take for another one is refused; all others are passed on as they
 //! are.
 
+use std::borrow::Cow;
+
 use common::error::{ApiError, Code};
 
 /// Longest path and query, in bytes. A media address with its grant has about 300.
@@ -10,7 +12,7 @@ const MAX_TARGET: usize = 8 * 1024;
 /// Splits a raw path into its segments, percent-decoded once (RFC 3986 section 3.3). Refused: dot segments, empty
 /// segments but the last, encoded slashes and backslashes, control characters, broken percent-encoding, bytes that may
 /// not stand in a path.
-pub fn segments(path: &str) -> Result<Vec<Vec<u8>>, ApiError> {
+pub fn segments(path: &str) -> Result<Vec<Cow<'_, [u8]>>, ApiError> {
     if path.len() > MAX_TARGET {
         return Err(ApiError::new(
             Code::UriTooLong,
@@ -44,7 +46,25 @@ pub fn check_query(query: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
-fn decode(segment: &str) -> Result<Vec<u8>, ApiError> {
+fn decode(segment: &str) -> Result<Cow<'_, [u8]>, ApiError> {
+    let decoded = if segment.contains('%') {
+        Cow::Owned(percent_decoded(segment)?)
+    } else if segment.bytes().all(may_stand_in_a_path) {
+        Cow::Borrowed(segment.as_bytes())
+    } else {
+        return Err(refused(BAD_CHARACTERS));
+    };
+    // Some servers cut parameters off first: `..;x` would become `..`.
+    let name = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
+    if matches!(name, b"." | b"..") {
+        return Err(refused("has a dot segment"));
+    }
+    Ok(decoded)
+}
+
+const BAD_CHARACTERS: &str = "has characters that must be percent-encoded";
+
+fn percent_decoded(segment: &str) -> Result<Vec<u8>, ApiError> {
     let mut decoded = Vec::with_capacity(segment.len());
     let mut bytes = segment.bytes();
     while let Some(byte) = bytes.next() {
@@ -62,24 +82,35 @@ fn decode(segment: &str) -> Result<Vec<u8>, ApiError> {
         } else if may_stand_in_a_path(byte) {
             byte
         } else {
-            return Err(refused("has characters that must be percent-encoded"));
+            return Err(refused(BAD_CHARACTERS));
         };
         if plain.is_ascii_control() {
             return Err(refused("has a control character"));
         }
         decoded.push(plain);
     }
-    // Some servers cut parameters off first: `..;x` would become `..`.
-    let name = decoded.split(|byte| *byte == b';').next().unwrap_or_default();
-    if matches!(name, b"." | b"..") {
-        return Err(refused("has a dot segment"));
-    }
     Ok(decoded)
 }
 
 /// `pchar` of RFC 3986 without the percent sign.
+const MAY_STAND_IN_A_PATH: [bool; 256] = {
+    let mut may = [false; 256];
+    let others = b"-._~!$&'()*+,;=:@";
+    let mut at = 0;
+    while at < others.len() {
+        may[others[at] as usize] = true;
+        at += 1;
+    }
+    let mut byte = 0;
+    while byte < 128 {
+        may[byte] |= (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    may
+};
+
 fn may_stand_in_a_path(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)
+    MAY_STAND_IN_A_PATH[usize::from(byte)]
 }
 
 fn refused(what: &str) -> ApiError {
@@ -92,7 +123,7 @@ mod tests {
 
     fn check(path: &str, expected: Option<&[&str]>) {
         let found = segments(path).ok();
-        let expected = expected.map(|names| names.iter().map(|name| name.as_bytes().to_vec()).collect::<Vec<_>>());
+        let expected = expected.map(|names| names.iter().map(|name| Cow::from(name.as_bytes())).collect::<Vec<_>>());
         assert_eq!(found, expected, "{path}");
     }
 

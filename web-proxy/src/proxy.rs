@@ -15,17 +15,19 @@ mod relay;
 mod streamed;
 mod upstreams;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderValue;
-use actix_web::http::{Method, header};
+use actix_web::http::{ConnectionType, Method, Version, header};
 use actix_web::{HttpResponse, web};
 use common::config::{Config, ConfigError};
 use common::error::{ApiError, Code};
 use common::health::Check;
 use common::net::TrustedProxies;
+use common::plain::{Answer, Body, PlainRequest};
 use common::replicas::Replicas;
 use common::serve::Connection;
 use common::service::Platform;
@@ -38,7 +40,7 @@ use crate::openapi::Fetched;
 use crate::path;
 use client::Client;
 use exchange::Exchange;
-use headers::{Head, Length};
+use headers::Length;
 use metrics::{Calls, Relays};
 use reads::Reads;
 
@@ -49,6 +51,13 @@ enum Target {
     /// stream-service's media.
     Media,
     Page,
+}
+
+impl Target {
+    /// As at stream-service itself: a player that has said all it wants to say gets its bytes.
+    fn outlasts_half_close(self) -> bool {
+        self == Target::Media
+    }
 }
 
 /// What the workers share.
@@ -146,65 +155,84 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Passes `request` on to the service that owns its path, and its answer back; `None` when that is a page. What is only read
-    /// goes without copying, where the connection has a slot.
+    /// Passes `request` on to the service that owns its path, and its answer back; `None` when that is a page.
     pub async fn serve(
         &self,
         request: &RequestHead,
         via: Via<'_>,
-        payload: Option<web::Payload>,
+        payload: web::Payload,
     ) -> Result<Option<HttpResponse>, ApiError> {
-        let target = route(request)?;
+        let request = PlainRequest::from(request);
+        let target = route(&request)?;
+        if let Some(connection) = via.connection
+            && target.outlasts_half_close()
+            && headers::length(request.fields)? == Length::None
+        {
+            connection.outlast_half_close();
+        }
+        let answer = self
+            .pass_on(target, &request, via.slot.is_some(), Some(payload))
+            .await?;
+        Ok(answer.map(|answer| {
+            let unknown = matches!(answer.body, Body::Copied { length: None, .. });
+            let mut response = answer.into_response(via.slot);
+            if unknown && request.version < Version::HTTP_11 {
+                // HTTP/1.0 has no chunks: the end of the connection ends the body.
+                response.head_mut().no_chunking(true);
+                response.head_mut().set_connection_type(ConnectionType::Close);
+            }
+            response
+        }))
+    }
+
+    /// What is only read goes without copying, if the client's connection `moves` bodies.
+    async fn pass_on(
+        &self,
+        target: Target,
+        request: &PlainRequest<'_>,
+        moves: bool,
+        payload: Option<web::Payload>,
+    ) -> Result<Option<Answer>, ApiError> {
         let kind = match target {
             Target::Page => return Ok(None),
             Target::Service(kind) => kind,
             Target::Media => Kind::Stream,
         };
-        let head = self.outgoing(request)?;
-        // As at stream-service itself: a player that has said all it wants to say gets its bytes.
-        if let Some(connection) = via.connection
-            && target == Target::Media
-            && head.length == Length::None
-        {
-            connection.outlast_half_close();
-        }
-        let exchange = self.exchange(kind);
-        let answer = match via.slot {
-            Some(slot) if Reads::carries(&head) => self.reads.run(&exchange, &head, slot).await,
-            _ => streamed::run(&exchange, &self.client, &head, payload).await,
-        };
-        answer.map(Some)
-    }
-
-    fn outgoing(&self, request: &RequestHead) -> Result<Head, ApiError> {
-        headers::outgoing(request, &self.settings.trusted, self.settings.https)
-    }
-
-    fn exchange(&self, kind: Kind) -> Exchange<'_> {
-        Exchange {
+        let head = headers::outgoing(request, &self.settings.trusted, self.settings.https)?;
+        let exchange = Exchange {
             kind,
             upstreams: self.upstreams.of(kind),
             calls: &self.calls,
             wait: self.settings.wait,
-        }
+        };
+        let answer = if moves && Reads::carries(&head) {
+            self.reads.run(&exchange, &head).await
+        } else {
+            streamed::run(&exchange, &self.client, &head, payload).await
+        };
+        answer.map(Some)
     }
 }
 
 /// Where `request` goes, or why nowhere.
-fn route(request: &RequestHead) -> Result<Target, ApiError> {
-    if matches!(request.method, Method::CONNECT | Method::TRACE) {
+fn route(request: &PlainRequest<'_>) -> Result<Target, ApiError> {
+    if matches!(*request.method, Method::CONNECT | Method::TRACE) {
         let refused = ApiError::new(Code::MethodNotAllowed, "The edge is no tunnel and no mirror.");
         let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         return Err(refused.header(header::ALLOW, allow));
     }
-    path::check_query(request.uri.query())?;
-    Ok(target(&path::segments(request.uri.path())?))
+    path::check_query(request.query)?;
+    Ok(target(&path::segments(request.path)?))
 }
 
 /// The service that owns a path, by its decoded segments. `/internal` is owned by none: it is not reachable from here.
-fn target(segments: &[Vec<u8>]) -> Target {
-    let names: Vec<&[u8]> = segments.iter().map(Vec::as_slice).collect();
-    match names.as_slice() {
+fn target(segments: &[Cow<'_, [u8]>]) -> Target {
+    // No service asks for more of them.
+    let mut names: [&[u8]; 3] = [&[]; 3];
+    for (name, segment) in names.iter_mut().zip(segments) {
+        *name = segment;
+    }
+    match &names[..segments.len().min(3)] {
         [b"api", b"v1", b"jobs", ..] => Target::Service(Kind::Scheduler),
         [b"api", b"v1", b"limits", ..] => Target::Service(Kind::Stream),
         [b"api", b"v1", ..] => Target::Service(Kind::Api),

@@ -50,7 +50,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     (
         "server.fast_path",
-        "Answer plain requests for media before the HTTP framework sees them, which costs less CPU; needs zero_copy.",
+        "Answer plain requests to read (media; at the edge documents too) before the HTTP framework sees them, which costs less CPU; needs zero_copy.",
     ),
     (
         "log.level",

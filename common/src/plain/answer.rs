@@ -1,6 +1,6 @@
 //! An answer, before it is the framework's or bytes on the wire.
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{self, BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
@@ -21,19 +21,20 @@ pub struct Answer {
 
 /// How the bytes behind the head come.
 pub enum Body {
-    /// There are none; a length may be said all the same (HEAD).
+    /// There are none: the status says so, or the answer is one to HEAD. A length may be said all the same.
     Empty {
         length: Option<u64>,
     },
     Bytes(Bytes),
-    /// Past the framework, see [`crate::slot`].
+    /// Past the framework, see [`crate::slot`]: the `first` bytes are here already.
     Moved {
         length: u64,
+        first: Bytes,
         job: Box<dyn Job>,
     },
-    /// Piece by piece.
+    /// Piece by piece; without a length in chunks.
     Copied {
-        length: u64,
+        length: Option<u64>,
         body: BoxBody,
     },
 }
@@ -43,9 +44,9 @@ impl Body {
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self {
-            Body::Empty { length } => *length,
+            Body::Empty { length } | Body::Copied { length, .. } => *length,
             Body::Bytes(bytes) => Some(bytes.len() as u64),
-            Body::Moved { length, .. } | Body::Copied { length, .. } => Some(*length),
+            Body::Moved { length, .. } => Some(*length),
         }
     }
 }
@@ -59,14 +60,12 @@ impl Answer {
             response.append_header(field);
         }
         match (self.body, slot) {
-            (Body::Empty { length: None }, _) => response.finish(),
+            (Body::Empty { length: None }, _) => response.body(body::None::new()),
             (Body::Empty { length: Some(length) }, _) => response.no_chunking(length).body(NoBody),
             (Body::Bytes(bytes), _) => response.body(bytes),
             (Body::Copied { body, .. }, _) => response.body(body),
-            (Body::Moved { length, job }, Some(slot)) => {
-                response
-                    .no_chunking(length)
-                    .body(SlotBody::boxed(slot, Bytes::new(), job))
+            (Body::Moved { length, first, job }, Some(slot)) => {
+                response.no_chunking(length).body(SlotBody::boxed(slot, first, job))
             }
             (Body::Moved { .. }, None) => ApiError::internal("a body can't be moved here").error_response(),
         }

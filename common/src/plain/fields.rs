@@ -11,6 +11,22 @@ pub enum Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// All lines, with the names as they came. Those of different names have no order.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        let (map, lines) = match self {
+            Fields::Map(map) => (Some(map), [].iter()),
+            Fields::Lines(lines) => (None, lines.iter()),
+        };
+        let map = map.into_iter().flat_map(HeaderMap::iter);
+        map.map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .chain(lines.map(|line| (line.name, line.value)))
+    }
+
+    #[must_use]
+    pub fn has(self, name: &HeaderName) -> bool {
+        self.all(name).next().is_some()
+    }
+
     /// The values of all lines of a field, in their order.
     pub fn all(self, name: &HeaderName) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         let (values, lines) = match self {
@@ -66,6 +82,19 @@ mod tests {
             assert_eq!(fields.texts(&header::RANGE).collect::<Vec<_>>(), ["a", "c"]);
             assert_eq!(fields.text(&header::HOST), Some("h"));
             assert_eq!(fields.text(&header::IF_RANGE), None);
+            assert!(fields.has(&header::HOST) && !fields.has(&header::IF_RANGE));
+            let mut all: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect();
+            all.sort_by(|(name, _), (other, _)| name.cmp(other));
+            let expected = [
+                ("host", &b"h"[..]),
+                ("range", b"a"),
+                ("range", b"\xff"),
+                ("range", b"c"),
+            ];
+            assert_eq!(all, expected.map(|(name, value)| (name.to_owned(), value)));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use actix_http::RequestHead;
-use actix_web::http::Method;
+use actix_web::http::{Method, Version};
 
 use super::Fields;
 
@@ -15,6 +15,8 @@ pub struct PlainRequest<'a> {
     pub query: Option<&'a str>,
     pub fields: Fields<'a>,
     pub peer: Option<SocketAddr>,
+    /// HTTP/1.0 has no chunks.
+    pub version: Version,
 }
 
 impl<'a> From<&'a RequestHead> for PlainRequest<'a> {
@@ -25,6 +27,7 @@ impl<'a> From<&'a RequestHead> for PlainRequest<'a> {
             query: head.uri.query(),
             fields: Fields::Map(&head.headers),
             peer: head.peer_addr,
+            version: head.version,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What surrounds a request that the framework does not see.
 
 use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
 
 use super::body::{Origin, RequestLog};
 use super::{Context, count, guarded, log_api_failure};
+use crate::error::PROBLEM_JSON;
 use crate::operation::{self, OperationId};
 use crate::plain::{Answer, Body, PlainHandler, PlainRequest};
 
@@ -22,10 +24,10 @@ pub(crate) async fn serve_plain(
     let bodyless = *request.method == Method::HEAD;
     let mut answer = operation::scope(id, async move {
         let answered = guarded(handler.answer(request, true)).await;
-        answered.unwrap_or_else(|error| {
+        normalised(answered.unwrap_or_else(|error| {
             log_api_failure(&error);
             Answer::from(&error)
-        })
+        }))
     })
     .await;
     if bodyless {
@@ -34,6 +36,7 @@ pub(crate) async fn serve_plain(
         answer.body = Body::Empty { length };
     }
     log.answered(answer.status);
+    context.metrics.http.plain.inc();
     count(
         &context.metrics,
         log.method_label(),
@@ -41,4 +44,18 @@ pub(crate) async fn serve_plain(
         log.started(),
     );
     (answer, log)
+}
+
+/// As [`super::normalise`].
+fn normalised(mut answer: Answer) -> Answer {
+    let kind = answer.fields.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
+    let kind = kind.and_then(|(_, value)| value.to_str().ok());
+    if let Some((status, body)) = super::problem_instead(answer.status, kind) {
+        answer.status = status;
+        answer.body = Body::Bytes(body.into());
+        answer.fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
+        let kind = HeaderValue::from_static(PROBLEM_JSON);
+        answer.fields.push((header::CONTENT_TYPE, kind));
+    }
+    answer
 }

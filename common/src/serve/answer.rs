@@ -5,11 +5,13 @@ use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 
 use crate::error::ApiError;
 use crate::operation::{OperationId, REQUEST_ID_HEADER};
 use crate::plain::{Answer, Body};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
 
 /// Room for the head of an answer about media, which has some 900 bytes.
 const USUAL: usize = 1024;
@@ -20,8 +22,10 @@ pub fn head(answer: &Answer, close: bool, default: &[(HeaderName, HeaderValue)],
     if close {
         field(&mut out, "connection", b"close");
     }
-    if let Some(length) = answer.body.length() {
-        field(&mut out, "content-length", length.to_string().as_bytes());
+    match answer.body.length() {
+        Some(length) => field(&mut out, "content-length", length.to_string().as_bytes()),
+        None if matches!(answer.body, Body::Copied { .. }) => field(&mut out, "transfer-encoding", b"chunked"),
+        None => {}
     }
     fields(&mut out, &answer.fields, default, operation);
     out
@@ -65,12 +69,15 @@ fn fields(
     default: &[(HeaderName, HeaderValue)],
     operation: &OperationId,
 ) {
-    date(|now| field(out, "date", now.as_bytes()));
+    let says = |name: &HeaderName| own.iter().any(|(said, _)| said == name);
+    // An answer from elsewhere has its own.
+    if !says(&header::DATE) {
+        date(|now| field(out, "date", now.as_bytes()));
+    }
     field(out, REQUEST_ID_HEADER, operation.as_str().as_bytes());
-    let unsaid = default
-        .iter()
-        .filter(|(name, _)| !own.iter().any(|(said, _)| said == name));
-    for (name, value) in own.iter().chain(unsaid) {
+    let own = own.iter().filter(|(name, _)| *name != REQUEST_ID);
+    let unsaid = default.iter().filter(|(name, _)| !says(name));
+    for (name, value) in own.chain(unsaid) {
         field(out, name.as_str(), value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");

@@ -4,91 +4,34 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_http::{Request, RequestHead, Response};
+use actix_http::{Request, Response};
 use actix_service::{Service, ServiceFactory};
-use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use futures_util::future::{Either, FutureExt, LocalBoxFuture, Map};
 
-use super::Connection;
-use crate::error::ApiError;
-use crate::plain::PlainHandler;
+use crate::plain::{PlainHandler, PlainRequest};
 use crate::request::{self, Context};
-use crate::slot::SlotHandle;
-
-/// A handler in front of the App.
-pub trait DirectHandler: Send + Sync {
-    /// Whether this request is its own. What it leaves goes to the App, which must have a route for every other spelling of the
-    /// same address.
-    fn wants(&self, head: &RequestHead) -> bool;
-
-    /// Answers as a handler of the App would.
-    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>>;
-}
 
 /// A handler for all workers.
-#[derive(Clone)]
-pub enum Direct {
-    /// For requests that the framework has decoded.
-    Framework(Arc<dyn DirectHandler>),
-    /// Also for those that it need not see (see `fast`).
-    Plain(Arc<dyn PlainHandler>),
-}
-
-impl Direct {
-    pub(super) fn plain(&self) -> Option<Arc<dyn PlainHandler>> {
-        match self {
-            Direct::Plain(handler) => Some(handler.clone()),
-            Direct::Framework(_) => None,
-        }
-    }
-
-    fn handler(self) -> Arc<dyn DirectHandler> {
-        match self {
-            Direct::Framework(handler) => handler,
-            Direct::Plain(handler) => Arc::new(Carried(handler)),
-        }
-    }
-}
-
-/// A plain handler behind the framework's decoder.
-struct Carried(Arc<dyn PlainHandler>);
-
-impl DirectHandler for Carried {
-    fn wants(&self, head: &RequestHead) -> bool {
-        self.0.wants(&head.into())
-    }
-
-    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
-        let handler = self.0.clone();
-        Box::pin(async move {
-            if let Some(connection) = request.conn_data::<Connection>() {
-                connection.outlast_half_close();
-            }
-            let slot = request.conn_data::<SlotHandle>();
-            let answer = handler.answer(request.head().into(), slot.is_some()).await?;
-            Ok(answer.into_response(slot))
-        })
-    }
-}
+pub type Direct = Arc<dyn PlainHandler>;
 
 /// The App with handlers before it.
 pub(super) struct Before<F> {
     app: F,
-    direct: Vec<Arc<dyn DirectHandler>>,
+    direct: Rc<[Direct]>,
     context: Context,
 }
 
 impl<F> Before<F> {
     pub fn new(app: F, direct: &[Direct], context: Context) -> Self {
-        let direct = direct.iter().cloned().map(Direct::handler).collect();
+        let direct = direct.into();
         Before { app, direct, context }
     }
 }
 
 pub(super) struct BeforeService<S> {
     app: S,
-    direct: Vec<Arc<dyn DirectHandler>>,
+    direct: Rc<[Direct]>,
     context: Rc<Context>,
 }
 
@@ -142,7 +85,8 @@ where
     actix_service::forward_ready!(app);
 
     fn call(&self, request: Request) -> Self::Future {
-        match self.direct.iter().find(|direct| direct.wants(request.head())) {
+        let plain = PlainRequest::from(request.head());
+        match self.direct.iter().find(|direct| direct.wants(&plain)) {
             Some(direct) => {
                 let answer = request::serve_direct(self.context.clone(), direct.clone(), request);
                 Either::Left(Box::pin(answer.map(Ok)))

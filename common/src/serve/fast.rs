@@ -7,6 +7,7 @@
 //! are moved by the jobs of [`crate::slot`].
 
 mod buffer;
+mod chunk;
 mod head;
 mod wire;
 
@@ -15,20 +16,19 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
 use super::{Bounds, Direct, answer, bare};
-use crate::plain::{Answer, PlainHandler};
+use crate::plain::Answer;
 use crate::request::{self, Context, RequestLog};
 use wire::{Came, Wire};
 
 /// What one worker serves on the fast path. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Fast {
-    handlers: Rc<[Arc<dyn PlainHandler>]>,
+    handlers: Rc<[Direct]>,
     context: Rc<Context>,
     bounds: Bounds,
 }
@@ -42,7 +42,7 @@ impl Fast {
             &[]
         };
         Fast {
-            handlers: direct.iter().filter_map(Direct::plain).collect(),
+            handlers: direct.into(),
             context,
             bounds,
         }
@@ -62,20 +62,25 @@ impl Fast {
                 Came::Nothing => {
                     // The framework's words for it.
                     if let Some(late) = bare::dressed(b"HTTP/1.1 408 ", &context.default_headers) {
-                        wire.write(&late).await.ok()?;
+                        wire.write(&late, &[], &mut 0).await.ok()?;
                     }
                     return None;
                 }
             };
-            let (answer, mut log) = match self.answer(&wire, &came, peer).await {
+            let (answer, mut log) = match self.answer(&mut wire, &came, peer).await {
                 None => return Some((wire.into_inner(), BytesMut::from(&came[..]))),
                 Some(Err(_)) => return None,
                 Some(Ok(answered)) => answered,
             };
             drop(came);
             let close = context.drain.is_leaving();
-            let head = answer::head(&answer, close, &context.default_headers, log.id());
-            let done = wire.send(head, answer.body, log.sent()).await;
+            let (head, body) = {
+                // Its fields may hold what they were read into: not while a body is sent.
+                let answer = answer;
+                let head = answer::head(&answer, close, &context.default_headers, log.id());
+                (head, answer.body)
+            };
+            let done = wire.send(head, body, log.sent()).await;
             log.ended(done.is_ok());
             drop(log);
             match done {
@@ -96,13 +101,14 @@ impl Fast {
     /// to decide about.
     async fn answer(
         &self,
-        wire: &Wire,
+        wire: &mut Wire,
         came: &[u8],
         peer: Option<SocketAddr>,
     ) -> Option<io::Result<(Answer, RequestLog)>> {
         let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
         let request = head::parse(came, &mut room, peer)?;
         let handler = self.handlers.iter().find(|handler| handler.wants(&request))?;
+        wire.outlast_half_close(handler.outlasts_half_close(&request));
         let served = pin!(request::serve_plain(&self.context, &**handler, request));
         Some(wire.wait(served).await)
     }

@@ -16,6 +16,11 @@ pub(crate) struct Sender {
 /// While it lives, a job is sending.
 pub(crate) struct Sending(());
 
+/// So many jobs send that the memory which the kernel gives to TCP may become scarce.
+pub(crate) fn many_send() -> bool {
+    SENDING.load(Ordering::Relaxed) > MANY
+}
+
 impl Sender {
     /// `stall` is the longest time in which the client takes no byte.
     pub fn new(stall: Duration) -> Self {
@@ -29,7 +34,7 @@ impl Sender {
     pub fn begin(&mut self, socket: &impl Socket) -> Sending {
         self.stall.moved();
         SENDING.fetch_add(1, Ordering::Relaxed);
-        if !self.queues_little && SENDING.load(Ordering::Relaxed) > MANY {
+        if !self.queues_little && many_send() {
             self.queues_little = true;
             socket.queue_little();
         }

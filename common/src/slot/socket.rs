@@ -1,13 +1,13 @@
 //! A TCP socket as jobs use it. Every call is made when tokio says that the socket is writable and clears that when the kernel
 //! says it is not, so that a pending call is woken.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::fs::sendfile;
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -33,10 +33,20 @@ fn poll_write_with(
 }
 
 /// Sends bytes; `more` of the same message follows at once, and they may wait for it.
-pub fn poll_send(socket: &TcpStream, cx: &mut Context<'_>, bytes: &[u8], more: bool) -> Poll<io::Result<usize>> {
+pub fn poll_send(
+    socket: &TcpStream,
+    cx: &mut Context<'_>,
+    bytes: &[IoSlice<'_>],
+    more: bool,
+) -> Poll<io::Result<usize>> {
     let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     flags.set(SendFlags::MORE, more);
-    poll_write_with(socket, cx, || Ok(send(socket, bytes, flags)?))
+    poll_write_with(socket, cx, || {
+        Ok(match bytes {
+            [bytes] => send(socket, bytes, flags)?,
+            _ => sendmsg(socket, bytes, &mut SendAncillaryBuffer::default(), flags)?,
+        })
+    })
 }
 
 /// Whether bytes that wait for more are cheaper than those that don't. They save a packet; but bbr sets a timer for what it is to
@@ -45,6 +55,13 @@ pub fn gains_by_waiting(socket: &TcpStream) -> bool {
     socket2::SockRef::from(socket)
         .tcp_congestion()
         .is_ok_and(|name| !name.starts_with(b"bbr"))
+}
+
+/// Sends what was to wait for more, which does not come so soon: TCP_NODELAY says so even when it is set (tcp(7)).
+pub fn send_held_back(socket: &TcpStream) {
+    if let Err(error) = socket.set_nodelay(true) {
+        log::debug!("A socket keeps what it holds back: {error}");
+    }
 }
 
 impl Socket for TcpStream {
@@ -87,12 +104,22 @@ impl Socket for TcpStream {
     }
 }
 
-/// SIOCOUTQ of tcp(7), which nothing wraps: the bytes in the send queue, sent and not acknowledged ones included.
-#[expect(unsafe_code, reason = "an ioctl that writes one int, see SAFETY")]
+/// SIOCOUTQ of tcp(7): the bytes in the send queue, sent and not acknowledged ones included.
 fn outq(socket: &TcpStream) -> io::Result<u64> {
-    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
-    // SAFETY: SIOCOUTQ writes a c_int, and nothing else, through its argument.
+    queue::<0x5411>(socket)
+}
+
+/// SIOCOUTQNSD of tcp(7): those of them that are not sent.
+#[cfg(test)]
+pub fn unsent(socket: &TcpStream) -> io::Result<u64> {
+    queue::<0x894b>(socket)
+}
+
+/// One of the ioctls about queues, which nothing wraps.
+#[expect(unsafe_code, reason = "an ioctl that writes one int, see SAFETY")]
+fn queue<const OPCODE: rustix::ioctl::Opcode>(socket: &TcpStream) -> io::Result<u64> {
+    // SAFETY: they write a c_int, and nothing else, through their argument.
     let queued: std::ffi::c_int =
-        unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<SIOCOUTQ, std::ffi::c_int>::new())? };
+        unsafe { rustix::ioctl::ioctl(socket, rustix::ioctl::Getter::<OPCODE, std::ffi::c_int>::new())? };
     Ok(u64::try_from(queued).unwrap_or(0))
 }

@@ -3,6 +3,7 @@
 mod deadlines;
 mod drain;
 mod fast;
+mod logs;
 mod pipelined;
 mod refusals;
 mod upgrades;
@@ -19,7 +20,7 @@ use bytes::Bytes;
 use common::config::{Config, Span};
 use common::error::{ApiError, Code};
 use common::http::{payload_error, resource};
-use common::serve::{Connection, Direct};
+use common::serve::Connection;
 use common::service::Service;
 use common::slot::{Job, Outlet, SlotBody, SlotHandle};
 use common::testing::{Running, spawn, test_config};
@@ -85,7 +86,7 @@ async fn start(config: Config) -> (Running, Held) {
             public: Some(Arc::new(routes)),
             internal: None,
             upgrades: None,
-            direct: Some(Direct::Plain(Arc::new(fast::Handler(direct_held)))),
+            direct: Some(Arc::new(fast::Handler(direct_held))),
             ready: Vec::new(),
         })
     });

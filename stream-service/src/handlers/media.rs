@@ -81,6 +81,11 @@ impl PlainHandler for PlainFile {
         matches!(*request.method, Method::GET | Method::HEAD) && spelled(request).is_some()
     }
 
+    /// A player that has said all it wants to say gets its bytes.
+    fn outlasts_half_close(&self, _: &PlainRequest<'_>) -> bool {
+        true
+    }
+
     fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>> {
         Box::pin(async move {
             let (grant, video, download) = spelled(&request).ok_or_else(|| ApiError::not_found("video"))?;
@@ -157,7 +162,7 @@ fn allows(grant: &Grant, video: &VideoId) -> Result<i64, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderMap;
+    use actix_web::http::{Version, header::HeaderMap};
     use common::plain::Fields;
 
     fn check(path: &'static str, expected: Option<(&str, bool)>) {
@@ -168,6 +173,7 @@ mod tests {
             query: path.split_once('?').map(|(_, query)| query),
             fields: Fields::Map(&headers),
             peer: None,
+            version: Version::HTTP_11,
         };
         let found = spelled(&request).map(|(grant, _, download)| (grant, download));
         assert_eq!(found, expected, "{path}");

@@ -21,6 +21,7 @@ use actix_web::{
         Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
+    web::Bytes,
 };
 use common::{
     error::{ApiError, Code},
@@ -175,6 +176,7 @@ fn one(state: &State, wanted: &Wanted<'_>, stream: (Reader, Meter), (start, end)
     let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
     Body::Moved {
         length: end - start,
+        first: Bytes::new(),
         job: Box::new(job),
     }
 }
@@ -182,7 +184,7 @@ fn one(state: &State, wanted: &Wanted<'_>, stream: (Reader, Meter), (start, end)
 fn copied(state: &State, stream: (Reader, Meter), parts: Vec<Part>) -> Body {
     let body = FileBody::new(stream, parts, state.limits.pace.clone(), state.metrics.clone());
     Body::Copied {
-        length: body.length(),
+        length: Some(body.length()),
         body: BoxBody::new(body),
     }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use common::connect::Connector;
+use common::error::{ApiError, Code};
 use common::replicas::Replica;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
@@ -38,9 +39,8 @@ impl Client {
         Client(pool)
     }
 
-    /// Sends `head` with `body` to `replica`. Dropping the future ends the connection that it used.
-    pub async fn call(&self, replica: &Replica, head: &Head, body: Outgoing) -> Result<Response<Incoming>, Error> {
-        let mut request = request(replica, head, body);
+    /// Sends a request of [`request`]. Dropping the future ends the connection that it used.
+    pub async fn call(&self, mut request: Request<Outgoing>) -> Result<Response<Incoming>, Error> {
         let connection = capture_connection(&mut request);
         let answer = self.0.request(request).await?;
         if relay::declared(answer.headers()).is_err()
@@ -54,30 +54,45 @@ impl Client {
 }
 
 /// `head` as hyper sends it to `replica`.
-pub fn request(replica: &Replica, head: &Head, body: Outgoing) -> Request<Outgoing> {
+pub fn request(replica: &Replica, head: &Head<'_>, body: Outgoing) -> Result<Request<Outgoing>, ApiError> {
     let mut request = Request::new(body);
     let mut uri = hyper::http::uri::Parts::default();
     uri.scheme = Some(Scheme::HTTP);
     uri.authority = Some(replica.authority().clone());
-    uri.path_and_query = Some(head.target.clone());
-    *request.uri_mut() = Uri::from_parts(uri).expect("scheme, authority and path are a URI");
-    *request.method_mut() = head.method.clone();
-    *request.headers_mut() = head.headers.clone();
+    let target = match head.query {
+        None => head.path.parse(),
+        Some(query) => format!("{}?{query}", head.path).parse(),
+    };
+    uri.path_and_query = Some(target.map_err(|_| unreadable("The address"))?);
+    *request.uri_mut() = Uri::from_parts(uri).map_err(|_| unreadable("The address"))?;
+    *request.method_mut() =
+        Method::from_bytes(head.method.as_str().as_bytes()).map_err(|_| unreadable("The method"))?;
     let headers = request.headers_mut();
-    // Only HTTP/1.0 comes without one; to the service it is HTTP/1.1, which needs it.
-    if !headers.contains_key(HOST)
+    for (name, value) in &head.fields {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unreadable("A header field"))?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| unreadable("A header field"))?;
+        headers.append(name, value);
+    }
+    // To the service it is HTTP/1.1, which needs one.
+    if !head.has_host()
         && let Ok(host) = replica.authority().as_str().parse()
     {
         headers.insert(HOST, host);
     }
-    // A method that means a body says that there is none (RFC 9110 section 8.6).
-    let means_body = matches!(head.method, Method::POST | Method::PUT | Method::PATCH);
-    if means_body && head.length == Length::None {
-        request
-            .headers_mut()
-            .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    if head.length == Length::Unknown {
+        // hyper takes a GET for one without a body where nobody says so.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    request
+    // A method that means a body says that there is none (RFC 9110 section 8.6).
+    let means_body = matches!(head.method.as_str(), "POST" | "PUT" | "PATCH");
+    if means_body && head.length == Length::None {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    Ok(request)
+}
+
+fn unreadable(what: &str) -> ApiError {
+    ApiError::new(Code::BadRequest, format!("{what} can't be passed on."))
 }
 
 /// How connections to services are opened.

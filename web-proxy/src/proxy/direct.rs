@@ -6,15 +6,12 @@
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 
-use actix_http::Request;
-use actix_web::HttpResponse;
-use actix_web::dev::RequestHead;
-use actix_web::http::{Method, header};
+use actix_web::http::{Method, Version, header};
 use common::error::ApiError;
-use common::serve::DirectHandler;
+use common::plain::{Answer, PlainHandler, PlainRequest};
 use futures_util::future::LocalBoxFuture;
 
-use super::{Via, Worker};
+use super::{Worker, route};
 
 thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
@@ -25,26 +22,31 @@ pub fn serve_here(worker: &Rc<Worker>) {
     HERE.set(Rc::downgrade(worker));
 }
 
+const MEDIA: &str = "/media/";
+
 /// What has no body and is spelled as the services spell it; all else is the App's, which gives it the same answer.
 pub struct DirectReads;
 
-impl DirectHandler for DirectReads {
-    fn wants(&self, head: &RequestHead) -> bool {
-        let has_body =
-            head.headers.contains_key(header::CONTENT_LENGTH) || head.headers.contains_key(header::TRANSFER_ENCODING);
-        let path = head.uri.path();
-        head.method == Method::GET && !has_body && (path.starts_with("/media/") || path.starts_with("/api/v1/"))
+impl PlainHandler for DirectReads {
+    fn wants(&self, request: &PlainRequest<'_>) -> bool {
+        let (path, fields) = (request.path, request.fields);
+        *request.method == Method::GET
+            && request.version == Version::HTTP_11
+            && (path.starts_with(MEDIA) || path.starts_with("/api/v1/"))
+            && !fields.has(&header::CONTENT_LENGTH)
+            && !fields.has(&header::TRANSFER_ENCODING)
     }
 
-    fn answer(&self, request: Request) -> LocalBoxFuture<'static, Result<HttpResponse, ApiError>> {
+    fn outlasts_half_close(&self, request: &PlainRequest<'_>) -> bool {
+        request.path.starts_with(MEDIA)
+    }
+
+    fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>> {
         let worker = HERE.with_borrow(Weak::upgrade);
         Box::pin(async move {
             let worker = worker.ok_or_else(|| ApiError::internal("this thread has no proxy"))?;
-            let via = Via {
-                connection: request.conn_data(),
-                slot: request.conn_data(),
-            };
-            let answer = worker.serve(request.head(), via, None).await?;
+            let target = route(&request)?;
+            let answer = worker.pass_on(target, &request, moves, None).await?;
             answer.ok_or_else(|| ApiError::internal("no page begins like what is asked of a service"))
         })
     }

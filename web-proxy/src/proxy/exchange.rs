@@ -97,7 +97,7 @@ impl Exchange<'_> {
     /// whether no attempt has taken anything of the request's body.
     pub async fn run<T>(
         &self,
-        head: &Head,
+        head: &Head<'_>,
         is_whole: impl Fn() -> bool,
         mut attempt: impl AsyncFnMut(&Turn) -> Result<T, Failure>,
     ) -> Result<T, ApiError> {

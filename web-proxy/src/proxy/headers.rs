@@ -1,21 +1,19 @@
 //! Both messages re-serialised (promise 10): what belongs to one hop stays on it (RFC 9110 section 7.6.1), what only we
 //! may say is dropped and said anew, the framing is ours.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
-use actix_web::HttpResponseBuilder;
-use actix_web::dev::RequestHead;
-use actix_web::http::header as web_header;
+use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
+use actix_web::http::{Method, Version};
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
 use common::operation::{self, OPERATION_ID_HEADER};
-use common::plain::Fields;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::http::uri::PathAndQuery;
+use common::plain::{Fields, PlainRequest};
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_FOR: &str = "x-forwarded-for";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
 /// Fields of one hop, whether `Connection` names them or not, and the framing.
 const ONE_HOP: [&str; 10] = [
@@ -38,6 +36,11 @@ const OURS_BY_PREFIX: [&str; 3] = ["x-forwarded-", "x-sluice-", PROXY];
 /// Fields that speak to the next proxy.
 const PROXY: &str = "proxy-";
 
+/// Room for the fields of a browser, with ours.
+const USUAL: usize = 24;
+/// Room for those of an answer about media.
+const USUAL_BACK: usize = 14;
+
 /// How long the body of a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
@@ -49,103 +52,81 @@ pub enum Length {
 
 /// A request as it goes on to a service.
 #[derive(Debug)]
-pub struct Head {
-    pub method: hyper::Method,
-    /// Byte for byte as it came.
-    pub target: PathAndQuery,
-    pub headers: HeaderMap,
+pub struct Head<'a> {
+    pub method: &'a Method,
+    /// Byte for byte as they came.
+    pub path: &'a str,
+    pub query: Option<&'a str>,
+    /// Names in any case. None that we say comes from the client too.
+    pub fields: Vec<(&'a str, Cow<'a, [u8]>)>,
     pub length: Length,
     /// The client speaks HTTP/1.0, which has no chunks.
     pub old_client: bool,
 }
 
-/// The request for a service. The public Host is kept, because services compare Origin with it.
-pub fn outgoing(request: &RequestHead, trusted: &TrustedProxies, https: bool) -> Result<Head, ApiError> {
-    let mut headers = HeaderMap::with_capacity(request.headers.len() + 4);
-    let named = named_by_connection(
-        request
-            .headers
-            .get_all(web_header::CONNECTION)
-            .map(|value| value.as_bytes()),
-    );
-    for (name, value) in &request.headers {
-        if stays(name.as_str(), &named) || is_ours(name.as_str()) {
-            continue;
+impl Head<'_> {
+    /// Only HTTP/1.0 comes without.
+    pub fn has_host(&self) -> bool {
+        self.fields.iter().any(|(name, _)| *name == header::HOST.as_str())
+    }
+}
+
+/// The request for a service, of which one good Host was checked. It is kept, because services compare Origin with it.
+pub fn outgoing<'a>(request: &PlainRequest<'a>, trusted: &TrustedProxies, https: bool) -> Result<Head<'a>, ApiError> {
+    let mut fields = Vec::with_capacity(USUAL);
+    let named = named_by_connection(request.fields.all(&header::CONNECTION));
+    for (name, value) in request.fields.iter() {
+        if !stays(name, &named) && !is_ours(name) {
+            fields.push((name, Cow::Borrowed(value)));
         }
-        let name = HeaderName::from_bytes(name.as_str().as_bytes()).map_err(unreadable)?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(unreadable)?;
-        headers.append(name, value);
     }
-    if let Some(host) = common::net::host(request)? {
-        let host = HeaderValue::from_str(host).map_err(unreadable)?;
-        headers.insert(header::HOST, host.clone());
-        headers.insert(FORWARDED_HOST, host);
+    let mut say = |name, value| fields.push((name, value));
+    if let Some(host) = request.fields.text(&header::HOST) {
+        say(header::HOST.as_str(), Cow::Borrowed(host.as_bytes()));
+        say(FORWARDED_HOST, Cow::Borrowed(host.as_bytes()));
     }
-    let peer = request
-        .peer_addr
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let client = trusted.client(peer, Fields::Map(&request.headers)).to_string();
-    headers.insert(FORWARDED_FOR, HeaderValue::from_str(&client).map_err(unreadable)?);
-    headers.insert(
-        FORWARDED_PROTO,
-        HeaderValue::from_static(scheme(request, trusted.trusts(peer), https)),
-    );
+    let peer = request.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
+    let client = trusted.client(peer, request.fields).to_string();
+    say(FORWARDED_FOR, Cow::Owned(client.into_bytes()));
+    let scheme = scheme(request.fields, trusted.trusts(peer), https);
+    say(FORWARDED_PROTO, Cow::Borrowed(scheme.as_bytes()));
     let operation = operation::current_or_mint();
-    headers.insert(
-        HeaderName::from_static(OPERATION_ID_HEADER),
-        HeaderValue::from_str(operation.as_str()).map_err(unreadable)?,
-    );
+    say(OPERATION_ID_HEADER, Cow::Owned(operation.as_str().as_bytes().to_vec()));
     Ok(Head {
-        method: hyper::Method::from_bytes(request.method.as_str().as_bytes())
-            .map_err(|_| ApiError::new(Code::BadRequest, "The method can't be passed on."))?,
-        target: target(request)?,
-        headers,
-        length: length(request)?,
-        old_client: request.version < actix_web::http::Version::HTTP_11,
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        fields,
+        length: length(request.fields)?,
+        old_client: request.version < Version::HTTP_11,
     })
 }
 
-fn unreadable<E>(_: E) -> ApiError {
-    ApiError::new(Code::BadRequest, "A header field can't be passed on.")
-}
-
-/// The fields of a service's answer for the client, however they are spelled. The framing and the end of the connection are
-/// said by the framework.
-pub fn returning<'a, I>(fields: impl Fn() -> I, answer: &mut HttpResponseBuilder)
+/// The fields of a service's answer for the client, however they are spelled; `None` when one is none. The framing, the end of the
+/// connection and the operation id are said by who serves it.
+pub fn returning<'a, I>(
+    fields: impl Fn() -> I,
+    value_of: impl Fn(&'a [u8]) -> Result<HeaderValue, InvalidHeaderValue>,
+) -> Option<Vec<(HeaderName, HeaderValue)>>
 where
     I: Iterator<Item = (&'a str, &'a [u8])>,
 {
     let connection = fields().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
     let named = named_by_connection(connection.map(|(_, value)| value));
-    for (name, value) in fields() {
-        let of_proxies = name
-            .get(..PROXY.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(PROXY));
-        if !of_proxies && !stays(name, &named) {
-            answer.append_header((name, value));
-        }
+    let passes = |name: &str| !begins_with(name, PROXY) && !stays(name, &named);
+    let mut returned = Vec::with_capacity(USUAL_BACK);
+    for (name, value) in fields().filter(|(name, _)| passes(name)) {
+        returned.push((HeaderName::from_bytes(name.as_bytes()).ok()?, value_of(value).ok()?));
     }
+    Some(returned)
 }
 
-/// The fields of a parsed answer, as [`returning`] takes them.
-pub fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
-    headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))
-}
-
-fn target(request: &RequestHead) -> Result<PathAndQuery, ApiError> {
-    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
-    target
-        .parse()
-        .map_err(|_| ApiError::new(Code::BadRequest, "The address can't be passed on."))
-}
-
-/// The framework has refused every request whose length can be read in two ways; what is left says it once.
-fn length(request: &RequestHead) -> Result<Length, ApiError> {
-    let headers = &request.headers;
-    let declared = headers.get(web_header::CONTENT_LENGTH);
-    let chunked = headers.contains_key(web_header::TRANSFER_ENCODING);
-    let upgrade = headers.contains_key(web_header::UPGRADE);
-    if upgrade && (chunked || declared.is_some_and(|value| value.as_bytes() != b"0")) {
+/// The length of a request's body. Who decoded it has refused every request whose length can be read in two ways; what is left says it once.
+pub fn length(fields: Fields<'_>) -> Result<Length, ApiError> {
+    let declared = fields.all(&header::CONTENT_LENGTH).next();
+    let chunked = fields.has(&header::TRANSFER_ENCODING);
+    let upgrade = fields.has(&header::UPGRADE);
+    if upgrade && (chunked || declared.is_some_and(|value| value != b"0")) {
         return Err(ApiError::new(Code::BadRequest, "A request to upgrade has no body."));
     }
     if chunked {
@@ -154,7 +135,10 @@ fn length(request: &RequestHead) -> Result<Length, ApiError> {
     let Some(declared) = declared else {
         return Ok(Length::None);
     };
-    match declared.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+    match std::str::from_utf8(declared)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    {
         Some(0) => Ok(Length::None),
         Some(length) => Ok(Length::Known(length)),
         None => Err(ApiError::new(
@@ -165,35 +149,39 @@ fn length(request: &RequestHead) -> Result<Length, ApiError> {
 }
 
 /// `https` when the site is, or when a trusted proxy in front says so.
-fn scheme(request: &RequestHead, trusted: bool, https: bool) -> &'static str {
-    let said = request
-        .headers
-        .get("x-forwarded-proto")
-        .and_then(|value| value.to_str().ok());
-    if https || (trusted && said == Some("https")) {
+fn scheme(fields: Fields<'_>, trusted: bool, https: bool) -> &'static str {
+    let said = || fields.text(&header::X_FORWARDED_PROTO);
+    if https || (trusted && said() == Some("https")) {
         "https"
     } else {
         "http"
     }
 }
 
-fn named_by_connection<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+fn named_by_connection<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     fields
         .flat_map(|field| field.split(|byte| *byte == b','))
-        .map(|name| String::from_utf8_lossy(name).trim().to_ascii_lowercase())
+        .map(<[u8]>::trim_ascii)
         .filter(|name| !name.is_empty())
         .collect()
 }
 
-fn stays(name: &str, named: &[String]) -> bool {
-    let is_name = |other: &str| other.eq_ignore_ascii_case(name);
-    ONE_HOP.iter().any(|other| is_name(other)) || named.iter().any(|other| is_name(other))
+fn stays(name: &str, named: &[&[u8]]) -> bool {
+    ONE_HOP.iter().any(|other| other.eq_ignore_ascii_case(name))
+        || named.iter().any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
 }
 
-/// Some servers read `_` as `-`, so both are the same name here.
 fn is_ours(name: &str) -> bool {
-    let name = name.replace('_', "-");
-    OURS.contains(&name.as_str())
-        || OURS_BY_PREFIX.iter().any(|prefix| name.starts_with(prefix))
-        || ONE_HOP.contains(&name.as_str())
+    let is = |other: &&str| name.len() == other.len() && begins_with(name, other);
+    OURS.iter().any(is) || OURS_BY_PREFIX.iter().any(|prefix| begins_with(name, prefix)) || ONE_HOP.iter().any(is)
+}
+
+/// Some servers read `_` as `-`, so both are the same name here; `prefix` is lower-case, without `_`.
+fn begins_with(name: &str, prefix: &str) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() >= prefix.len()
+        && name
+            .bytes()
+            .zip(prefix.bytes())
+            .all(|(byte, other)| plain(&byte) == other)
 }

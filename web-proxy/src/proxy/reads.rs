@@ -9,19 +9,19 @@ mod head;
 mod patience;
 mod pipe;
 mod replay;
+mod room;
 mod splice;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::http::Method;
 use actix_web::web::Bytes;
 use common::error::ApiError;
+use common::plain::{Answer, Body};
 use common::replicas::Turn;
-use common::slot::{SlotBody, SlotHandle};
 use hyper::Response;
 use hyper::body::Incoming;
-use hyper::header::HOST;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::{Instant, timeout_at};
 
@@ -32,18 +32,21 @@ use super::metrics::Relays;
 use super::relay;
 use super::upstreams::Kind;
 use connection::{Connection, Connections, Heard};
-use head::{Answer, Plain};
+use head::Plain;
 use pipe::Pipes;
 use splice::Splice;
 
 /// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest, but
 /// what came whole needs no pipe, and its connection is free before the client has it: lists are whole, and small pieces of media.
 fn first_read(kind: Kind) -> usize {
+    let [media, documents] = FIRST_READS;
     match kind {
-        Kind::Stream => 8 << 10,
-        Kind::Api | Kind::Scheduler => 64 << 10,
+        Kind::Stream => media,
+        Kind::Api | Kind::Scheduler => documents,
     }
 }
+
+const FIRST_READS: [usize; 2] = [8 << 10, 64 << 10];
 
 /// The relay of one worker.
 pub struct Reads {
@@ -53,7 +56,7 @@ pub struct Reads {
 }
 
 enum Got {
-    Ready(HttpResponse),
+    Ready(Answer),
     /// It is not plain, and takes the way of everything else.
     Odd(Response<Incoming>, Turn),
 }
@@ -68,22 +71,19 @@ impl Reads {
     }
 
     /// Requests that may be carried this way.
-    pub fn carries(head: &Head) -> bool {
-        head.method == hyper::Method::GET
-            && head.length == Length::None
-            && !head.old_client
-            && head.headers.contains_key(HOST)
+    pub fn carries(head: &Head<'_>) -> bool {
+        *head.method == Method::GET && head.length == Length::None && !head.old_client && head.has_host()
     }
 
-    /// Passes a request on, and the answer back to the client of `slot`.
-    pub async fn run(&self, exchange: &Exchange<'_>, head: &Head, slot: &SlotHandle) -> Result<HttpResponse, ApiError> {
+    /// Passes a request on, and the answer back to a connection that can take [`Body::Moved`].
+    pub async fn run(&self, exchange: &Exchange<'_>, head: &Head<'_>) -> Result<Answer, ApiError> {
         let request = head::write(head);
         let first = first_read(exchange.kind);
         let attempt = async |turn: &Turn| {
             let due = Instant::now() + exchange.wait;
             let mut connection = self.connections.get(turn, due, exchange.wait).await?;
             let heard = connection.ask(turn, &request, first, due, exchange.wait).await?;
-            match self.answer(heard, connection, turn, slot, exchange.wait) {
+            match self.answer(heard, connection, turn, exchange.wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {
                     let reading = replay::read(connection.io, read, turn, head);
@@ -105,37 +105,38 @@ impl Reads {
         heard: Heard,
         connection: Connection,
         turn: &Turn,
-        slot: &SlotHandle,
         wait: Duration,
-    ) -> Result<HttpResponse, (Connection, Bytes)> {
-        let read = heard.read.freeze();
-        let Answer::Plain(plain) = heard.answer else {
+    ) -> Result<Answer, (Connection, Bytes)> {
+        let read = heard.read;
+        let head::Answer::Plain(plain) = heard.answer else {
             return Err((connection, read));
         };
         let Plain {
             status,
-            mut response,
+            fields,
             length,
             keep,
             head,
         } = plain;
-        let mut body = read.slice(head..);
+        let mut first = read.slice(head..);
         let length = match length {
             Some(length) if !relay::never_has_body(status) => length,
             declared => {
-                if keep && body.is_empty() {
+                if keep && first.is_empty() {
                     connection.give_back();
                 }
-                return Ok(relay::bodyless(status, declared, response));
+                let body = relay::bodyless(status, declared);
+                return Ok(Answer { status, fields, body });
             }
         };
-        let Some(left) = length.checked_sub(body.len() as u64).filter(|left| *left > 0) else {
+        let Some(left) = length.checked_sub(first.len() as u64).filter(|left| *left > 0) else {
             // More than was said is nobody's answer: the connection ends.
-            if keep && body.len() as u64 == length {
+            if keep && first.len() as u64 == length {
                 connection.give_back();
             }
-            body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
-            return Ok(response.body(body));
+            first.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+            let body = Body::Bytes(first);
+            return Ok(Answer { status, fields, body });
         };
         let pipe = match self.pipes.get() {
             Ok(pipe) => pipe,
@@ -145,7 +146,16 @@ impl Reads {
             }
         };
         let running = self.relays.begin(turn.clone());
-        let job = Splice::new(connection, keep, left, pipe, self.pipes.clone(), wait, running);
-        Ok(response.no_chunking(length).body(SlotBody::new(slot, body, job)))
+        let job = Box::new(Splice::new(
+            connection,
+            keep,
+            left,
+            pipe,
+            self.pipes.clone(),
+            wait,
+            running,
+        ));
+        let body = Body::Moved { length, first, job };
+        Ok(Answer { status, fields, body })
     }
 }

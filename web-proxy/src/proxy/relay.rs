@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::{ConnectionType, StatusCode, header};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::http::header::HeaderValue;
+use actix_web::http::{Method, StatusCode};
 use common::error::{ApiError, Code};
+use common::plain::{Answer, Body};
 use common::replicas::Turn;
 use hyper::Response;
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -30,46 +31,37 @@ enum Broken {
 
 /// The answer for the client.
 pub fn answer(
-    head: &Head,
+    head: &Head<'_>,
     from: Response<Incoming>,
     turn: Turn,
     upload: Upload,
     wait: Duration,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Answer, ApiError> {
     let status = match StatusCode::from_u16(from.status().as_u16()) {
         Ok(status) if !status.is_informational() => status,
         _ => return Err(unusable(format!("status {}", from.status()))),
     };
-    let declared = declared(from.headers())?;
-    let mut response = HttpResponse::build(status);
-    headers::returning(|| headers::fields(from.headers()), &mut response);
-    if never_has_body(status) {
-        return Ok(bodyless(status, declared, response));
-    }
-    let without_body = head.method == hyper::Method::HEAD;
-    let size = match declared {
-        Some(length) => BodySize::Sized(length),
-        None if without_body => BodySize::None,
-        None => BodySize::Stream,
+    let length = declared(from.headers())?;
+    let named = || {
+        from.headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
     };
-    let mut response = if without_body {
-        response.body(BoxBody::new(Bodyless(size)))
+    let fields = headers::returning(named, HeaderValue::from_bytes)
+        .ok_or_else(|| unusable("a field of its head is none".to_owned()))?;
+    let body = if never_has_body(status) {
+        bodyless(status, length)
+    } else if *head.method == Method::HEAD {
+        Body::Empty { length }
     } else {
-        response.body(BoxBody::new(Relay::new(
-            from.into_body(),
-            turn,
-            size,
-            upload,
-            status,
-            wait,
-        )))
+        let size = length.map_or(BodySize::Stream, BodySize::Sized);
+        let relay = Relay::new(from.into_body(), turn, size, upload, status, wait);
+        Body::Copied {
+            length,
+            body: BoxBody::new(relay),
+        }
     };
-    if head.old_client && size == BodySize::Stream {
-        // HTTP/1.0 has no chunks: the end of the connection ends the body.
-        response.head_mut().no_chunking(true);
-        response.head_mut().set_connection_type(ConnectionType::Close);
-    }
-    Ok(response)
+    Ok(Answer { status, fields, body })
 }
 
 /// RFC 9110 sections 15.3.5 and 15.4.5.
@@ -77,12 +69,10 @@ pub fn never_has_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// An answer whose status has no body; 304 may say the length that the body of a 200 would have.
-pub fn bodyless(status: StatusCode, declared: Option<u64>, mut response: HttpResponseBuilder) -> HttpResponse {
-    if let (StatusCode::NOT_MODIFIED, Some(length)) = (status, declared) {
-        response.insert_header((header::CONTENT_LENGTH, u64::to_string(&length)));
-    }
-    response.finish()
+/// For an answer whose status has no body; 304 may say the length that the body of a 200 would have.
+pub fn bodyless(status: StatusCode, declared: Option<u64>) -> Body {
+    let length = declared.filter(|_| status == StatusCode::NOT_MODIFIED);
+    Body::Empty { length }
 }
 
 /// The length that an answer says. One whose end two readers could find at two places is refused (RFC 9112 section 6.3),
@@ -111,21 +101,6 @@ pub fn declared(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
 
 fn unusable(cause: String) -> ApiError {
     ApiError::new(Code::BadGateway, "A service behind this one gave no usable answer.").because(cause)
-}
-
-/// The length of a body that HEAD does not send.
-struct Bodyless(BodySize);
-
-impl MessageBody for Bodyless {
-    type Error = std::convert::Infallible;
-
-    fn size(&self) -> BodySize {
-        self.0
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        Poll::Ready(None)
-    }
 }
 
 struct Relay {

@@ -3,8 +3,9 @@
 use std::error::Error as _;
 use std::pin::pin;
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use common::error::ApiError;
+use common::plain::Answer;
 use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -12,7 +13,7 @@ use hyper_util::client::legacy::Error;
 use tokio::time::{Instant, sleep};
 
 use super::body::{self, Source, Upload};
-use super::client::Client;
+use super::client::{self, Client};
 use super::exchange::{Exchange, Failure, chain};
 use super::headers::Head;
 use super::relay;
@@ -21,9 +22,9 @@ use super::relay;
 pub async fn run(
     exchange: &Exchange<'_>,
     client: &Client,
-    head: &Head,
+    head: &Head<'_>,
     payload: Option<web::Payload>,
-) -> Result<HttpResponse, ApiError> {
+) -> Result<Answer, ApiError> {
     let (source, mut upload) = body::begin(head.length, payload, exchange.wait);
     let attempt = async |turn: &Turn| attempt(exchange, client, turn, head, &source, &mut upload).await;
     let (answer, turn) = exchange.run(head, || source.is_whole(), attempt).await?;
@@ -35,11 +36,12 @@ async fn attempt(
     exchange: &Exchange<'_>,
     client: &Client,
     turn: &Turn,
-    head: &Head,
+    head: &Head<'_>,
     source: &Source,
     upload: &mut Upload,
 ) -> Result<(Response<Incoming>, Turn), Failure> {
-    let mut call = pin!(client.call(turn, head, source.body()));
+    let request = client::request(turn, head, source.body()).map_err(Failure::Final)?;
+    let mut call = pin!(client.call(request));
     let mut deadline = pin!(sleep(exchange.wait));
     loop {
         let uploading = upload.is_running();

@@ -62,6 +62,27 @@ pub async fn before(upstream: &Upstream) -> Running {
     start(config(&[base], &[base], &[base])).await
 }
 
+/// How the edge serves a connection: before the framework, behind it, or behind it by copying.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Way {
+    Fast,
+    Framework,
+    Copying,
+}
+
+impl Way {
+    pub const ALL: [Way; 3] = [Way::Fast, Way::Framework, Way::Copying];
+}
+
+/// [`before`], in one of the ways.
+pub async fn before_in(upstream: &Upstream, way: Way) -> Running {
+    let base = upstream.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.server.fast_path = way == Way::Fast;
+    config.server.zero_copy = way != Way::Copying;
+    start(config).await
+}
+
 /// Sends raw text on a connection of its own and reads one answer.
 pub async fn ask(edge: &Running, text: &str) -> Answer {
     let mut client = Raw::connect(&edge.public).await;

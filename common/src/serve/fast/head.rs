@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
-use actix_web::http::Method;
+use actix_web::http::{Method, Version};
 
 use crate::net;
 use crate::plain::{Fields, PlainRequest};
@@ -44,6 +44,7 @@ pub fn parse<'a>(
         query,
         fields: Fields::Lines(lines),
         peer,
+        version: Version::HTTP_11,
     })
 }
 

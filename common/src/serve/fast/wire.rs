@@ -1,12 +1,13 @@
 //! A connection of the fast path: reading the next head, sending an answer, and the deadlines of both.
 
 use std::future::{Future, poll_fn};
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -16,9 +17,10 @@ use super::super::Bounds;
 use super::super::linger::linger;
 use super::super::stream::poll_timer;
 use super::buffer::Buffer;
+use super::chunk;
 use crate::drain::Drain;
 use crate::plain::Body;
-use crate::slot::{Job, Sender, gains_by_waiting, poll_send};
+use crate::slot::{Job, Sender, gains_by_waiting, many_send, poll_send, send_held_back};
 
 /// How long a client gets to close after its last answer. The process may be waiting for it to end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -28,6 +30,8 @@ pub struct Wire {
     sender: Sender,
     /// Whether a head waits for the bytes of its job.
     joins: bool,
+    /// Whether a client that has closed its side is waited for, see [`crate::plain::PlainHandler::outlasts_half_close`].
+    outlasts: bool,
     /// When the next bytes are overdue.
     due: Instant,
     /// There was no request yet.
@@ -53,6 +57,7 @@ impl Wire {
         Wire {
             sender: Sender::new(bounds.deadlines.stall),
             joins: gains_by_waiting(&io),
+            outlasts: true,
             io,
             due: Instant::now() + bounds.deadlines.head,
             new: true,
@@ -103,36 +108,39 @@ impl Wire {
         Poll::Pending
     }
 
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_all(bytes, false).await?;
+    /// Sends an answer that is bytes as a whole.
+    pub async fn write(&mut self, head: &[u8], body: &[u8], sent: &mut u64) -> io::Result<()> {
+        self.write_all(head, body, false, sent).await?;
         self.answered();
         Ok(())
     }
 
     /// Sends an answer; `sent` counts the bytes of its body.
-    pub async fn send(&mut self, mut head: Vec<u8>, body: Body, sent: &mut u64) -> io::Result<()> {
+    pub async fn send(&mut self, head: Vec<u8>, body: Body, sent: &mut u64) -> io::Result<()> {
         match body {
-            Body::Empty { .. } => self.write(&head).await,
-            Body::Bytes(bytes) => {
-                head.extend_from_slice(&bytes);
-                self.write(&head).await?;
-                *sent = bytes.len() as u64;
-                Ok(())
-            }
-            Body::Moved { job, .. } => self.r#move(head, job, sent).await,
+            Body::Empty { .. } => self.write(&head, &[], sent).await,
+            Body::Bytes(bytes) => self.write(&head, &bytes, sent).await,
+            Body::Moved { first, job, .. } => self.r#move(head, first, job, sent).await,
             Body::Copied { length, body } => self.copy(head, body, length, sent).await,
         }
     }
 
-    /// `more`: the bytes of a job follow.
-    async fn write_all(&mut self, mut bytes: &[u8], more: bool) -> io::Result<()> {
+    /// Sends `head`, then `body`, whose bytes `sent` counts; `more` follows, and they may wait for it.
+    async fn write_all(&mut self, head: &[u8], body: &[u8], more: bool, sent: &mut u64) -> io::Result<()> {
+        let mut parts = [IoSlice::new(head), IoSlice::new(body)];
+        let (mut left, mut before) = (&mut parts[..1 + usize::from(!body.is_empty())], head.len());
+        IoSlice::advance_slices(&mut left, 0);
         poll_fn(|cx| {
-            while !bytes.is_empty() {
-                let Poll::Ready(sent) = poll_send(&self.io, cx, bytes, more && self.joins) else {
+            while !left.is_empty() {
+                let Poll::Ready(count) = poll_send(&self.io, cx, left, more) else {
                     self.sender.check(&self.io, cx)?;
                     return Poll::Pending;
                 };
-                bytes = &bytes[sent?..];
+                let count = count?;
+                IoSlice::advance_slices(&mut left, count);
+                let of_head = count.min(before);
+                before -= of_head;
+                *sent += (count - of_head) as u64;
                 self.sender.moved();
             }
             Poll::Ready(io::Result::Ok(()))
@@ -140,37 +148,65 @@ impl Wire {
         .await
     }
 
-    /// Sends `head` and what `job` moves; `sent` counts that.
-    async fn r#move(&mut self, head: Vec<u8>, mut job: Box<dyn Job>, sent: &mut u64) -> io::Result<()> {
-        self.write_all(&head, true).await?;
-        drop(head);
+    /// Sends `head`, the `first` bytes of a body and what `job` moves; `sent` counts those of the body.
+    async fn r#move(&mut self, head: Vec<u8>, first: Bytes, mut job: Box<dyn Job>, sent: &mut u64) -> io::Result<()> {
+        // Where the memory of the kernel is scarce, it takes no more than a segment, and one alone is acknowledged late.
+        let mut held_back = self.joins && !many_send();
+        self.write_all(&head, &first, held_back, sent).await?;
+        drop((head, first));
+        let begun = *sent;
         let _sending = self.sender.begin(&self.io);
-        let moving = poll_fn(|cx| self.sender.poll_job(&self.io, &mut *job, sent, cx));
-        unless_gone(&self.io, moving).await??;
+        let moving = poll_fn(|cx| {
+            let moved = self.sender.poll_job(&self.io, &mut *job, sent, cx);
+            if moved.is_pending() && *sent == begun && std::mem::take(&mut held_back) {
+                // Nothing follows at once, and the kernel would wait for it (200 ms).
+                send_held_back(&self.io);
+            }
+            moved
+        });
+        unless_gone(&self.io, self.outlasts, moving).await??;
         self.answered();
         Ok(())
     }
 
-    /// Sends `head` and the pieces of `body`, which are `length` bytes or no good answer; `sent` counts them.
-    async fn copy(&mut self, head: Vec<u8>, mut body: BoxBody, length: u64, sent: &mut u64) -> io::Result<()> {
-        self.write_all(&head, false).await?;
-        while *sent < length {
+    /// Sends `head` and the pieces of `body`, which are `length` bytes or no good answer, or in chunks; `sent` counts them.
+    async fn copy(&mut self, head: Vec<u8>, mut body: BoxBody, length: Option<u64>, sent: &mut u64) -> io::Result<()> {
+        self.write_all(&head, &[], false, sent).await?;
+        drop(head);
+        while length != Some(*sent) {
             let piece = self.wait(poll_fn(|cx| Pin::new(&mut body).poll_next(cx))).await?;
-            let piece = piece.ok_or(io::ErrorKind::UnexpectedEof)?;
-            let piece = piece.map_err(|error| io::Error::other(error.to_string()))?;
-            if piece.len() as u64 > length - *sent {
-                return Err(io::Error::other("a body is longer than its head says"));
+            let piece = match (piece, length) {
+                (Some(piece), _) => piece.map_err(|error| io::Error::other(error.to_string()))?,
+                (None, None) => {
+                    self.write_all(chunk::LAST, &[], false, sent).await?;
+                    break;
+                }
+                (None, Some(_)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            };
+            let count = piece.len() as u64;
+            match length {
+                Some(length) if count > length - *sent => {
+                    return Err(io::Error::other("a body is longer than its head says"));
+                }
+                Some(_) => self.write_all(&[], &piece, false, sent).await?,
+                None => {
+                    self.write_all(&chunk::of(&piece), &[], false, sent).await?;
+                    *sent += count;
+                }
             }
-            self.write_all(&piece, false).await?;
-            *sent += piece.len() as u64;
         }
         self.answered();
         Ok(())
     }
 
+    /// For the next answer.
+    pub fn outlast_half_close(&mut self, outlasts: bool) {
+        self.outlasts = outlasts;
+    }
+
     /// What `work` brings; an error when the client is gone before that.
     pub fn wait<T>(&self, work: impl Future<Output = T> + Unpin) -> impl Future<Output = io::Result<T>> {
-        unless_gone(&self.io, work)
+        unless_gone(&self.io, self.outlasts, work)
     }
 
     /// From here on the next request may be waited for.
@@ -188,16 +224,24 @@ impl Wire {
 }
 
 /// What `work` brings. A client that is gone altogether (its connection is reset) ends it; one that has only said all it wants to
-/// say does not. Looked for only while there is something to wait for.
-async fn unless_gone<T>(io: &TcpStream, mut work: impl Future<Output = T> + Unpin) -> io::Result<T> {
-    let mut gone = pin!(io.ready(Interest::ERROR));
+/// say does not, if that `outlasts` it. Looked for only while there is something to wait for.
+async fn unless_gone<T>(io: &TcpStream, outlasts: bool, mut work: impl Future<Output = T> + Unpin) -> io::Result<T> {
+    let (reset, closed) = (Interest::ERROR, Interest::ERROR | Interest::READABLE);
+    let mut gone = pin!(io.ready(if outlasts { reset } else { closed }));
     poll_fn(|cx| {
         if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
             return Poll::Ready(Ok(done));
         }
-        gone.as_mut()
-            .poll(cx)
-            .map(|_| Err(io::ErrorKind::ConnectionReset.into()))
+        let seen = ready!(gone.as_mut().poll(cx))?;
+        if !(seen.is_error() || seen.is_read_closed()) {
+            // It said more, which nobody reads before this is answered: an end behind that is not seen.
+            gone.set(io.ready(reset));
+            ready!(gone.as_mut().poll(cx))?;
+        }
+        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
     })
     .await
 }
+
+#[cfg(test)]
+mod tests;

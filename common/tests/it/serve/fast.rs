@@ -1,27 +1,27 @@
 //! The fast path: plain requests before the framework, with the same answers, deadlines and ends, and the way from the one to the
 //! other.
 
+mod ends;
+
 use std::io;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use bytes::Bytes;
-use common::config::Span;
 use common::error::{ApiError, Code};
 use common::plain::{Answer, Body, PlainHandler, PlainRequest};
 use common::slot::{Job, Outlet};
 use common::testing::eventually;
 use common::testing::raw::{self, Raw};
 use futures_util::future::LocalBoxFuture;
-use tokio::io::AsyncWriteExt;
 
 use super::{Held, Hold, Starving, config, start};
 
-const SIZE: usize = 5 << 20;
+pub const SIZE: usize = 5 << 20;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `/plain/…`.
@@ -38,6 +38,10 @@ impl PlainHandler for Handler {
         matches!(*request.method, Method::GET | Method::HEAD) && request.path.starts_with("/plain/")
     }
 
+    fn outlasts_half_close(&self, request: &PlainRequest<'_>) -> bool {
+        !request.path.starts_with("/plain/leave/")
+    }
+
     fn answer<'a>(&'a self, request: PlainRequest<'a>, moves: bool) -> LocalBoxFuture<'a, Result<Answer, ApiError>> {
         Box::pin(async move {
             let body = match request.path {
@@ -48,19 +52,31 @@ impl PlainHandler for Handler {
                     tokio::time::sleep(super::SLOW).await;
                     Body::Bytes(Bytes::from_static(b"slowly"))
                 }
-                "/plain/hang" => {
+                "/plain/slower" => {
+                    let _hold = self.0.take();
+                    tokio::time::sleep(5 * super::SLOW).await;
+                    Body::Bytes(Bytes::from_static(b"slowly"))
+                }
+                "/plain/hang" | "/plain/leave/hang" => {
                     let _hold = self.0.take();
                     std::future::pending().await
                 }
-                "/plain/copied" => copied(6),
-                "/plain/copied-short" => copied(7),
-                "/plain/copied-long" => copied(5),
+                "/plain/copied" => copied(Some(6)),
+                "/plain/copied-short" => copied(Some(7)),
+                "/plain/copied-long" => copied(Some(5)),
+                "/plain/chunked" => copied(None),
                 "/plain/moved" if moves => moved(&self.0, SIZE as u64),
+                "/plain/begun" if moves => begun(moved(&self.0, SIZE as u64)),
                 // One byte more than there is.
                 "/plain/short" if moves => moved(&self.0, SIZE as u64 + 1),
-                "/plain/starving" if moves => Body::Moved {
+                "/plain/starving" | "/plain/leave/starving" if moves => Body::Moved {
                     length: 10,
+                    first: Bytes::new(),
                     job: Box::new(Starving(self.0.take())),
+                },
+                "/plain/endless" => Body::Copied {
+                    length: None,
+                    body: BoxBody::new(Endless(self.0.take())),
                 },
                 "/plain/panic" => panic!("this handler always panics"),
                 _ => return Err(ApiError::new(Code::NotFound, "No.").with("plain", true)),
@@ -78,11 +94,12 @@ impl PlainHandler for Handler {
 }
 
 /// "copied" in two pieces, said to have this length.
-fn copied(length: u64) -> Body {
+fn copied(length: Option<u64>) -> Body {
     let pieces = vec![Bytes::from_static(b"ied"), Bytes::from_static(b"cop")];
+    let size = length.map_or(BodySize::Stream, BodySize::Sized);
     Body::Copied {
         length,
-        body: BoxBody::new(Pieces(pieces)),
+        body: BoxBody::new(Pieces(pieces, size)),
     }
 }
 
@@ -97,7 +114,20 @@ fn moved(held: &Held, length: u64) -> Body {
     };
     Body::Moved {
         length,
+        first: Bytes::new(),
         job: Box::new(job),
+    }
+}
+
+/// With something in front.
+fn begun(body: Body) -> Body {
+    let Body::Moved { length, job, .. } = body else {
+        panic!("this body is not moved")
+    };
+    Body::Moved {
+        length: length + 4,
+        first: Bytes::from_static(b"this"),
+        job,
     }
 }
 
@@ -120,18 +150,33 @@ impl Job for Send {
     }
 }
 
-/// The last piece comes first, and each after a wait.
-struct Pieces(Vec<Bytes>);
+/// The last piece comes first.
+struct Pieces(Vec<Bytes>, BodySize);
 
 impl MessageBody for Pieces {
     type Error = io::Error;
 
     fn size(&self) -> BodySize {
-        BodySize::Sized(self.0.iter().map(|piece| piece.len() as u64).sum())
+        self.1
     }
 
     fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
         Poll::Ready(self.get_mut().0.pop().map(Ok))
+    }
+}
+
+/// Does not end.
+struct Endless(#[expect(dead_code, reason = "held until it is dropped")] Hold);
+
+impl MessageBody for Endless {
+    type Error = io::Error;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, io::Error>>> {
+        Poll::Ready(Some(Ok(Bytes::from_static(&[7; 64 << 10]))))
     }
 }
 
@@ -163,7 +208,9 @@ async fn the_answers_are_those_of_the_framework() {
     let ((with, held), (without, _)) = (start(config()).await, start(without).await);
     let mut fast = Raw::connect(&with.public).await;
     let mut slow = Raw::connect(&without.public).await;
-    for path in ["bytes", "slow", "copied", "moved", "panic", "nowhere"] {
+    for path in [
+        "bytes", "slow", "copied", "chunked", "moved", "begun", "panic", "nowhere",
+    ] {
         let asked = request("GET", &format!("/plain/{path}"), "X-Operation-Id: one\r\n");
         let mut answers = Vec::new();
         for client in [&mut fast, &mut slow] {
@@ -183,8 +230,9 @@ async fn the_answers_are_those_of_the_framework() {
         let expected = match path {
             "bytes" => &b"plainly"[..],
             "slow" => b"slowly",
-            "copied" => b"copied",
+            "copied" | "chunked" => b"copied",
             "moved" => &content(),
+            "begun" => &[b"this", &content()[..]].concat(),
             _ => continue,
         };
         assert!(answers[0].2 == expected, "{path}");
@@ -206,6 +254,8 @@ async fn the_answers_are_those_of_the_framework() {
         );
     }
     none_is_held(&held).await;
+    let plain = [&with, &without].map(|server| server.platform.metrics.http.plain.get());
+    assert_eq!(plain, [18, 0], "the one is fast");
     drop((fast, slow));
     with.stop().await;
     without.stop().await;
@@ -266,167 +316,6 @@ async fn what_is_not_plain_goes_on_with_the_framework() {
     client.answer().await.check_problem(400, "bad_request");
     none_is_held(&held).await;
     drop(client);
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_connection_that_says_nothing_is_told_and_an_idle_one_is_closed() {
-    let mut config = config();
-    config.server.keep_alive = Span(Duration::from_millis(300));
-    let (server, _) = start(config).await;
-    let mut silent = Raw::connect(&server.public).await;
-    let mut idle = Raw::connect(&server.public).await;
-    assert_eq!(idle.get("/plain/bytes").await.status, 200);
-    let began = Instant::now();
-    assert_eq!(idle.rest().await, b"", "without a word");
-    assert!(began.elapsed() >= Duration::from_millis(250));
-    // The silent one has more time than the idle one.
-    assert!(silent.io.try_read(&mut [0; 1]).is_err(), "it is told nothing yet");
-    let late = silent.answer().await;
-    late.check_problem(408, "request_timeout");
-    assert_eq!(
-        (late.header("connection"), &silent.rest().await[..]),
-        (Some("close"), &b""[..])
-    );
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn keep_alive_counts_from_the_end_of_an_answer() {
-    let mut config = config();
-    config.server.keep_alive = Span(Duration::from_millis(400));
-    let (server, _) = start(config).await;
-    let mut client = Raw::connect(&server.public).await;
-    for _ in 0..4 {
-        assert_eq!(client.get("/plain/bytes").await.status, 200);
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(client.get("/plain/slow").await.status, 200);
-    }
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn promise_19_idle_connections_of_the_fast_path_end_at_once_and_running_answers_finish() {
-    let (server, held) = start(config()).await;
-    let mut fresh = Raw::connect(&server.public).await;
-    let mut idle = Raw::connect(&server.public).await;
-    assert_eq!(idle.get("/plain/bytes").await.header("connection"), None);
-    let mut moving = Raw::connect(&server.public).await;
-    moving.send(&request("GET", "/plain/moved", "")).await;
-    assert_eq!(moving.head().await.status, 200);
-    let mut waiting = Raw::connect(&server.public).await;
-    waiting.send(&request("GET", "/plain/slow", "")).await;
-    eventually("the slow request runs", PATIENCE, || async {
-        (held.count() == 2).then_some(())
-    })
-    .await;
-    let began = Instant::now();
-    server.platform.drain.begin();
-    assert_eq!((fresh.rest().await, idle.rest().await), (Vec::new(), Vec::new()));
-    assert!(moving.rest().await == content(), "every byte, then the end");
-    let answer = waiting.answer().await;
-    assert_eq!(
-        (answer.header("connection"), &answer.body[..]),
-        (Some("close"), &b"slowly"[..])
-    );
-    assert_eq!(waiting.rest().await, b"");
-    server.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
-}
-
-#[actix_web::test]
-async fn a_process_that_leaves_ends_each_connection_with_its_answer() {
-    let (server, _) = start(config()).await;
-    let mut client = Raw::connect(&server.public).await;
-    assert_eq!(client.get("/plain/bytes").await.header("connection"), None);
-    server.platform.drain.leave();
-    let last = client.get("/plain/bytes").await;
-    assert_eq!(
-        (last.header("connection"), &last.body[..]),
-        (Some("close"), &b"plainly"[..])
-    );
-    assert_eq!(client.rest().await, b"");
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn promise_6_a_client_of_the_fast_path_that_takes_nothing_is_cut() {
-    let (server, held) = start(config()).await;
-    let mut client = Raw::connect(&server.public).await;
-    client.send(&request("GET", "/plain/moved", "")).await;
-    assert_eq!(client.head().await.status, 200);
-    none_is_held(&held).await;
-    assert!(client.rest().await.len() < SIZE);
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn who_leaves_gives_back_what_was_held() {
-    let (server, held) = start(config()).await;
-    // While bytes are sent, while their source has none, and while the handler waits; with the next request sent early, too.
-    for (path, early) in [
-        ("moved", ""),
-        ("starving", ""),
-        ("starving", "GET /"),
-        ("hang", ""),
-        ("hang", "GET /"),
-    ] {
-        let mut client = Raw::connect(&server.public).await;
-        client.send(&request("GET", &format!("/plain/{path}"), "")).await;
-        eventually("it is held", PATIENCE, || async { (held.count() == 1).then_some(()) }).await;
-        client.send(early).await;
-        socket2::SockRef::from(&client.io)
-            .set_linger(Some(Duration::ZERO))
-            .unwrap();
-        drop(client);
-        none_is_held(&held).await;
-    }
-    let metrics = server.platform.metrics.clone();
-    eventually("nothing is in flight", PATIENCE, || async {
-        (metrics.http.in_flight.get() == 0).then_some(())
-    })
-    .await;
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_client_that_has_said_all_still_gets_its_answer() {
-    let (server, held) = start(config()).await;
-    for path in ["/plain/moved", "/plain/slow"] {
-        let mut client = Raw::connect(&server.public).await;
-        client.send(&request("GET", path, "")).await;
-        client.io.shutdown().await.unwrap();
-        let answer = client.answer().await;
-        assert!(answer.body == content() || answer.body == b"slowly");
-        assert_eq!(client.rest().await, b"");
-    }
-    none_is_held(&held).await;
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_source_that_ends_early_ends_the_connection() {
-    let (server, held) = start(config()).await;
-    let mut client = Raw::connect(&server.public).await;
-    client.send(&request("GET", "/plain/short", "")).await;
-    let head = client.head().await;
-    let (body, whole) = client.body(&head).await;
-    assert!(!whole && body == content(), "what there was, and no more");
-    none_is_held(&held).await;
-    server.stop().await;
-}
-
-#[actix_web::test]
-async fn a_body_of_another_length_than_its_head_says_ends_the_connection() {
-    let (server, _) = start(config()).await;
-    for (path, expected) in [("copied-short", &b"copied"[..]), ("copied-long", b"cop")] {
-        let mut client = Raw::connect(&server.public).await;
-        client.send(&request("GET", &format!("/plain/{path}"), "")).await;
-        let head = client.head().await;
-        let (body, whole) = client.body(&head).await;
-        assert!(!whole && body == expected, "{path}: {body:?}");
-        assert_eq!(client.rest().await, b"", "{path}");
-    }
     server.stop().await;
 }
 

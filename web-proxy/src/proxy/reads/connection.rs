@@ -7,10 +7,10 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use actix_web::web::BytesMut;
+use actix_web::web::Bytes;
 use common::replicas::Replica;
 use hyper_util::client::legacy::connect::HttpConnector;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 use tower_service::Service;
@@ -19,6 +19,7 @@ use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
 use super::head::{self, Answer};
 use super::patience::Patience;
+use super::room::Room;
 
 /// Connections that nobody uses are looked through in this interval.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ pub struct Connection {
 /// What a service said first, with all that was read.
 pub struct Heard {
     pub answer: Answer,
-    pub read: BytesMut,
+    pub read: Bytes,
 }
 
 impl Connection {
@@ -78,18 +79,19 @@ impl Connection {
 
 async fn converse(io: &mut TcpStream, request: &[u8], first: usize) -> io::Result<Heard> {
     io.write_all(request).await?;
-    let mut read = BytesMut::with_capacity(first);
+    let mut room = Room::take(first);
     loop {
-        if io.read_buf(&mut read).await? == 0 {
+        if room.read_from(io).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the connection ended before an answer",
             ));
         }
+        let read = Bytes::from_owner(room);
         if let Some(answer) = head::parse(&read) {
             return Ok(Heard { answer, read });
         }
-        read.reserve(first);
+        room = Room::longer(&read, first);
     }
 }
 

@@ -5,7 +5,8 @@
 //! those stand in one place, and a client can't tell by which way its answer came.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::Bytes;
 
 use super::super::headers::{self, Head};
 use super::super::relay::never_has_body;
@@ -19,12 +20,20 @@ const MAX_FIELDS: usize = 64;
 const MAX_DIGITS: usize = 19;
 
 /// The head of a request without a body.
-pub fn write(head: &Head) -> Vec<u8> {
+pub fn write(head: &Head<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_REQUEST);
-    for part in [head.method.as_str(), " ", head.target.as_str(), " HTTP/1.1\r\n"] {
+    let question = head.query.map_or("", |_| "?");
+    for part in [
+        head.method.as_str(),
+        " ",
+        head.path,
+        question,
+        head.query.unwrap_or_default(),
+        " HTTP/1.1\r\n",
+    ] {
         bytes.extend_from_slice(part.as_bytes());
     }
-    for (name, value) in headers::fields(&head.headers) {
+    for (name, value) in &head.fields {
         for part in [name.as_bytes(), b": ", value, b"\r\n"] {
             bytes.extend_from_slice(part);
         }
@@ -41,8 +50,8 @@ pub enum Answer {
 /// An answer whose end is known.
 pub struct Plain {
     pub status: StatusCode,
-    /// With the fields for the client.
-    pub response: HttpResponseBuilder,
+    /// For the client.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
     /// As said; an answer that never has a body may say none.
     pub length: Option<u64>,
     /// Whether the connection may be used again.
@@ -51,20 +60,20 @@ pub struct Plain {
     pub head: usize,
 }
 
-/// What `read` begins with; `None` when more is needed to tell.
-pub fn parse(read: &[u8]) -> Option<Answer> {
+/// What `read` begins with; `None` when more is needed to tell. The values of its fields stay where they are.
+pub fn parse(read: &Bytes) -> Option<Answer> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     match head.parse(read) {
         Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
-            Some(plain(&head, length).map_or(Answer::Odd, Answer::Plain))
+            Some(plain(&head, read, length).map_or(Answer::Odd, Answer::Plain))
         }
         Ok(httparse::Status::Partial) if read.len() < MAX_HEAD => None,
         _ => Some(Answer::Odd),
     }
 }
 
-fn plain(head: &httparse::Response<'_, '_>, bytes: usize) -> Option<Plain> {
+fn plain(head: &httparse::Response<'_, '_>, read: &Bytes, bytes: usize) -> Option<Plain> {
     let status = StatusCode::from_u16(head.code?).ok()?;
     if head.version != Some(1) || status.is_informational() || status.as_u16() >= 600 {
         return None;
@@ -86,14 +95,11 @@ fn plain(head: &httparse::Response<'_, '_>, bytes: usize) -> Option<Plain> {
     if length.is_none() && !never_has_body(status) {
         return None;
     }
-    let mut response = HttpResponse::build(status);
-    headers::returning(
-        || head.headers.iter().map(|field| (field.name, field.value)),
-        &mut response,
-    );
+    let named = || head.headers.iter().map(|field| (field.name, field.value));
+    let fields = headers::returning(named, |value| HeaderValue::from_maybe_shared(read.slice_ref(value)))?;
     Some(Plain {
         status,
-        response,
+        fields,
         length,
         keep,
         head: bytes,

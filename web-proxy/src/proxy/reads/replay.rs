@@ -20,7 +20,13 @@ use super::super::exchange::Failure;
 use super::super::headers::Head;
 
 /// The answer to `head`, of which `read` has come. The connection ends with it.
-pub async fn read(io: TcpStream, read: Bytes, replica: &Replica, head: &Head) -> Result<Response<Incoming>, Failure> {
+pub async fn read(
+    io: TcpStream,
+    read: Bytes,
+    replica: &Replica,
+    head: &Head<'_>,
+) -> Result<Response<Incoming>, Failure> {
+    let request = request(replica, head, Outgoing::none()).map_err(Failure::Final)?;
     let replay = Replay {
         io,
         read,
@@ -36,7 +42,7 @@ pub async fn read(io: TcpStream, read: Bytes, replica: &Replica, head: &Head) ->
             log::debug!("A connection to a service ended: {error}");
         }
     });
-    let answer = sender.send_request(request(replica, head, Outgoing::none())).await;
+    let answer = sender.send_request(request).await;
     answer.map_err(|error| Failure::of(&error))
 }
 
@@ -61,6 +67,10 @@ impl AsyncRead for Replay {
         let count = this.read.len().min(buf.remaining());
         buf.put_slice(&this.read[..count]);
         this.read.advance(count);
+        if this.read.is_empty() {
+            // What it was read into is free for others.
+            this.read = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -2,7 +2,7 @@
 
 use common::testing::raw::Raw;
 
-use crate::edge::{ask, ask_head, before};
+use crate::edge::{Way, ask, ask_head, before, before_in};
 use crate::upstream::Upstream;
 
 #[actix_web::test]
@@ -15,6 +15,13 @@ async fn request_bodies_keep_their_length() {
         ("PUT", "Content-Length: 5", "hello", ("5", ""), "hello"),
         ("DELETE", "Content-Length: 5", "hello", ("5", ""), "hello"),
         ("GET", "Content-Length: 5", "hello", ("5", ""), "hello"),
+        (
+            "GET",
+            "Transfer-Encoding: chunked",
+            "5\r\nhello\r\n0\r\n\r\n",
+            ("", "chunked"),
+            "hello",
+        ),
         (
             "POST",
             "Transfer-Encoding: chunked",
@@ -216,6 +223,24 @@ async fn an_old_client_gets_the_body_up_to_the_end_of_the_connection() {
         assert!(service.last().line().ends_with("HTTP/1.1"));
     }
     edge.stop().await;
+}
+
+/// What no service of ours says (a mesh, a wrong process) has the form of all failures, whatever the way.
+#[actix_web::test]
+async fn failures_that_are_no_problems_become_some() {
+    for kind in ["Content-Type: text/plain\r\n", ""] {
+        let service = Upstream::answering(&format!(
+            "HTTP/1.1 503 No\r\n{kind}Retry-After: 7\r\nContent-Length: 19\r\n\r\nno healthy upstream"
+        ))
+        .await;
+        for way in Way::ALL {
+            let edge = before_in(&service, way).await;
+            let answer = ask(&edge, "GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n").await;
+            answer.check_problem(503, "upstream_unavailable");
+            assert_eq!(answer.header("retry-after"), Some("7"), "{way:?}");
+            edge.stop().await;
+        }
+    }
 }
 
 /// A service's own failure document goes through as it is.

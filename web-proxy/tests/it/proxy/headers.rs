@@ -4,7 +4,7 @@
 use common::config::Config;
 use common::testing::Running;
 
-use crate::edge::{ask, before, config, start};
+use crate::edge::{Way, ask, before, before_in, config, start};
 use crate::upstream::{Seen, Upstream};
 
 async fn through(edge: &Running, service: &Upstream, fields: &str) -> Seen {
@@ -16,8 +16,14 @@ async fn through(edge: &Running, service: &Upstream, fields: &str) -> Seen {
 
 #[actix_web::test]
 async fn promise_10_request_fields_of_one_hop_and_of_others_identity_are_dropped() {
+    for way in Way::ALL {
+        request_fields(way).await;
+    }
+}
+
+async fn request_fields(way: Way) {
     let service = Upstream::named("api").await;
-    let edge = before(&service).await;
+    let edge = before_in(&service, way).await;
     // Field as sent, and the values with which its name may arrive.
     let cases: &[(&str, &str, &[&str])] = &[
         ("Connection: close", "connection", &[]),
@@ -88,6 +94,14 @@ async fn promise_10_request_fields_of_one_hop_and_of_others_identity_are_dropped
         ("Tus-Resumable: 1.0.0", "tus-resumable", &["1.0.0"]),
         ("Upload-Offset: 5", "upload-offset", &["5"]),
         ("X-Empty:", "x-empty", &[""]),
+        ("X-Obs: caf\u{e9}", "x-obs", &["caf\u{e9}"]),
+        ("KEEP_alive: 1", "keep_alive", &[]),
+        ("Transfer_Encoding: chunked", "transfer_encoding", &[]),
+        ("CONTENT_LENGTH: 5", "content_length", &[]),
+        ("x-SLUICE-User: admin", "x-sluice-user", &[]),
+        ("X_Sluice-User: admin", "x_sluice-user", &[]),
+        ("PROXY_Thing: 1", "proxy_thing", &[]),
+        ("FORWARDED: for=6.6.6.6", "forwarded", &[]),
     ];
     for (fields, name, expected) in cases {
         let seen = through(&edge, &service, &format!("{fields}\r\n")).await;
@@ -96,7 +110,7 @@ async fn promise_10_request_fields_of_one_hop_and_of_others_identity_are_dropped
             assert_eq!(found.len(), 1, "{fields}");
             assert_eq!(found[0].len(), 32, "{fields}");
         } else {
-            assert_eq!(found, *expected, "{fields}: {}", seen.head);
+            assert_eq!(found, *expected, "{way:?} {fields}: {}", seen.head);
         }
         assert_eq!(seen.headers("host"), ["video.example:8443"], "{fields}");
     }

@@ -62,6 +62,8 @@ async fn promise_9_a_client_that_leaves_ends_the_call() {
     // While the answer is awaited, while the body is sent, while the answer is read.
     for (text, says) in [
         ("GET /api/v1/x HTTP/1.1\r\nHost: t\r\n\r\n", ""),
+        // In another spelling, which is the App's.
+        ("GET /%61pi/v1/x HTTP/1.1\r\nHost: t\r\n\r\n", ""),
         (
             "POST /api/v1/x HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nhalf",
             "",

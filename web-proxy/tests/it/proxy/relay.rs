@@ -84,6 +84,11 @@ pub fn spliced(edge: &Running) -> u64 {
     metric(edge, "sluice_proxy_spliced_bytes_total ")
 }
 
+/// Requests that were answered before the framework.
+pub fn plain(edge: &Running) -> u64 {
+    metric(edge, "sluice_http_plain_requests_total ")
+}
+
 pub fn relays(edge: &Running) -> u64 {
     metric(edge, "sluice_proxy_relays ")
 }

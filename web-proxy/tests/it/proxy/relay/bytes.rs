@@ -4,14 +4,20 @@ use common::testing::raw::Raw;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use tokio::net::TcpSocket;
 
-use super::{LONG, asked, check, content, files, get, get_below, no_relay, spliced};
-use crate::edge::{ask, before, config, start};
-use crate::upstream::Upstream;
+use super::{LONG, asked, check, content, files, get, get_below, no_relay, plain, spliced};
+use crate::edge::{Way, ask, before, before_in};
+use crate::upstream::{Seen, Upstream};
 
 #[actix_web::test]
 async fn bodies_of_every_length_are_equal_on_one_connection() {
+    for way in [Way::Fast, Way::Framework] {
+        every_length(way).await;
+    }
+}
+
+async fn every_length(way: Way) {
     let service = files().await;
-    let edge = before(&service).await;
+    let edge = before_in(&service, way).await;
     let mut client = Raw::connect(&edge.public).await;
     let mut lengths = vec![
         0, 1, 2, 3, 4, 5, 100, 65_535, 65_536, 65_537, 262_143, 262_144, 262_145, 1_048_577, LONG, 3,
@@ -24,6 +30,7 @@ async fn bodies_of_every_length_are_equal_on_one_connection() {
             check(&client.answer().await, *length);
         }
     }
+    assert_eq!(plain(&edge) > 0, way == Way::Fast);
     assert!(spliced(&edge) > 12_000_000, "{} bytes were spliced", spliced(&edge));
     no_relay(&edge).await;
     assert_eq!(service.accepted(), 2, "one connection for all of each");
@@ -34,10 +41,7 @@ async fn bodies_of_every_length_are_equal_on_one_connection() {
 #[actix_web::test]
 async fn without_a_slot_bodies_are_copied() {
     let service = files().await;
-    let base = service.base.as_str();
-    let mut config = config(&[base], &[base], &[base]);
-    config.server.zero_copy = false;
-    let edge = start(config).await;
+    let edge = before_in(&service, Way::Copying).await;
     let mut client = Raw::connect(&edge.public).await;
     for folder in ["/media/g/v", "/api/v1/x"] {
         for length in [0, 1, 5_000, LONG] {
@@ -114,6 +118,13 @@ async fn many_at_once_get_each_its_own() {
     edge.stop().await;
 }
 
+/// The lines of a request, without order or case.
+fn sorted(seen: &Seen) -> Vec<String> {
+    let mut lines: Vec<String> = seen.head.lines().map(str::to_ascii_lowercase).collect();
+    lines.sort();
+    lines
+}
+
 /// The fields of the answer are those that the copying way passes on (promise 10).
 #[actix_web::test]
 async fn promise_10_fields_of_one_hop_are_dropped_from_relayed_answers_too() {
@@ -131,18 +142,16 @@ async fn promise_10_fields_of_one_hop_are_dropped_from_relayed_answers_too() {
     })
     .await;
     let mut heads = Vec::new();
-    for zero_copy in [true, false] {
-        let base = service.base.as_str();
-        let mut config = config(&[base], &[base], &[base]);
-        config.server.zero_copy = zero_copy;
-        let edge = start(config).await;
+    for way in Way::ALL {
+        let edge = before_in(&service, way).await;
         let mut client = Raw::connect(&edge.public).await;
         client
             .send("GET /media/g/v/file HTTP/1.1\r\nHost: t\r\nX-Operation-Id: op-7\r\nRange: bytes=0-4999999\r\n\r\n")
             .await;
         let answer = client.answer().await;
         assert!(answer.body == content(LONG));
-        assert_eq!(spliced(&edge) > 0, zero_copy);
+        assert_eq!(spliced(&edge) > 0, way != Way::Copying);
+        assert_eq!(plain(&edge) > 0, way == Way::Fast);
         let mut lines: Vec<String> = answer.head.lines().map(str::to_ascii_lowercase).collect();
         lines.sort();
         for name in [
@@ -160,9 +169,11 @@ async fn promise_10_fields_of_one_hop_are_dropped_from_relayed_answers_too() {
         heads.push(lines);
         edge.stop().await;
     }
-    assert_eq!(heads[0], heads[1], "spliced and copied");
-    let seen = service.seen();
-    assert_eq!(seen[0].head.to_ascii_lowercase(), seen[1].head.to_ascii_lowercase());
+    assert_eq!(heads[0], heads[1], "before the framework and behind it");
+    assert_eq!(heads[1], heads[2], "spliced and copied");
+    let asked = service.seen().iter().map(sorted).collect::<Vec<_>>();
+    assert_eq!(asked[0], asked[1]);
+    assert_eq!(asked[1], asked[2]);
 }
 
 /// Most requests are answered in front of the App, the rest by it: with the same fields, refusals and bytes.

@@ -9,8 +9,8 @@ use common::testing::eventually;
 use common::testing::raw::Raw;
 use tokio::io::AsyncWriteExt;
 
-use super::{LONG, check, content, fetch, files, get, no_relay, relays};
-use crate::edge::{before, config, start};
+use super::{LONG, check, content, fetch, files, get, get_below, no_relay, relays};
+use crate::edge::{Way, before, before_in, config, start};
 use crate::upstream::Upstream;
 
 /// Promise 9: the connection to the service ends with the client's, and with it the permit there.
@@ -78,23 +78,22 @@ async fn promise_9_a_client_that_leaves_while_the_service_pauses_ends_the_relay(
     edge.stop().await;
 }
 
-/// A client that says all it wants to say and then only reads gets all of it, by both ways.
+/// A client that says all it wants to say and then only reads gets all of it, in every way, the App's included.
 #[actix_web::test]
 async fn a_client_that_closes_its_side_gets_its_answer() {
     let service = files().await;
-    for zero_copy in [true, false] {
-        for length in [5, 100_000, 50_000_000] {
-            let base = service.base.as_str();
-            let mut config = config(&[base], &[base], &[base]);
-            config.server.zero_copy = zero_copy;
-            let edge = start(config).await;
-            let mut client = Raw::connect(&edge.public).await;
-            client.send(&get(length)).await;
-            client.io.shutdown().await.unwrap();
-            check(&client.answer().await, length);
-            assert!(client.rest().await.is_empty(), "and then the end");
-            edge.stop().await;
+    for way in Way::ALL {
+        let edge = before_in(&service, way).await;
+        for folder in ["/media/g/v", "/%6dedia/g/v"] {
+            for length in [5, 100_000, 50_000_000] {
+                let mut client = Raw::connect(&edge.public).await;
+                client.send(&get_below(folder, length)).await;
+                client.io.shutdown().await.unwrap();
+                check(&client.answer().await, length);
+                assert!(client.rest().await.is_empty(), "and then the end");
+            }
         }
+        edge.stop().await;
     }
 }
 
