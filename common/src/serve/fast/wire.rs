@@ -3,7 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -226,19 +226,17 @@ impl Wire {
 /// What `work` brings. A client that is gone altogether (its connection is reset) ends it; one that has only said all it wants to
 /// say does not, if that `outlasts` it. Looked for only while there is something to wait for.
 async fn unless_gone<T>(io: &TcpStream, outlasts: bool, mut work: impl Future<Output = T> + Unpin) -> io::Result<T> {
-    let (reset, closed) = (Interest::ERROR, Interest::ERROR | Interest::READABLE);
+    // PRIORITY is also, and where nobody registered for urgent bytes only, the end of what the client sends, whatever lies unread
+    // before it.
+    let (reset, closed) = (Interest::ERROR, Interest::ERROR | Interest::PRIORITY);
     let mut gone = pin!(io.ready(if outlasts { reset } else { closed }));
     poll_fn(|cx| {
         if let Poll::Ready(done) = Pin::new(&mut work).poll(cx) {
             return Poll::Ready(Ok(done));
         }
-        let seen = ready!(gone.as_mut().poll(cx))?;
-        if !(seen.is_error() || seen.is_read_closed()) {
-            // It said more, which nobody reads before this is answered: an end behind that is not seen.
-            gone.set(io.ready(reset));
-            ready!(gone.as_mut().poll(cx))?;
-        }
-        Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        gone.as_mut()
+            .poll(cx)
+            .map(|_| Err(io::ErrorKind::ConnectionReset.into()))
     })
     .await
 }

@@ -126,6 +126,12 @@ async fn answers_keep_their_length_and_those_without_a_body_have_none() {
         ("GET", "HTTP/1.1 204 No Content\r\n\r\n", (204, None), ""),
         (
             "GET",
+            "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+            (204, None),
+            "",
+        ),
+        (
+            "GET",
             "HTTP/1.1 304 Not Modified\r\nETag: \"t\"\r\nContent-Length: 77\r\n\r\n",
             (304, Some("77")),
             "",

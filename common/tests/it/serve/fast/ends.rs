@@ -122,6 +122,8 @@ async fn who_leaves_gives_back_what_was_held() {
         ("leave/starving", "GET /", false),
         ("leave/hang", "", true),
         ("leave/hang", "GET /", false),
+        ("leave/hang", "GET /", true),
+        ("leave/starving", "GET /", true),
     ] {
         let mut client = Raw::connect(&server.public).await;
         client.send(&request("GET", &format!("/plain/{path}"), "")).await;
