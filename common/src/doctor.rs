@@ -4,10 +4,12 @@
 
 mod bus;
 mod host;
+mod secrets;
 pub mod seen;
 
 pub use bus::bus;
-pub use host::{clock, data_dir, disk, folder, secrets};
+pub use host::{clock, data_dir, disk, folder};
+pub use secrets::secrets;
 
 use std::fmt;
 

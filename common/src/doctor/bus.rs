@@ -34,7 +34,7 @@ pub async fn bus(config: &Config) -> Vec<Finding> {
         },
     };
     let mut findings = vec![round_trip(&ours, &theirs).await];
-    if super::host::apart(config) && !ours.is_shared() {
+    if super::secrets::apart(config) && !ours.is_shared() {
         findings.push(Finding::warn(
             KEY,
             "between processes",

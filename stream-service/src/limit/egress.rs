@@ -10,13 +10,16 @@
 //!   client's rows is what it has used.
 //! - Without a budget nothing is counted, and nobody's viewing is written down.
 
-use super::{client::ClientKey, meter::Spent};
-use common::{ids::Id, time::Timestamp};
+mod account;
+
+use super::client::ClientKey;
+pub use account::{Account, Row};
+use common::time::Timestamp;
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -73,32 +76,6 @@ struct Accounts {
     lost: u64,
 }
 
-/// What is written of an account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub day: Day,
-    pub client: ClientKey,
-    pub part: Id,
-    pub bytes: u64,
-}
-
-/// What one client took today.
-pub struct Account {
-    client: ClientKey,
-    part: Mutex<Id>,
-    /// Counted here, under this part.
-    own: AtomicU64,
-    /// Of `own`, what the database has.
-    written: AtomicU64,
-    /// The rest of the sum in the database: other copies, and what this process wrote under another part.
-    others: AtomicU64,
-    /// Whether `others` is known.
-    asked: AtomicBool,
-    /// The stream that goes on to its end when the budget is used up; 0 is none so far.
-    last: AtomicU64,
-    most: Arc<AtomicU64>,
-}
-
 impl Egress {
     /// `max_accounts`: more are remembered only for as long as they are needed.
     pub fn new(budgets: Budgets, max_accounts: usize) -> Self {
@@ -133,7 +110,7 @@ impl Egress {
         self.0.address.store(budgets.address, Ordering::Relaxed);
         // Whoever has budget again may use it up again.
         for account in self.lock().known.values() {
-            account.last.store(0, Ordering::Relaxed);
+            account.forgive();
         }
     }
 
@@ -173,16 +150,7 @@ impl Egress {
         accounts.make_room(self.0.max_accounts);
         // What was asked before midnight says nothing of this day.
         let others = used.filter(|(day, _)| *day == accounts.day).map(|(_, bytes)| bytes);
-        let account = Arc::new(Account {
-            client,
-            part: Mutex::new(Id::now()),
-            own: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            others: AtomicU64::new(others.unwrap_or(0)),
-            asked: AtomicBool::new(others.is_some()),
-            last: AtomicU64::new(0),
-            most: self.limit_of(client).clone(),
-        });
+        let account = Arc::new(Account::new(client, others, self.limit_of(client).clone()));
         accounts.known.insert(client, account.clone());
         account
     }
@@ -194,11 +162,8 @@ impl Egress {
         accounts.turn(now);
         let mut rows: Vec<Row> = accounts.closed.iter().take(at_most).cloned().collect();
         rows.extend(accounts.dirty(at_most.saturating_sub(rows.len())));
-        let unasked = accounts
-            .known
-            .values()
-            .filter(|account| !account.asked.load(Ordering::Relaxed));
-        let unknown = unasked.map(|account| account.client).take(at_most).collect();
+        let unasked = accounts.known.values().filter(|account| !account.is_asked());
+        let unknown = unasked.map(|account| account.client()).take(at_most).collect();
         let lost = std::mem::take(&mut accounts.lost);
         Due {
             day: accounts.day,
@@ -213,10 +178,8 @@ impl Egress {
         let mut accounts = self.lock();
         accounts.closed.retain(|closed| !rows.contains(closed));
         for row in rows.iter().filter(|row| row.day == accounts.day) {
-            if let Some(account) = accounts.known.get(&row.client)
-                && *account.part() == row.part
-            {
-                account.written.store(row.bytes, Ordering::Relaxed);
+            if let Some(account) = accounts.known.get(&row.client) {
+                account.written(row);
             }
         }
     }
@@ -227,9 +190,7 @@ impl Egress {
         if let Some(account) = accounts.known.get(&client)
             && accounts.day == day
         {
-            let others = sum.saturating_sub(account.written.load(Ordering::Relaxed));
-            account.others.store(others, Ordering::Relaxed);
-            account.asked.store(true, Ordering::Relaxed);
+            account.told(sum);
         }
     }
 
@@ -313,84 +274,6 @@ impl Accounts {
         let over = self.closed.len().saturating_sub(most);
         self.lost += over as u64;
         self.closed.drain(..over);
-    }
-}
-
-impl Account {
-    pub fn client(&self) -> ClientKey {
-        self.client
-    }
-
-    /// Bytes of this day, as far as they are known here.
-    pub fn used(&self) -> u64 {
-        self.own
-            .load(Ordering::Relaxed)
-            .saturating_add(self.others.load(Ordering::Relaxed))
-    }
-
-    /// The budget; 0 when there is none by now.
-    pub fn most(&self) -> u64 {
-        self.most.load(Ordering::Relaxed)
-    }
-
-    /// What may still be sent, or how much was.
-    pub fn left(&self) -> Result<u64, u64> {
-        let (used, most) = (self.used(), self.most());
-        match most {
-            0 => Ok(u64::MAX),
-            most if used < most => Ok(most - used),
-            _ => Err(used),
-        }
-    }
-
-    pub fn sent(&self, bytes: u64) {
-        self.own.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Whether the stream `number`, which has more to send, may do so.
-    pub fn go_on(&self, number: u64) -> Result<(), Spent> {
-        if self.left().is_ok() {
-            return Ok(());
-        }
-        match self
-            .last
-            .compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed)
-        {
-            Ok(_) => Ok(()),
-            Err(last) if last == number => Ok(()),
-            Err(_) => Err(Spent),
-        }
-    }
-
-    /// What the database does not have yet.
-    fn row(&self, day: Day) -> Option<Row> {
-        let bytes = self.own.load(Ordering::Relaxed);
-        (bytes != self.written.load(Ordering::Relaxed)).then(|| Row {
-            day,
-            client: self.client,
-            part: self.part().clone(),
-            bytes,
-        })
-    }
-
-    /// Begins anew for another day.
-    fn close(&self, before: Day) -> Option<Row> {
-        let mut part = self.part();
-        let row = Row {
-            day: before,
-            client: self.client,
-            part: std::mem::replace(&mut *part, Id::now()),
-            bytes: self.own.swap(0, Ordering::Relaxed),
-        };
-        let written = self.written.swap(0, Ordering::Relaxed);
-        self.others.store(0, Ordering::Relaxed);
-        self.asked.store(false, Ordering::Relaxed);
-        self.last.store(0, Ordering::Relaxed);
-        (row.bytes != written).then_some(row)
-    }
-
-    fn part(&self) -> MutexGuard<'_, Id> {
-        self.part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

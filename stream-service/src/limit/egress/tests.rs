@@ -1,4 +1,5 @@
 use super::*;
+use crate::limit::meter::Spent;
 use std::collections::HashSet;
 
 const ANN: ClientKey = ClientKey::User(uuid::Uuid::from_u128(1));
