@@ -1,4 +1,4 @@
-//! Requests without a body, and their answers, free of the framework: one handler serves those that actix-http has decoded and
+//! Heads of requests, and their answers, free of the framework: one handler serves those that actix-http has decoded and
 //! those that are taken before it (`serve::fast`), by the same code.
 
 mod answer;
@@ -13,7 +13,7 @@ pub use answer::{Answer, Body};
 pub use fields::Fields;
 pub use request::PlainRequest;
 
-/// A handler of plain requests, in front of the App.
+/// A handler of requests without a body, in front of the App.
 pub trait PlainHandler: Send + Sync {
     /// Whether this request is its own. What it leaves goes to the App, which must have a route for every other spelling of the
     /// same address.

@@ -2,6 +2,7 @@
 //! form of every failure, the default headers, one log line and the metrics.
 
 mod body;
+mod failure;
 mod plain;
 
 use std::panic::AssertUnwindSafe;
@@ -21,7 +22,7 @@ use futures_util::{FutureExt, TryFutureExt};
 use crate::capture::{self, Claim};
 use crate::config::Secret;
 use crate::drain::Drain;
-use crate::error::{ApiError, Code, PROBLEM_JSON};
+use crate::error::{ApiError, Code};
 use crate::http::same_secret;
 use crate::metrics::{Metrics, RequestLabels};
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
@@ -30,6 +31,8 @@ use crate::serve::{Connection, Direct};
 use crate::slot::SlotHandle;
 use body::{LoggedBody, Origin};
 pub(crate) use body::{RequestLog, Seen};
+pub(crate) use failure::log_api_failure;
+use failure::{log_failure, normalise};
 pub(crate) use plain::serve_plain;
 
 /// What a listener gives to its requests. Cheap to clone.
@@ -215,66 +218,6 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no text")
-}
-
-/// The cause of a failure, once, with the operation id.
-fn log_failure(error: Option<&Error>) {
-    let Some(error) = error else { return };
-    let status = error.as_response_error().status_code().as_u16();
-    match error.as_error::<ApiError>() {
-        Some(api) => log_api_failure(api),
-        None if status >= 500 => log::error!("{error}"),
-        _ => {}
-    }
-}
-
-/// [`log_failure`] of one of ours.
-pub(crate) fn log_api_failure(api: &ApiError) {
-    let entry = api.code().entry();
-    if entry.status >= 500 {
-        log::error!(code = entry.code; "{api}");
-    } else if api.cause().is_some() {
-        log::info!(code = entry.code; "{api}");
-    }
-}
-
-/// Gives failures that are not ours (empty or plain text) the form of all others.
-fn normalise(response: &mut HttpResponse<BoxBody>) {
-    let status = response.status();
-    let content_type = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let Some((status, body)) = problem_instead(status, content_type) else {
-        return;
-    };
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    let head = std::mem::replace(response, HttpResponse::new(status));
-    *response = head.set_body(BoxBody::new(body));
-}
-
-/// What is said instead of a failure that is empty or plain text.
-fn problem_instead(status: StatusCode, content_type: Option<&str>) -> Option<(StatusCode, Vec<u8>)> {
-    let own = content_type.is_some_and(|kind| !kind.starts_with("text/plain"));
-    if !(status.is_client_error() || status.is_server_error()) || own {
-        return None;
-    }
-    let code = Code::from_status(status.as_u16());
-    let problem = ApiError::new(code, default_detail(code)).problem();
-    let body = serde_json::to_vec(&problem).expect("a problem document is plain data");
-    let status = StatusCode::from_u16(code.entry().status).expect("the catalogue's statuses are valid");
-    Some((status, body))
-}
-
-fn default_detail(code: Code) -> &'static str {
-    match code {
-        Code::NotFound => "There is nothing at this address.",
-        Code::MethodNotAllowed => "The header `Allow` names the methods that are.",
-        _ => "The request was refused before it reached a service.",
-    }
 }
 
 fn finish_head(headers: &mut header::HeaderMap, id: &OperationId, context: &Context) {

@@ -1,4 +1,4 @@
-//! A request without a body.
+//! The head of a request. Its body, where it may have one, is the business of who has the framework's request.
 
 use std::net::SocketAddr;
 

@@ -1,11 +1,10 @@
 //! What surrounds a request that the framework does not see.
 
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
 
 use super::body::{Origin, RequestLog};
-use super::{Context, count, guarded, log_api_failure};
-use crate::error::PROBLEM_JSON;
+use super::failure::{log_api_failure, normalised};
+use super::{Context, count, guarded};
 use crate::operation::{self, OperationId};
 use crate::plain::{Answer, Body, PlainHandler, PlainRequest};
 
@@ -44,18 +43,4 @@ pub(crate) async fn serve_plain(
         log.started(),
     );
     (answer, log)
-}
-
-/// As [`super::normalise`].
-fn normalised(mut answer: Answer) -> Answer {
-    let kind = answer.fields.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
-    let kind = kind.and_then(|(_, value)| value.to_str().ok());
-    if let Some((status, body)) = super::problem_instead(answer.status, kind) {
-        answer.status = status;
-        answer.body = Body::Bytes(body.into());
-        answer.fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
-        let kind = HeaderValue::from_static(PROBLEM_JSON);
-        answer.fields.push((header::CONTENT_TYPE, kind));
-    }
-    answer
 }
