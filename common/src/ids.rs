@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Lower-case Crockford base32: no `i l o u`.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// Characters of a video id: 60 random bits.
+/// 60 random bits.
 const VIDEO_ID_LEN: usize = 12;
 
 /// Characters of a UUID.
@@ -30,9 +30,14 @@ impl<const N: usize> Ascii<N> {
     }
 }
 
-fn is_of_alphabet(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'a'..=b'z') && !matches!(byte, b'i' | b'l' | b'o' | b'u')
-}
+const IS_OF_ALPHABET: [bool; 256] = {
+    let (mut is, mut at) = ([false; 256], 0);
+    while at < ALPHABET.len() {
+        is[ALPHABET[at] as usize] = true;
+        at += 1;
+    }
+    is
+};
 
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +54,9 @@ pub enum IdError {
 pub struct VideoId(Ascii<VIDEO_ID_LEN>);
 
 impl VideoId {
+    /// Characters of each.
+    pub const LENGTH: usize = VIDEO_ID_LEN;
+
     #[must_use]
     pub fn random() -> Self {
         let bits: u64 = rand::random();
@@ -68,7 +76,7 @@ impl FromStr for VideoId {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         Ascii::new(text)
-            .filter(|text| text.0.iter().all(|byte| is_of_alphabet(*byte)))
+            .filter(|text| text.0.iter().all(|byte| IS_OF_ALPHABET[usize::from(*byte)]))
             .map(VideoId)
             .ok_or(IdError::Video)
     }

@@ -2,8 +2,10 @@
 //! sets, never from users.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
+use actix_web::http::Method;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -31,21 +33,56 @@ impl Deref for Metrics {
 
 /// Labels of one kind of request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RequestLabels {
-    pub method: &'static str,
-    /// The status class: `2xx` … `5xx`.
-    pub status: &'static str,
+struct RequestLabels {
+    method: &'static str,
+    status: &'static str,
+}
+
+/// Methods with a label of their own; a client may invent others.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const OTHER: &str = "other";
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Requests by method and class of status. Every request is counted, so each counter is looked up once.
+#[derive(Default)]
+struct Requests {
+    family: Family<RequestLabels, Counter>,
+    counters: [[OnceLock<Counter>; CLASSES.len()]; METHODS.len() + 1],
+}
+
+impl Requests {
+    fn count(&self, method: &str, status: u16) {
+        let row = METHODS
+            .iter()
+            .position(|known| *known == method)
+            .unwrap_or(METHODS.len());
+        let column = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+        let counter = self.counters[row][column].get_or_init(|| {
+            let method = METHODS.get(row).unwrap_or(&OTHER);
+            let status = CLASSES[column];
+            self.family.get_or_create(&RequestLabels { method, status }).clone()
+        });
+        counter.inc();
+    }
 }
 
 pub struct HttpMetrics {
-    pub requests: Family<RequestLabels, Counter>,
+    requests: Requests,
     /// Those of them that the framework has not seen (see `serve::fast`).
     pub plain: Counter,
     pub in_flight: Gauge,
     /// Seconds until the response head.
-    pub duration: Histogram,
+    duration: Histogram,
     /// Must stay 0 (see `slot`).
     pub slot_violations: Counter,
+}
+
+impl HttpMetrics {
+    /// One request, `within` which its head was ready.
+    pub fn answered(&self, method: &Method, status: u16, within: Duration) {
+        self.requests.count(method.as_str(), status);
+        self.duration.observe(within.as_secs_f64());
+    }
 }
 
 impl Default for Metrics {
@@ -53,7 +90,7 @@ impl Default for Metrics {
         let metrics = Metrics(Arc::new(Shared {
             registry: Mutex::new(Registry::with_prefix("sluice")),
             http: HttpMetrics {
-                requests: Family::default(),
+                requests: Requests::default(),
                 plain: Counter::default(),
                 in_flight: Gauge::default(),
                 // 0.5 ms to 8 s.
@@ -62,7 +99,11 @@ impl Default for Metrics {
             },
         }));
         metrics.register(|registry| {
-            registry.register("http_requests", "Requests answered", metrics.http.requests.clone());
+            registry.register(
+                "http_requests",
+                "Requests answered",
+                metrics.http.requests.family.clone(),
+            );
             registry.register(
                 "http_plain_requests",
                 "Requests answered before the HTTP framework (server.fast_path)",

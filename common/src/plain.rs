@@ -2,6 +2,7 @@
 //! those that are taken before it (`serve::fast`), by the same code.
 
 mod answer;
+mod answer_fields;
 mod fields;
 mod request;
 
@@ -10,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use crate::error::ApiError;
 
 pub use answer::{Answer, Body};
+pub use answer_fields::{AnswerFields, ReadFields};
 pub use fields::Fields;
 pub use request::PlainRequest;
 

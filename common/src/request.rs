@@ -8,7 +8,7 @@ mod plain;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_http::{ConnectionType, Request, RequestHead, Response};
 use actix_web::body::{BoxBody, MessageBody};
@@ -24,7 +24,7 @@ use crate::config::Secret;
 use crate::drain::Drain;
 use crate::error::{ApiError, Code};
 use crate::http::same_secret;
-use crate::metrics::{Metrics, RequestLabels};
+use crate::metrics::Metrics;
 use crate::operation::{self, OperationId, REQUEST_ID_HEADER};
 use crate::plain::{PlainHandler, PlainRequest};
 use crate::serve::{Connection, Direct};
@@ -118,7 +118,8 @@ pub async fn serve_one(
                 log_failure(Some(&error));
                 let mut response = error.error_response();
                 finish_head(response.headers_mut(), &id, &context);
-                observe(&context.metrics, log, response.status());
+                let mut log = log;
+                log.answered(response.status());
                 let mut ready = detached(response);
                 ready.close = close() || context.drain.is_leaving();
                 Err(ready.into())
@@ -182,12 +183,6 @@ fn finished(
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
     log.answered(response.status());
-    count(
-        &context.metrics,
-        log.method_label(),
-        response.status().as_u16(),
-        log.started(),
-    );
     response.map_body(|_, body| BoxBody::new(LoggedBody::new(body, log)))
 }
 
@@ -250,27 +245,4 @@ fn detached(response: HttpResponse) -> Ready {
         body,
         close: false,
     }
-}
-
-/// The end of a request whose body needs no watching.
-fn observe(metrics: &Metrics, mut log: RequestLog, status: StatusCode) {
-    log.answered(status);
-    count(metrics, log.method_label(), status.as_u16(), log.started());
-}
-
-/// One request more in the metrics of this process.
-fn count(metrics: &Metrics, method: &'static str, status: u16, started: Instant) {
-    let status = match status / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    metrics
-        .http
-        .requests
-        .get_or_create(&RequestLabels { method, status })
-        .inc();
-    metrics.http.duration.observe(started.elapsed().as_secs_f64());
 }

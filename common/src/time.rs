@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::ops::Add;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -17,7 +17,8 @@ impl Timestamp {
     /// This machine's clock. Due times are compared with the database's clock instead (`db::now_ms`).
     #[must_use]
     pub fn now() -> Self {
-        Timestamp(Utc::now().timestamp_millis())
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
     #[must_use]

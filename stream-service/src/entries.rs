@@ -12,8 +12,8 @@ use crate::{ledger::Source, media::file::StoredFile};
 use actix_web::http::header::HeaderValue;
 use asking::Asking;
 use common::ids::{Id, VideoId};
+use foldhash::HashMap;
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };

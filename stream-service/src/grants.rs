@@ -5,10 +5,8 @@ use common::{
     grant::{Grant, GrantError, GrantKeys},
     time::Timestamp,
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use foldhash::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Remembered at once; some 500 bytes each. Only good ones get here, so that nobody can crowd others out by inventing some.
 const MAX: usize = 4096;

@@ -10,6 +10,9 @@ pub mod multipart;
 /// Ranges of one request that are still worth framing. Players ask for one, download managers and PDF readers for two to four.
 pub const MAX_RANGES: usize = 5;
 
+/// Room for a `Content-Range`: three numbers of 20 digits.
+const CONTENT_RANGE: usize = 70;
+
 /// Longest `Range` header looked at, bytes. Five ranges of 20-digit numbers need 215; anything longer is not a player's.
 const MAX_HEADER: usize = 512;
 
@@ -31,7 +34,14 @@ impl ByteRange {
 
     /// The value of `Content-Range` for a representation of `size` bytes (RFC 9110 section 14.4).
     pub fn content_range(&self, size: u64) -> String {
-        format!("bytes {}-{}/{size}", self.start, self.end - 1)
+        // Written for every range that a player asks for: without `format!`, in one piece of memory.
+        let mut text = String::with_capacity(CONTENT_RANGE);
+        let mut number = itoa::Buffer::new();
+        for (before, value) in [("bytes ", self.start), ("-", self.end - 1), ("/", size)] {
+            text.push_str(before);
+            text.push_str(number.format(value));
+        }
+        text
     }
 }
 
@@ -50,14 +60,10 @@ pub enum Plan {
 
 /// Decides what a request with this `Range` header gets from a file of `size` bytes. The caller has already applied
 /// `If-Range` and knows that the method is GET (a `Range` on anything else is ignored, RFC 9110 section 14.2).
-pub fn plan(header: Option<&str>, size: u64) -> Plan {
-    let Some(specs) = header.and_then(parse) else {
+pub fn plan(header: Option<&[u8]>, size: u64) -> Plan {
+    let Some(mut ranges) = header.and_then(|header| parse(header, size)) else {
         return Plan::Whole;
     };
-    if specs.len() > MAX_RANGES {
-        return Plan::Whole;
-    }
-    let mut ranges: Vec<ByteRange> = specs.iter().filter_map(|spec| spec.within(size)).collect();
     if ranges.windows(2).any(|pair| pair[1].start < pair[0].end) {
         return Plan::Whole;
     }
@@ -85,32 +91,42 @@ impl Spec {
     }
 }
 
-/// `bytes=` and a list of specs; `None` for another unit and for anything the grammar does not know.
-fn parse(header: &str) -> Option<Vec<Spec>> {
+/// Those of a list of specs after `bytes=` that lie within a file of `size` bytes; `None` for another unit, for anything the grammar
+/// does not know, and for more than are served.
+fn parse(header: &[u8], size: u64) -> Option<Vec<ByteRange>> {
     if header.len() > MAX_HEADER {
         return None;
     }
-    let (unit, set) = header.split_once('=')?;
-    if !unit.eq_ignore_ascii_case("bytes") {
+    let (unit, set) = header.split_at_checked("bytes".len())?;
+    let set = set.strip_prefix(b"=")?;
+    if !unit.eq_ignore_ascii_case(b"bytes") {
         return None;
     }
-    let mut specs = Vec::new();
-    // A recipient accepts empty list elements (RFC 9110 section 5.6.1.2).
-    for element in set
-        .split(',')
-        .map(|element| element.trim_matches([' ', '\t']))
-        .filter(|element| !element.is_empty())
-    {
-        specs.push(parse_spec(element)?);
+    let (mut ranges, mut specs) = (Vec::with_capacity(1), 0);
+    for element in set.split(|byte| *byte == b',') {
+        let element = trimmed(element);
+        // A recipient accepts empty list elements (RFC 9110 section 5.6.1.2).
+        if !element.is_empty() {
+            specs += 1;
+            ranges.extend(parse_spec(element)?.within(size));
+        }
     }
-    (!specs.is_empty()).then_some(specs)
+    (1..=MAX_RANGES).contains(&specs).then_some(ranges)
 }
 
-fn parse_spec(element: &str) -> Option<Spec> {
-    let (first, last) = element.split_once('-')?;
-    match (first, last) {
-        ("", length) => Some(Spec::Suffix(position(length)?)),
-        (first, "") => Some(Spec::From {
+/// Without optional whitespace (RFC 9110 section 5.6.3) around it.
+fn trimmed(mut element: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = element {
+        element = rest;
+    }
+    element
+}
+
+fn parse_spec(element: &[u8]) -> Option<Spec> {
+    let dash = element.iter().position(|byte| *byte == b'-')?;
+    match (&element[..dash], &element[dash + 1..]) {
+        (b"", length) => Some(Spec::Suffix(position(length)?)),
+        (first, b"") => Some(Spec::From {
             first: position(first)?,
             last: None,
         }),
@@ -126,11 +142,11 @@ fn parse_spec(element: &str) -> Option<Spec> {
 }
 
 /// Decimal digits only: no sign, no space. Saturates.
-fn position(digits: &str) -> Option<u64> {
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+fn position(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(digits.bytes().fold(0u64, |sum, digit| {
+    Some(digits.iter().fold(0u64, |sum, digit| {
         sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
     }))
 }
@@ -149,7 +165,7 @@ mod tests {
 
     #[track_caller]
     fn check(header: &str, size: u64, expected: Plan) {
-        assert_eq!(plan(Some(header), size), expected, "{header:?} of {size}");
+        assert_eq!(plan(Some(header.as_bytes()), size), expected, "{header:?} of {size}");
     }
 
     #[test]

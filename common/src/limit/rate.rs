@@ -6,9 +6,9 @@
 //! emptiest and the last to go.
 
 use super::bucket::{Bucket, Quota, Remaining};
+use foldhash::{HashMap, quality::RandomState};
 use std::{
-    collections::HashMap,
-    hash::{BuildHasher, Hash, RandomState},
+    hash::{BuildHasher, Hash},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -33,7 +33,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
     pub fn new(quota: Quota, max_clients: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             quota: RwLock::new(quota),
             started: Instant::now(),
             max_per_shard: max_clients.div_ceil(SHARDS),

@@ -2,20 +2,20 @@
 
 use actix_web::body::{self, BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use bytes::Bytes;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::AnswerFields;
 use crate::error::ApiError;
 use crate::slot::{Job, SlotBody, SlotHandle};
 
 pub struct Answer {
     pub status: StatusCode,
     /// Without the framing, which the body says.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
+    pub fields: AnswerFields,
     pub body: Body,
 }
 
@@ -56,7 +56,7 @@ impl Answer {
     #[must_use]
     pub fn into_response(self, slot: Option<&SlotHandle>) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
-        for field in self.fields {
+        for field in self.fields.into_named() {
             response.append_header(field);
         }
         match (self.body, slot) {
@@ -75,13 +75,11 @@ impl Answer {
 impl From<&ApiError> for Answer {
     fn from(error: &ApiError) -> Self {
         let response = error.error_response();
+        let fields = response.headers().iter();
+        let fields = fields.map(|(name, value)| (name.clone(), value.clone()));
         Answer {
             status: response.status(),
-            fields: response
-                .headers()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
+            fields: AnswerFields::Named(fields.collect()),
             // Failures hold their body in memory.
             body: Body::Bytes(response.into_body().try_into_bytes().unwrap_or_default()),
         }

@@ -94,7 +94,7 @@ impl Seen {
     }
 
     pub(crate) fn answered(&self, metrics: &Metrics, status: u16) {
-        super::count(metrics, method_label(&self.method), status, self.started);
+        metrics.http.answered(&self.method, status, self.started.elapsed());
         let (method, path) = (&self.method, &self.path);
         log!(
             target: ACCESS, Level::Info,
@@ -102,20 +102,6 @@ impl Seen {
             duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
             "{method} {path} {status}"
         );
-    }
-}
-
-/// A label from a fixed set: a client may invent methods.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
     }
 }
 
@@ -161,8 +147,11 @@ impl RequestLog {
         }
     }
 
+    /// Its head is about to leave.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = status;
+        let http = &self.metrics.http;
+        http.answered(&self.method, status.as_u16(), self.started.elapsed());
     }
 
     pub(crate) fn id(&self) -> &OperationId {
@@ -177,14 +166,6 @@ impl RequestLog {
     /// Such an answer is over; `complete`: all of it was sent.
     pub(crate) fn ended(&mut self, complete: bool) {
         self.complete = complete;
-    }
-
-    pub(super) fn started(&self) -> Instant {
-        self.started
-    }
-
-    pub(super) fn method_label(&self) -> &'static str {
-        method_label(&self.method)
     }
 }
 

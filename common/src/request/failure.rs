@@ -49,22 +49,31 @@ pub(super) fn normalise(response: &mut HttpResponse<BoxBody>) {
 
 /// [`normalise`] for an answer that the framework does not carry.
 pub(super) fn normalised(mut answer: Answer) -> Answer {
-    let kind = answer.fields.iter().find(|(name, _)| *name == header::CONTENT_TYPE);
-    let kind = kind.and_then(|(_, value)| value.to_str().ok());
+    if !is_failure(answer.status) {
+        return answer;
+    }
+    let kind = answer.fields.get(&header::CONTENT_TYPE);
+    let kind = kind.and_then(|value| std::str::from_utf8(value).ok());
     if let Some((status, body)) = problem_instead(answer.status, kind) {
         answer.status = status;
         answer.body = Body::Bytes(body.into());
-        answer.fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
+        let mut fields = answer.fields.into_named();
+        fields.retain(|(name, _)| *name != header::CONTENT_TYPE);
         let kind = HeaderValue::from_static(PROBLEM_JSON);
-        answer.fields.push((header::CONTENT_TYPE, kind));
+        fields.push((header::CONTENT_TYPE, kind));
+        answer.fields = fields.into();
     }
     answer
+}
+
+fn is_failure(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 /// What is said instead of a failure that is empty or plain text.
 fn problem_instead(status: StatusCode, content_type: Option<&str>) -> Option<(StatusCode, Vec<u8>)> {
     let own = content_type.is_some_and(|kind| !kind.starts_with("text/plain"));
-    if !(status.is_client_error() || status.is_server_error()) || own {
+    if !is_failure(status) || own {
         return None;
     }
     let code = Code::from_status(status.as_u16());

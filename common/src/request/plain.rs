@@ -4,7 +4,7 @@ use actix_web::http::Method;
 
 use super::body::{Origin, RequestLog};
 use super::failure::{log_api_failure, normalised};
-use super::{Context, count, guarded};
+use super::{Context, guarded};
 use crate::operation::{self, OperationId};
 use crate::plain::{Answer, Body, PlainHandler, PlainRequest};
 
@@ -36,11 +36,5 @@ pub(crate) async fn serve_plain(
     }
     log.answered(answer.status);
     context.metrics.http.plain.inc();
-    count(
-        &context.metrics,
-        log.method_label(),
-        answer.status.as_u16(),
-        log.started(),
-    );
     (answer, log)
 }

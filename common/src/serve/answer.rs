@@ -11,8 +11,6 @@ use crate::error::ApiError;
 use crate::operation::{OperationId, REQUEST_ID_HEADER};
 use crate::plain::{Answer, Body};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static(REQUEST_ID_HEADER);
-
 /// Room for the head of an answer about media, which has some 900 bytes.
 const USUAL: usize = 1024;
 
@@ -20,14 +18,18 @@ const USUAL: usize = 1024;
 pub fn head(answer: &Answer, close: bool, default: &[(HeaderName, HeaderValue)], operation: &OperationId) -> Vec<u8> {
     let mut out = status_line(answer.status);
     if close {
-        field(&mut out, "connection", b"close");
+        field(&mut out, b"connection", b"close");
     }
     match answer.body.length() {
-        Some(length) => field(&mut out, "content-length", length.to_string().as_bytes()),
-        None if matches!(answer.body, Body::Copied { .. }) => field(&mut out, "transfer-encoding", b"chunked"),
+        Some(length) => field(
+            &mut out,
+            b"content-length",
+            itoa::Buffer::new().format(length).as_bytes(),
+        ),
+        None if matches!(answer.body, Body::Copied { .. }) => field(&mut out, b"transfer-encoding", b"chunked"),
         None => {}
     }
-    fields(&mut out, &answer.fields, default, operation);
+    fields(&mut out, answer.fields.iter(), default, operation);
     out
 }
 
@@ -48,8 +50,11 @@ pub fn switching(
     operation: &OperationId,
 ) -> Vec<u8> {
     let mut out = status_line(StatusCode::SWITCHING_PROTOCOLS);
-    field(&mut out, "connection", b"upgrade");
-    fields(&mut out, headers, default, operation);
+    field(&mut out, b"connection", b"upgrade");
+    let own = headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    fields(&mut out, own, default, operation);
     out
 }
 
@@ -63,28 +68,46 @@ fn status_line(status: StatusCode) -> Vec<u8> {
 }
 
 /// The rest of a head, with its empty line.
-fn fields(
+fn fields<'a>(
     out: &mut Vec<u8>,
-    own: &[(HeaderName, HeaderValue)],
+    own: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     default: &[(HeaderName, HeaderValue)],
     operation: &OperationId,
 ) {
-    let says = |name: &HeaderName| own.iter().any(|(said, _)| said == name);
-    // An answer from elsewhere has its own.
-    if !says(&header::DATE) {
-        date(|now| field(out, "date", now.as_bytes()));
+    let mut unsaid: Vec<_> = default.iter().collect();
+    // The lengths of their names, a bit for each: most fields have another one, and are compared with none.
+    let lengths = unsaid
+        .iter()
+        .fold(0u64, |lengths, (name, _)| lengths | length(name.as_str()));
+    let mut dated = false;
+    for (name, value) in own {
+        let is = |other: &str| other.as_bytes().eq_ignore_ascii_case(name);
+        if is(REQUEST_ID_HEADER) {
+            continue;
+        }
+        // An answer from elsewhere has its own.
+        dated |= is(header::DATE.as_str());
+        if lengths & length(name) != 0 {
+            unsaid.retain(|(other, _)| !is(other.as_str()));
+        }
+        field(out, name, value);
     }
-    field(out, REQUEST_ID_HEADER, operation.as_str().as_bytes());
-    let own = own.iter().filter(|(name, _)| *name != REQUEST_ID);
-    let unsaid = default.iter().filter(|(name, _)| !says(name));
-    for (name, value) in own.chain(unsaid) {
-        field(out, name.as_str(), value.as_bytes());
+    field(out, REQUEST_ID_HEADER.as_bytes(), operation.as_str().as_bytes());
+    if !dated {
+        date(|now| field(out, b"date", now.as_bytes()));
+    }
+    for (name, value) in unsaid {
+        field(out, name.as_str().as_bytes(), value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
 }
 
-fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
+fn length(name: impl AsRef<[u8]>) -> u64 {
+    1 << (name.as_ref().len() % 64)
+}
+
+fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

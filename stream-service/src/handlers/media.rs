@@ -64,7 +64,7 @@ pub async fn file(
     }
     let slot = request.conn_data::<SlotHandle>();
     let asked = Asked {
-        request: request.head().into(),
+        request: &request.head().into(),
         moves: slot.is_some(),
         grant: &grant,
         video: &video,
@@ -90,7 +90,7 @@ impl PlainHandler for PlainFile {
         Box::pin(async move {
             let (grant, video, download) = spelled(&request).ok_or_else(|| ApiError::not_found("video"))?;
             let asked = Asked {
-                request,
+                request: &request,
                 moves,
                 grant,
                 video: &video,
@@ -108,14 +108,16 @@ fn spelled<'a>(request: &PlainRequest<'a>) -> Option<(&'a str, VideoId, bool)> {
         Some("download=1") => true,
         Some(_) => return None,
     };
-    let (grant, rest) = request.path.strip_prefix("/media/")?.split_once('/')?;
-    let video = rest.strip_suffix("/file")?.parse().ok()?;
-    (!grant.is_empty() && !grant.contains('%')).then_some((grant, video, download))
+    let rest = request.path.strip_prefix("/media/")?.strip_suffix("/file")?;
+    let (grant, video) = rest.split_at_checked(rest.len().checked_sub(VideoId::LENGTH)?)?;
+    let (grant, video) = (grant.strip_suffix('/')?, video.parse().ok()?);
+    let plain = !grant.is_empty() && memchr::memchr2(b'/', b'%', grant.as_bytes()).is_none();
+    plain.then_some((grant, video, download))
 }
 
 /// A request for a file, wherever it was taken.
 struct Asked<'a> {
-    request: PlainRequest<'a>,
+    request: &'a PlainRequest<'a>,
     /// Bytes can go past the framework.
     moves: bool,
     grant: &'a str,
@@ -126,7 +128,7 @@ struct Asked<'a> {
 /// Authorisation and limits, then the file.
 async fn serve(state: &State, asked: Asked<'_>) -> Result<Answer, ApiError> {
     let video = asked.video;
-    let (grant, client) = state.identify(&asked.request, Some(asked.grant));
+    let (grant, client) = state.identify(asked.request, Some(asked.grant));
     let told = refusal::take_token(state, client)?;
     let version = allows(&grant?, video)?;
     let Some(known) = playable(state, video, version).await? else {

@@ -9,12 +9,10 @@ use common::{
     operation::{self, OperationId},
     time::Timestamp,
 };
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+use foldhash::{HashMap, HashMapExt};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
 
 /// Most that may go on at once.

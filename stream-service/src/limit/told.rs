@@ -9,7 +9,7 @@ use super::{
     headers::{LIMIT, MAX_INTEGER, POLICY, Policy, seconds},
 };
 use actix_web::http::header::{HeaderName, HeaderValue};
-use std::{fmt::Write, time::Duration};
+use std::time::Duration;
 
 /// The value of `RateLimit-Policy`, made when the limits change and not for every answer.
 pub struct Policies {
@@ -77,15 +77,20 @@ impl Told {
 
     fn left(&self) -> String {
         let mut text = String::with_capacity(96);
+        let mut number = itoa::Buffer::new();
+        let mut say = |name: &str, value: u64| {
+            text.push_str(name);
+            text.push_str(number.format(value));
+        };
         let Remaining { tokens, until_full } = self.tokens;
-        let mut item = |args: std::fmt::Arguments<'_>| text.write_fmt(args).expect("writing into a String can't fail");
-        item(format_args!("\"rate\";r={tokens};t={}", seconds(until_full)));
+        say("\"rate\";r=", tokens.into());
+        say(";t=", seconds(until_full));
         if let Some(streams) = self.streams {
-            item(format_args!(", \"streams\";r={streams}"));
+            say(", \"streams\";r=", streams as u64);
         }
         if let Some(EgressLeft { left, until }) = self.egress {
-            let left = left.min(MAX_INTEGER);
-            item(format_args!(", \"egress\";r={left};t={}", seconds(until)));
+            say(", \"egress\";r=", left.min(MAX_INTEGER));
+            say(";t=", seconds(until));
         }
         text
     }

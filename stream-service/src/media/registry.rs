@@ -8,9 +8,9 @@
 use super::{file::StoredFile, remote::Remote};
 use crate::limit::conn::Permit;
 use common::ids::VideoId;
+use foldhash::HashMap;
 use futures_util::task::AtomicWaker;
 use std::{
-    collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Context,

@@ -35,7 +35,7 @@ const CSP: &str = "sandbox; default-src 'none'";
 
 /// One wanted file.
 pub struct Wanted<'a> {
-    pub request: PlainRequest<'a>,
+    pub request: &'a PlainRequest<'a>,
     /// The bytes can go past the framework.
     pub moves: bool,
     pub client: ClientKey,
@@ -72,6 +72,36 @@ pub async fn reply(state: &State, wanted: &mut Wanted<'_>) -> Result<Answer, Api
 fn decide(wanted: &Wanted<'_>) -> Result<Decided, ApiError> {
     let (fields, known) = (wanted.request.fields, wanted.known);
     let size = known.source.size;
+    let use_range = match preconditions(fields, known) {
+        Outcome::Proceed { use_range } => use_range,
+        Outcome::NotModified => {
+            let body = Body::Empty { length: None };
+            return Ok(Decided::Answered(answer(StatusCode::NOT_MODIFIED, wanted, [], body)));
+        }
+        Outcome::Failed => {
+            return Err(ApiError::new(
+                Code::PreconditionFailed,
+                "The file is not the one that the request names.",
+            ));
+        }
+    };
+    if *wanted.request.method == Method::HEAD {
+        let body = Body::Empty { length: Some(size) };
+        let mime = (header::CONTENT_TYPE, known.type_header.clone());
+        return Ok(Decided::Answered(answer(StatusCode::OK, wanted, [mime], body)));
+    }
+    let range = use_range.then(|| only_range(fields)).flatten();
+    match range::plan(range, size) {
+        Plan::Unsatisfiable => Err(unsatisfiable(size)),
+        plan => Ok(Decided::Send(plan)),
+    }
+}
+
+fn preconditions(fields: Fields<'_>, known: &Known) -> Outcome {
+    // A player that asks for its next piece mostly has none.
+    if !fields.iter().any(|(name, _)| is_condition(name)) {
+        return Outcome::Proceed { use_range: true };
+    }
     let conditions = [
         header::IF_MATCH,
         header::IF_UNMODIFIED_SINCE,
@@ -91,29 +121,14 @@ fn decide(wanted: &Wanted<'_>) -> Result<Decided, ApiError> {
         etag: &known.etag,
         modified: known.modified,
     };
-    let use_range = match precondition::evaluate(&conditions, &validators) {
-        Outcome::Proceed { use_range } => use_range,
-        Outcome::NotModified => {
-            let body = Body::Empty { length: None };
-            return Ok(Decided::Answered(answer(StatusCode::NOT_MODIFIED, wanted, [], body)));
-        }
-        Outcome::Failed => {
-            return Err(ApiError::new(
-                Code::PreconditionFailed,
-                "The file is not the one that the request names.",
-            ));
-        }
-    };
-    if *wanted.request.method == Method::HEAD {
-        let body = Body::Empty { length: Some(size) };
-        let mime = (header::CONTENT_TYPE, known.type_header.clone());
-        return Ok(Decided::Answered(answer(StatusCode::OK, wanted, [mime], body)));
-    }
-    let range = use_range.then(|| only_range(fields)).flatten();
-    match range::plan(range.as_deref(), size) {
-        Plan::Unsatisfiable => Err(unsatisfiable(size)),
-        plan => Ok(Decided::Send(plan)),
-    }
+    precondition::evaluate(&conditions, &validators)
+}
+
+/// Whether the name of a field is one of those of RFC 9110 section 13.1: all begin so.
+fn is_condition(name: &str) -> bool {
+    name.as_bytes()
+        .get(..3)
+        .is_some_and(|begin| begin.eq_ignore_ascii_case(b"if-"))
 }
 
 /// A stream that every later cut finds. What the request was checked against may have changed before, so it is asked for
@@ -223,7 +238,7 @@ fn answer<const N: usize>(
     }
     Answer {
         status,
-        fields: all,
+        fields: all.into(),
         body,
     }
 }
@@ -247,10 +262,10 @@ fn joined<'a>(fields: Fields<'a>, name: &HeaderName) -> Option<Cow<'a, str>> {
 }
 
 /// The Range, if there is one. It is no list: what stands in several lines is ignored as what can't be read is.
-fn only_range(fields: Fields<'_>) -> Option<Cow<'_, str>> {
+fn only_range(fields: Fields<'_>) -> Option<&[u8]> {
     let mut lines = fields.all(&header::RANGE);
     let only = lines.next()?;
-    lines.next().is_none().then(|| String::from_utf8_lossy(only))
+    lines.next().is_none().then_some(only)
 }
 
 fn extension(mime: &str) -> &'static str {

@@ -117,7 +117,7 @@ impl Exchange<'_> {
             };
             let failure = match asked {
                 Ok(answer) => {
-                    self.calls.count(self.kind, "answered");
+                    self.calls.answered(self.kind);
                     turn.answered();
                     return Ok(answer);
                 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
-use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
+use actix_web::http::header;
 use actix_web::http::{Method, Version};
 use common::error::{ApiError, Code};
 use common::net::TrustedProxies;
@@ -38,8 +38,6 @@ const PROXY: &str = "proxy-";
 
 /// Room for the fields of a browser, with ours.
 const USUAL: usize = 24;
-/// Room for those of an answer about media.
-const USUAL_BACK: usize = 14;
 
 /// How long the body of a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +74,7 @@ pub fn outgoing<'a>(request: &PlainRequest<'a>, trusted: &TrustedProxies, https:
     let mut fields = Vec::with_capacity(USUAL);
     let named = named_by_connection(request.fields.all(&header::CONNECTION));
     for (name, value) in request.fields.iter() {
-        if !stays(name, &named) && !is_ours(name) {
+        if !stays(name.as_bytes(), &named) && !is_ours(name.as_bytes()) {
             fields.push((name, Cow::Borrowed(value)));
         }
     }
@@ -86,8 +84,10 @@ pub fn outgoing<'a>(request: &PlainRequest<'a>, trusted: &TrustedProxies, https:
         say(FORWARDED_HOST, Cow::Borrowed(host.as_bytes()));
     }
     let peer = request.peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
-    let client = trusted.client(peer, request.fields).to_string();
-    say(FORWARDED_FOR, Cow::Owned(client.into_bytes()));
+    say(
+        FORWARDED_FOR,
+        Cow::Owned(text_of(trusted.client(peer, request.fields)).into_bytes()),
+    );
     let scheme = scheme(request.fields, trusted.trusts(peer), https);
     say(FORWARDED_PROTO, Cow::Borrowed(scheme.as_bytes()));
     let operation = operation::current_or_mint();
@@ -102,23 +102,24 @@ pub fn outgoing<'a>(request: &PlainRequest<'a>, trusted: &TrustedProxies, https:
     })
 }
 
-/// The fields of a service's answer for the client, however they are spelled; `None` when one is none. The framing, the end of the
-/// connection and the operation id are said by who serves it.
-pub fn returning<'a, I>(
-    fields: impl Fn() -> I,
-    value_of: impl Fn(&'a [u8]) -> Result<HeaderValue, InvalidHeaderValue>,
-) -> Option<Vec<(HeaderName, HeaderValue)>>
-where
-    I: Iterator<Item = (&'a str, &'a [u8])>,
-{
-    let connection = fields().filter(|(name, _)| name.eq_ignore_ascii_case("connection"));
-    let named = named_by_connection(connection.map(|(_, value)| value));
-    let passes = |name: &str| !begins_with(name, PROXY) && !stays(name, &named);
-    let mut returned = Vec::with_capacity(USUAL_BACK);
-    for (name, value) in fields().filter(|(name, _)| passes(name)) {
-        returned.push((HeaderName::from_bytes(name.as_bytes()).ok()?, value_of(value).ok()?));
+/// Which fields of a service's answer the client gets, however they are spelled. The framing, the end of the connection and the
+/// operation id are said by who serves it.
+pub struct Returning<'a> {
+    /// By the `Connection` of the answer.
+    named: Vec<&'a [u8]>,
+}
+
+impl<'a> Returning<'a> {
+    /// `connection`: the values of that field.
+    pub fn but(connection: impl Iterator<Item = &'a [u8]>) -> Self {
+        Returning {
+            named: named_by_connection(connection),
+        }
     }
-    Some(returned)
+
+    pub fn passes(&self, name: &[u8]) -> bool {
+        !begins_with(name, PROXY) && !stays(name, &self.named)
+    }
 }
 
 /// The length of a request's body. Who decoded it has refused every request whose length can be read in two ways; what is left says it once.
@@ -148,6 +149,19 @@ pub fn length(fields: Fields<'_>) -> Result<Length, ApiError> {
     }
 }
 
+/// As `Display` writes it, which takes a hundred times as long for what nearly every client has.
+fn text_of(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let (mut text, mut number) = (String::with_capacity("255.255.255.255".len()), itoa::Buffer::new());
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        text.push_str(if at == 0 { "" } else { "." });
+        text.push_str(number.format(octet));
+    }
+    text
+}
+
 /// `https` when the site is, or when a trusted proxy in front says so.
 fn scheme(fields: Fields<'_>, trusted: bool, https: bool) -> &'static str {
     let said = || fields.text(&header::X_FORWARDED_PROTO);
@@ -166,22 +180,37 @@ fn named_by_connection<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u
         .collect()
 }
 
-fn stays(name: &str, named: &[&[u8]]) -> bool {
-    ONE_HOP.iter().any(|other| other.eq_ignore_ascii_case(name))
-        || named.iter().any(|other| other.eq_ignore_ascii_case(name.as_bytes()))
+fn stays(name: &[u8], named: &[&[u8]]) -> bool {
+    is_of_one_hop(name) || named.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
 
-fn is_ours(name: &str) -> bool {
+/// The lengths of the names in [`ONE_HOP`], a bit for each: most others have none of them.
+const ONE_HOP_LENGTHS: u64 = {
+    let (mut lengths, mut at) = (0, 0);
+    while at < ONE_HOP.len() {
+        lengths |= 1 << ONE_HOP[at].len();
+        at += 1;
+    }
+    lengths
+};
+
+fn is_of_one_hop(name: &[u8]) -> bool {
+    name.len() < 64
+        && ONE_HOP_LENGTHS >> name.len() & 1 == 1
+        && ONE_HOP.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
+}
+
+fn is_ours(name: &[u8]) -> bool {
     let is = |other: &&str| name.len() == other.len() && begins_with(name, other);
     OURS.iter().any(is) || OURS_BY_PREFIX.iter().any(|prefix| begins_with(name, prefix)) || ONE_HOP.iter().any(is)
 }
 
 /// Some servers read `_` as `-`, so both are the same name here; `prefix` is lower-case, without `_`.
-fn begins_with(name: &str, prefix: &str) -> bool {
+fn begins_with(name: &[u8], prefix: &str) -> bool {
     let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() >= prefix.len()
         && name
-            .bytes()
+            .iter()
             .zip(prefix.bytes())
-            .all(|(byte, other)| plain(&byte) == other)
+            .all(|(byte, other)| plain(byte) == other)
 }

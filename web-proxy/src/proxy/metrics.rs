@@ -16,8 +16,25 @@ struct Labels {
 }
 
 /// Counters of this process. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Calls(Family<Labels, Counter>);
+#[derive(Clone)]
+pub struct Calls {
+    all: Family<Labels, Counter>,
+    /// Of them those of calls that were answered, which nearly all are, by [`Kind`].
+    answered: [Counter; Kind::ALL.len()],
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        let all = Family::default();
+        let answered = Kind::ALL.map(|kind| counter(&all, kind, "answered"));
+        Calls { all, answered }
+    }
+}
+
+fn counter(all: &Family<Labels, Counter>, kind: Kind, outcome: &'static str) -> Counter {
+    let service = kind.name();
+    all.get_or_create(&Labels { service, outcome }).clone()
+}
 
 impl Calls {
     /// Counters that `/metrics` shows.
@@ -27,18 +44,19 @@ impl Calls {
             registry.register(
                 "proxy_calls",
                 "Calls to services: answered, repeated, unreachable, lost, unusable, late or ended by the client",
-                calls.0.clone(),
+                calls.all.clone(),
             );
         });
         calls
     }
 
+    pub fn answered(&self, kind: Kind) {
+        self.answered[kind as usize].inc();
+    }
+
+    /// What else became of one.
     pub fn count(&self, kind: Kind, outcome: &'static str) {
-        let labels = Labels {
-            service: kind.name(),
-            outcome,
-        };
-        self.0.get_or_create(&labels).inc();
+        counter(&self.all, kind, outcome).inc();
     }
 }
 

@@ -7,18 +7,18 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use common::error::{ApiError, Code};
 use common::plain::{Answer, Body};
 use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::{Body as _, Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::body::Upload;
-use super::headers::{self, Head};
+use super::headers::{Head, Returning};
 
 /// Why an answer ended early. It reaches nobody but the framework, which cuts the connection.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +42,7 @@ pub fn answer(
         _ => return Err(unusable(format!("status {}", from.status()))),
     };
     let length = declared(from.headers())?;
-    let named = || {
-        from.headers()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-    };
-    let fields = headers::returning(named, HeaderValue::from_bytes)
-        .ok_or_else(|| unusable("a field of its head is none".to_owned()))?;
+    let fields = returned(from.headers()).ok_or_else(|| unusable("a field of its head is none".to_owned()))?;
     let body = if never_has_body(status) {
         bodyless(status, length)
     } else if *head.method == Method::HEAD {
@@ -61,7 +55,25 @@ pub fn answer(
             body: BoxBody::new(relay),
         }
     };
-    Ok(Answer { status, fields, body })
+    Ok(Answer {
+        status,
+        fields: fields.into(),
+        body,
+    })
+}
+
+/// The fields for the client; `None` when one is none.
+fn returned(fields: &HeaderMap) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let returning = Returning::but(fields.get_all(CONNECTION).iter().map(|value| value.as_bytes()));
+    let passing = fields
+        .iter()
+        .filter(|(name, _)| returning.passes(name.as_str().as_bytes()));
+    passing
+        .map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        })
+        .collect()
 }
 
 /// RFC 9110 sections 15.3.5 and 15.4.5.

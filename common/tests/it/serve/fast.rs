@@ -86,7 +86,8 @@ impl PlainHandler for Handler {
                 fields: vec![
                     (header::CONTENT_TYPE, HeaderValue::from_static("video/mp4")),
                     (HeaderName::from_static("x-own"), HeaderValue::from_static("1")),
-                ],
+                ]
+                .into(),
                 body,
             })
         })

@@ -5,10 +5,10 @@
 //! those stand in one place, and a client can't tell by which way its answer came.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::Bytes;
+use common::plain::{AnswerFields, ReadFields};
 
-use super::super::headers::{self, Head};
+use super::super::headers::{Head, Returning};
 use super::super::relay::never_has_body;
 
 /// A longer head is left to hyper. Those of our services have some 600 bytes.
@@ -51,7 +51,7 @@ pub enum Answer {
 pub struct Plain {
     pub status: StatusCode,
     /// For the client.
-    pub fields: Vec<(HeaderName, HeaderValue)>,
+    pub fields: AnswerFields,
     /// As said; an answer that never has a body may say none.
     pub length: Option<u64>,
     /// Whether the connection may be used again.
@@ -95,15 +95,27 @@ fn plain(head: &httparse::Response<'_, '_>, read: &Bytes, bytes: usize) -> Optio
     if length.is_none() && !never_has_body(status) {
         return None;
     }
-    let named = || head.headers.iter().map(|field| (field.name, field.value));
-    let fields = headers::returning(named, |value| HeaderValue::from_maybe_shared(read.slice_ref(value)))?;
     Some(Plain {
         status,
-        fields,
+        fields: AnswerFields::Read(returned(head, read)),
         length,
         keep,
         head: bytes,
     })
+}
+
+/// The fields for the client.
+fn returned(head: &httparse::Response<'_, '_>, read: &Bytes) -> ReadFields {
+    let is_connection = |name: &str| name.eq_ignore_ascii_case("connection");
+    let connection = head.headers.iter().filter(|field| is_connection(field.name));
+    let returning = Returning::but(connection.map(|field| field.value));
+    let mut returned = ReadFields::new(read.clone());
+    for field in &*head.headers {
+        if returning.passes(field.name.as_bytes()) {
+            returned.push(field.name.as_bytes(), field.value);
+        }
+    }
+    returned
 }
 
 fn digits(value: &[u8]) -> Option<u64> {

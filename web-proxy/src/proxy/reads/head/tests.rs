@@ -1,5 +1,6 @@
 //! Which answers are plain, told from their bytes.
 
+use super::super::super::headers::Length;
 use super::*;
 
 /// Status, length, whether the connection is kept, and the length of the head.
@@ -147,7 +148,7 @@ fn requests_are_written_as_they_are_to_be_read() {
         ]
         .map(|(name, value)| (name, value.as_bytes().into()))
         .into(),
-        length: headers::Length::None,
+        length: Length::None,
         old_client: false,
     };
     let fields = "Range: bytes=0-5\r\naccept: a\r\naccept: b\r\nhost: t:1\r\n\r\n";
