@@ -198,6 +198,32 @@ pub struct StoreReport {
     pub samples: Vec<String>,
 }
 
+/// `POST /internal/scrub`: which of what is stored is read and compared with its hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scrub {
+    /// What was not checked since then; without it, for `stream.scrub_after`.
+    #[serde(default)]
+    pub before: Option<Timestamp>,
+}
+
+/// What a scrub did in one call, or in one job.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScrubReport {
+    /// Objects that were read to their end, and their bytes.
+    pub objects: u64,
+    pub bytes: u64,
+    /// Those of them that are not what was stored; reported to api-service.
+    pub damaged: u64,
+    /// Objects that could not be read.
+    pub failed: u64,
+    /// Objects that are due still.
+    pub left: u64,
+    /// Names of the first damaged and unreadable ones, for people.
+    pub samples: Vec<String>,
+}
+
 /// `PUT /internal/jobs/{kind}/{key}`: safe to repeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

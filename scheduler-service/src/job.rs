@@ -20,11 +20,19 @@ pub enum Kind {
     ExpireUploads,
     /// Compares videos, media and jobs, and mends what differs.
     Reconcile,
+    /// Compares stored bytes with their hashes.
+    Scrub,
 }
 
 impl Kind {
     /// In the order in which they are leased: the few before the many, so that a backlog of purges starves nothing.
-    pub const ALL: [Kind; 4] = [Kind::ExpireSessions, Kind::ExpireUploads, Kind::Reconcile, Kind::Purge];
+    pub const ALL: [Kind; 5] = [
+        Kind::ExpireSessions,
+        Kind::ExpireUploads,
+        Kind::Reconcile,
+        Kind::Scrub,
+        Kind::Purge,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -33,6 +41,7 @@ impl Kind {
             Kind::ExpireSessions => "expire_sessions",
             Kind::ExpireUploads => "expire_uploads",
             Kind::Reconcile => "reconcile",
+            Kind::Scrub => "scrub",
         }
     }
 
@@ -156,7 +165,7 @@ pub struct Row {
 #[serde(rename_all = "camelCase")]
 pub struct Job {
     pub id: Id,
-    /// `purge`, `expire_sessions`, `expire_uploads`, `reconcile`.
+    /// `purge`, `expire_sessions`, `expire_uploads`, `reconcile`, `scrub`.
     pub kind: String,
     pub key: String,
     pub state: State,

@@ -5,6 +5,7 @@ mod expire;
 mod lookup;
 mod purge;
 pub mod reconcile;
+mod scrub;
 
 use std::time::Duration;
 
@@ -76,6 +77,7 @@ pub async fn run(context: &Context) -> Result<Finished, Trouble> {
         Kind::ExpireSessions => expire::sessions(context).await,
         Kind::ExpireUploads => expire::uploads(context).await,
         Kind::Reconcile => reconcile::run(context).await,
+        Kind::Scrub => scrub::run(context).await,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::handlers::jobs;
 #[openapi(
     info(title = "Sluice scheduler-service"),
     paths(jobs::list, jobs::start, jobs::summary, jobs::show, jobs::retry, jobs::cancel),
-    components(schemas(crate::jobs::reconcile::Report)),
+    components(schemas(crate::jobs::reconcile::Report, common::messages::ScrubReport)),
     tags((name = "jobs", description = "Durable jobs; operators only"))
 )]
 struct Described;

@@ -15,6 +15,7 @@ pub struct Schedule {
     expire_sessions: Duration,
     expire_uploads: Duration,
     reconcile: Duration,
+    scrub: Duration,
 }
 
 impl From<&SchedulerConfig> for Schedule {
@@ -23,6 +24,7 @@ impl From<&SchedulerConfig> for Schedule {
             expire_sessions: config.expire_sessions_every.0,
             expire_uploads: config.expire_uploads_every.0,
             reconcile: config.reconcile_every.0,
+            scrub: config.scrub_every.0,
         }
     }
 }
@@ -36,6 +38,7 @@ impl Schedule {
             Kind::ExpireSessions => self.expire_sessions,
             Kind::ExpireUploads => self.expire_uploads,
             Kind::Reconcile => self.reconcile,
+            Kind::Scrub => self.scrub,
         };
         Some(i64::try_from(every.as_millis()).unwrap_or(i64::MAX))
     }

@@ -3,6 +3,7 @@
 //! or read.
 
 pub mod purge;
+pub mod scrub;
 pub mod sweep;
 
 use crate::schema::{media, objects, tombstones};
@@ -127,6 +128,8 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId, object: &Id, found: &MediaRea
             objects::mime.eq(&found.mime),
             objects::media.eq(serde_json::to_string(found).unwrap_or_default()),
             objects::updated_at.eq(now),
+            // The hash was made of what was written.
+            objects::checked_at.eq(now),
         ))
         .execute(conn)?;
     if changed == 1 {

@@ -125,6 +125,10 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
         disk: Arc::default(),
         upload_expiry: config.stream.upload_expiry.0,
         orphan_grace: config.stream.orphan_grace.0,
+        scrub: ops::scrub::Settings {
+            rate: config.stream.scrub_rate.0,
+            after: config.stream.scrub_after.0,
+        },
     })
 }
 

@@ -25,6 +25,9 @@ pub struct Counters {
     pub pool_writes: Counter,
     pub sent_bytes: Counter,
     pub streams: Gauge,
+    pub scrubbed_objects: Counter,
+    pub scrubbed_bytes: Counter,
+    pub damaged_objects: Counter,
 }
 
 impl StreamMetrics {
@@ -62,6 +65,21 @@ impl StreamMetrics {
                 refusals.counts(),
             );
             stream.register("streams", "Media responses being sent", self.streams.clone());
+            stream.register(
+                "scrubbed_objects",
+                "Stored objects that the scrub has read",
+                self.scrubbed_objects.clone(),
+            );
+            stream.register(
+                "scrubbed_bytes",
+                "Bytes of stored objects that the scrub has read",
+                self.scrubbed_bytes.clone(),
+            );
+            stream.register(
+                "damaged_objects",
+                "Stored objects that the scrub found changed",
+                self.damaged_objects.clone(),
+            );
         });
     }
 }

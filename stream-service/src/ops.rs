@@ -3,6 +3,7 @@
 
 pub mod purge;
 pub mod reconcile;
+pub mod scrub;
 pub mod uploads;
 
 use crate::{

@@ -72,6 +72,7 @@ pub fn internal(state: &State) -> Configure {
             resource("/internal/media/{video}/announce").post(internal::announce),
             resource("/internal/uploads/expire").post(internal::expire),
             resource("/internal/reconcile").post(internal::reconcile),
+            resource("/internal/scrub").post(internal::scrub),
         ];
         for methods in resources {
             config.service(methods.done().app_data(state.clone()));

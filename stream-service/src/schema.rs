@@ -17,6 +17,7 @@ diesel::table! {
         removed_bytes -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        checked_at -> BigInt,
     }
 }
 

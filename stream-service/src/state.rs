@@ -73,6 +73,7 @@ pub struct State {
     pub upload_expiry: Duration,
     /// Nothing younger is an orphan.
     pub orphan_grace: Duration,
+    pub scrub: crate::ops::scrub::Settings,
 }
 
 /// The limits in force. Each can be set anew while the service runs. Clones share them.

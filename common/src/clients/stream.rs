@@ -7,13 +7,16 @@ use serde_json::json;
 
 use super::{ClientError, Endpoint};
 use crate::ids::VideoId;
-use crate::messages::{MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility};
+use crate::messages::{MediaRecord, Receipt, RecordPage, Scrub, ScrubReport, StoreReport, Sweep, Swept, Visibility};
 
 /// Deleting a video of many segments is many unlinks and as many ledger rows.
 const DELETE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Comparing ledger and disk reads all of both: a million files take minutes on a slow disk.
 const RECONCILE_WITHIN: Duration = Duration::from_secs(1800);
+
+/// One object takes twenty minutes at most, twice that if it has changed.
+const SCRUB_WITHIN: Duration = Duration::from_secs(3000);
 
 #[derive(Clone)]
 pub struct StreamClient(pub(super) Endpoint);
@@ -73,5 +76,10 @@ impl StreamClient {
             .patient(RECONCILE_WITHIN)
             .post("/internal/reconcile", &sweep)
             .await
+    }
+
+    /// Compares some of what is stored with its hashes.
+    pub async fn scrub(&self, wanted: Scrub) -> Result<ScrubReport, ClientError> {
+        self.0.patient(SCRUB_WITHIN).post("/internal/scrub", &wanted).await
     }
 }

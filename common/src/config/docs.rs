@@ -217,6 +217,14 @@ pub const DOCS: &[(&str, &str)] = &[
         "The reconciler leaves files and rows younger than this alone.",
     ),
     (
+        "stream.scrub_after",
+        "A stored file that was not checked for this long is read again and compared with its hash.",
+    ),
+    (
+        "stream.scrub_rate",
+        "Bytes that this reads in a second, 1 MiB and more; 0 is never.",
+    ),
+    (
         "scheduler.workers",
         "Jobs run at once by this process; they mostly wait for other services.",
     ),
@@ -240,6 +248,10 @@ pub const DOCS: &[(&str, &str)] = &[
     (
         "scheduler.reconcile_every",
         "Interval of the job that compares rows, ledger and disk.",
+    ),
+    (
+        "scheduler.scrub_every",
+        "Interval of the job that reads stored files again.",
     ),
     (
         "scheduler.orphan_grace",

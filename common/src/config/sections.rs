@@ -168,6 +168,8 @@ section! {
         stall_timeout: Span = Span::seconds(60),
         upload_expiry: Span = Span::hours(24),
         orphan_grace: Span = Span::hours(1),
+        scrub_after: Span = Span::hours(30 * 24),
+        scrub_rate: ByteSize = ByteSize(32 << 20),
     }
 }
 
@@ -180,6 +182,7 @@ section! {
         expire_sessions_every: Span = Span::hours(1),
         expire_uploads_every: Span = Span::seconds(10 * 60),
         reconcile_every: Span = Span::hours(6),
+        scrub_every: Span = Span::hours(1),
         orphan_grace: Span = Span::hours(1),
         keep_finished: Span = Span::hours(7 * 24),
     }

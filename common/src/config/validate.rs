@@ -13,6 +13,9 @@ const MAX_SIZE: u64 = i64::MAX as u64;
 /// limit but an outage.
 pub const MIN_PACE: u64 = 16 << 10;
 
+/// Least rate of the scrub, bytes per second: less would not get through one full disk in its life.
+const MIN_SCRUB_RATE: u64 = 1 << 20;
+
 /// Shortest accepted internal token, in characters.
 const MIN_TOKEN_LEN: usize = 32;
 
@@ -144,6 +147,8 @@ impl Config {
             second,
         )?;
         at_least("scheduler.reconcile_every", self.scheduler.reconcile_every, second)?;
+        at_least("scheduler.scrub_every", self.scheduler.scrub_every, second)?;
+        at_least("stream.scrub_after", self.stream.scrub_after, second)?;
         at_least("proxy.connect_timeout", self.proxy.connect_timeout, 10 * ms)?;
         at_least("proxy.response_timeout", self.proxy.response_timeout, 10 * ms)?;
         at_least("gateway.call_timeout", self.gateway.call_timeout, 100 * ms)?;
@@ -157,18 +162,20 @@ impl Config {
             ("stream.pace", self.stream.pace),
             ("stream.egress_per_user_day", self.stream.egress_per_user_day),
             ("stream.egress_per_address_day", self.stream.egress_per_address_day),
+            ("stream.scrub_rate", self.stream.scrub_rate),
         ] {
             if size.0 > MAX_SIZE {
                 return Err(ConfigError::new(key, format!("`{size}` is too large; 0 is no limit")));
             }
         }
-        let pace = self.stream.pace;
-        if (1..MIN_PACE).contains(&pace.0) {
-            let problem = format!(
-                "`{pace}` is too slow; at least {}, or 0 for no limit",
-                ByteSize(MIN_PACE)
-            );
-            return Err(ConfigError::new("stream.pace", problem));
+        for (key, rate, least, off) in [
+            ("stream.pace", self.stream.pace, MIN_PACE, "no limit"),
+            ("stream.scrub_rate", self.stream.scrub_rate, MIN_SCRUB_RATE, "never"),
+        ] {
+            if (1..least).contains(&rate.0) {
+                let problem = format!("`{rate}` is too slow; at least {}, or 0 for {off}", ByteSize(least));
+                return Err(ConfigError::new(key, problem));
+            }
         }
         Ok(())
     }

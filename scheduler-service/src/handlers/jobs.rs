@@ -32,7 +32,7 @@ pub struct ListQuery {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartRequest {
-    /// `reconcile`, `expire_sessions` or `expire_uploads`.
+    /// `reconcile`, `scrub`, `expire_sessions` or `expire_uploads`.
     kind: Kind,
     /// Count and report, change nothing.
     #[serde(default)]
@@ -40,6 +40,9 @@ pub struct StartRequest {
     /// `reconcile`: delete media of unknown videos even if that is most of all media.
     #[serde(default)]
     force: bool,
+    /// `scrub`: check everything, and not only what was not checked for `stream.scrub_after`.
+    #[serde(default)]
+    all: bool,
 }
 
 #[utoipa::path(
@@ -158,14 +161,25 @@ pub async fn start(
     state: Data<State>,
     body: Body<StartRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let StartRequest { kind, dry_run, force } = body.into_inner();
+    let StartRequest {
+        kind,
+        dry_run,
+        force,
+        all,
+    } = body.into_inner();
     if kind == Kind::Purge {
         return Err(ApiError::invalid(
             "/kind",
             "A video is purged by deleting it: DELETE /api/v1/videos/{id}",
         ));
     }
-    let payload = json!({ "dryRun": dry_run, "force": force }).to_string();
+    if kind == Kind::Scrub && dry_run {
+        return Err(ApiError::invalid(
+            "/dryRun",
+            "A scrub reads, and changes nothing but what is damaged.",
+        ));
+    }
+    let payload = json!({ "dryRun": dry_run, "force": force, "all": all }).to_string();
     let operation = operation::current_or_mint();
     let (row, now) = state
         .db

@@ -189,6 +189,7 @@ fn operators_start_sweeps_and_read_what_they_found() {
             (json!({ "kind": "purge" }), 422),
             (json!({ "kind": "dance" }), 422),
             (json!({ "kind": "reconcile", "color": 1 }), 422),
+            (json!({ "kind": "scrub", "dryRun": true }), 422),
             (json!({}), 422),
             (json!([]), 422),
         ] {
@@ -210,7 +211,7 @@ fn the_summary_counts_by_state_and_kind() {
         // The periodic ones wait too.
         assert_eq!(
             (&summary["states"]["scheduled"], &summary["states"]["done"]),
-            (&json!(4), &json!(1))
+            (&json!(5), &json!(1))
         );
         assert_eq!(summary["states"]["dead"], 0);
         assert_eq!(summary["kinds"]["purge"], json!({ "scheduled": 1, "done": 1 }));

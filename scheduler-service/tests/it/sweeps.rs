@@ -163,3 +163,35 @@ fn operators_can_not_pile_up_sweeps() {
         assert!(run_now(&db, Kind::ExpireSessions, "{}").await.is_some());
     });
 }
+
+#[test]
+fn promise_4_a_scrub_goes_on_until_nothing_is_due() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let worker = Worker::start(&db, &world, limits());
+        let scrubbed = async |payload: &'static str, due: u64| {
+            (world.things().to_scrub, world.things().scrubs) = (due, Vec::new());
+            let asked = run_now(&db, Kind::Scrub, payload).await.unwrap();
+            let done = finished(&db, Kind::Scrub, &asked.key).await;
+            assert_eq!(done.state, State::Done, "{:?}", done.last_error);
+            (done.result.unwrap(), world.things().scrubs.clone(), asked.created_at)
+        };
+        let (result, calls, _) = scrubbed("{}", 7).await;
+        assert_eq!((&result["objects"], &result["bytes"]), (&7.into(), &70.into()));
+        assert_eq!((&result["damaged"], &result["left"]), (&3.into(), &0.into()));
+        assert_eq!(result["samples"].as_array().unwrap().len(), 3);
+        assert_eq!(calls, vec![serde_json::Value::Null; 3]);
+        let (result, calls, asked) = scrubbed(r#"{"all":true}"#, 4).await;
+        assert_eq!(result["objects"], 4);
+        let since = serde_json::to_value(asked).unwrap();
+        assert_eq!(
+            calls,
+            [since.clone(), since],
+            "what was checked since it was asked for is checked"
+        );
+        let (result, calls, _) = scrubbed("{}", 0).await;
+        assert_eq!((&result["objects"], calls.len()), (&0.into(), 1));
+        worker.drain().await;
+        world.stop().await;
+    });
+}

@@ -42,6 +42,9 @@ pub struct Things {
     pub uploads_to_expire: u64,
     pub videos_to_expire: u64,
     pub orphan_files: u64,
+    /// Objects that are due, and since when each call wanted them checked.
+    pub to_scrub: u64,
+    pub scrubs: Vec<Value>,
     /// The clock of api-service is at 1 plus this; purge times here are small numbers.
     pub later: i64,
     pub operations: Vec<String>,
@@ -223,6 +226,7 @@ impl Things {
                 };
                 HttpResponse::Ok().json(json!({ "orphanFiles": orphan_files, "samples": [] }))
             }
+            ("POST", ["scrub"]) => self.scrub(&json),
             ("POST", ["videos", id, "purge", "begin"]) => self.purge_begin(id),
             ("POST", ["videos", id, "purge", "done"]) => {
                 let receipt: Receipt = serde_json::from_value(json["receipt"].clone()).unwrap();
@@ -253,6 +257,17 @@ impl Things {
             }
             (method, path) => panic!("{method} {path:?} is not a call of a job"),
         }
+    }
+
+    /// Three objects in a call.
+    fn scrub(&mut self, json: &Value) -> HttpResponse {
+        self.scrubs.push(json["before"].clone());
+        let objects = self.to_scrub.min(3);
+        self.to_scrub -= objects;
+        HttpResponse::Ok().json(json!({
+            "objects": objects, "bytes": 10 * objects, "damaged": u64::from(objects > 0), "failed": 0,
+            "left": self.to_scrub, "samples": vec!["a thing"; usize::from(objects > 0)],
+        }))
     }
 
     fn parse_token(&self, json: &Value) -> HttpResponse {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::media;
 use crate::person::{Answer, Person, slow_body};
-use crate::site::{Home, Site, files};
+use crate::site::{ADMIN_PASSWORD, Home, Site, files};
 
 #[tokio::test]
 async fn promise_19_sigterm_finishes_what_runs_and_ends_with_0() {
@@ -86,6 +86,31 @@ async fn promise_14_no_password_token_or_grant_in_log_or_data() {
             assert!(!found, "{} holds {secret}", path.display());
         }
     }
+}
+
+#[tokio::test]
+async fn promise_4_an_operator_finds_what_the_disk_has_changed_and_the_owner_is_told() {
+    let home = Home::new();
+    let site = home.serve(&[]);
+    let ann = Person::register(&site.base, "ann").await;
+    let clip = media::clip("ordinary/testvid_1022ms.mp4");
+    let id = ann.publish("Damaged", &clip).await;
+    let admin = Person::sign_in(&site.base, "admin", ADMIN_PASSWORD).await;
+    let everything = json!({ "kind": "scrub", "all": true });
+    let whole = admin.run_job(everything.clone()).await;
+    assert_eq!(
+        (&whole["result"]["objects"], &whole["result"]["damaged"]),
+        (&json!(1), &json!(0))
+    );
+    let (path, _) = files(&home.data().join("media")).remove(0);
+    let mut bytes = clip.bytes.to_vec();
+    bytes[1_000] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let damaged = admin.run_job(everything).await;
+    assert_eq!(damaged["result"]["damaged"], 1, "{damaged}");
+    let failed = ann.wait_for(&id, "failed").await;
+    assert_eq!(failed["failure"], "The stored file was lost or damaged.");
+    site.stop();
 }
 
 #[tokio::test]

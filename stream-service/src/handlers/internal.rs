@@ -3,7 +3,7 @@
 use crate::{
     deliver::MEDIA_READY,
     ledger,
-    ops::{purge, reconcile, uploads},
+    ops::{purge, reconcile, scrub, uploads},
     state::State,
     watch,
 };
@@ -14,7 +14,9 @@ use common::{
     error::ApiError,
     http::Body,
     ids::VideoId,
-    messages::{MediaChanged, MediaRecord, Receipt, RecordPage, StoreReport, Sweep, Swept, Visibility},
+    messages::{
+        MediaChanged, MediaRecord, Receipt, RecordPage, Scrub, ScrubReport, StoreReport, Sweep, Swept, Visibility,
+    },
     outbox::{self, Message},
 };
 use serde::Deserialize;
@@ -99,4 +101,9 @@ pub async fn expire(sweep: Body<Sweep>, state: web::Data<State>) -> Result<web::
 /// `POST /internal/reconcile`: the store against the ledger.
 pub async fn reconcile(sweep: Body<Sweep>, state: web::Data<State>) -> Result<web::Json<StoreReport>, ApiError> {
     Ok(web::Json(reconcile::reconcile(&state, sweep.dry_run).await?))
+}
+
+/// `POST /internal/scrub`: some of what is stored against its hashes.
+pub async fn scrub(wanted: Body<Scrub>, state: web::Data<State>) -> Result<web::Json<ScrubReport>, ApiError> {
+    Ok(web::Json(scrub::scrub(&state, wanted.into_inner()).await?))
 }

@@ -24,7 +24,7 @@ use log::{error, warn};
 const MAX_SAMPLES: usize = 20;
 
 /// Objects that may be lost at once before it looks like a store that is not mounted: more than this and more than half.
-const MANY_LOST: usize = 10;
+pub(super) const MANY_LOST: usize = 10;
 
 pub async fn reconcile(state: &State, dry_run: bool) -> Result<StoreReport, ApiError> {
     let mut report = StoreReport::default();
@@ -162,7 +162,7 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
 }
 
 /// Live → lost, and api-service is told, in one transaction.
-async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
+pub(super) async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
     let failure = MediaFailed {
         reason: "The stored file was lost or damaged.".to_owned(),
     };

@@ -19,6 +19,7 @@ mod purge;
 mod ranges;
 mod reconcile;
 mod s3;
+mod scrub;
 mod store;
 mod tus;
 mod upload;
