@@ -276,3 +276,24 @@ fn what_was_taken_back_is_gone_from_every_table_and_from_the_file() {
         }
     });
 }
+
+#[test]
+fn promise_22_an_entry_of_a_newer_version_keeps_its_place() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let id = ann.publish("x").await;
+        ann.danmaku(&id, "before", 0).await.expect(201);
+        app.sql(&format!(
+            "INSERT INTO room_log (video_id, seq, kind, ref_id, author_id, operation_id, created_at, payload) \
+             SELECT video_id, 2, 'poll', ref_id, author_id, 'x', 0, '{{\"question\":\"?\"}}' FROM room_log WHERE video_id = '{id}'"
+        ))
+        .await;
+        app.sql(&format!("UPDATE videos SET room_seq = 2 WHERE id = '{id}'"))
+            .await;
+        ann.danmaku(&id, "after", 0).await.expect(201);
+        let entries = log(app, &id, "afterSeq=0").await["items"].clone();
+        assert_eq!(kinds(&entries), ["danmaku 1", "unknown 2", "danmaku 3"]);
+        assert_eq!(entries[1]["data"], json!({ "question": "?" }));
+        assert_eq!(kinds(&ann.events(&id).await), kinds(&entries));
+    });
+}

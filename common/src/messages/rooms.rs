@@ -20,9 +20,13 @@ pub enum RoomEntryKind {
     Info,
     /// Nobody is in the room any more: the video was trashed, made private or purged.
     Closed,
+    /// Of a newer version beside this one (promise 22): it has its place in the order, and nothing else is known of it.
+    #[serde(other)]
+    Unknown,
 }
 
 impl RoomEntryKind {
+    /// What this version writes.
     pub const ALL: [RoomEntryKind; 5] = [
         RoomEntryKind::Danmaku,
         RoomEntryKind::Comment,
@@ -40,12 +44,14 @@ impl RoomEntryKind {
             RoomEntryKind::Revoked => "revoked",
             RoomEntryKind::Info => "info",
             RoomEntryKind::Closed => "closed",
+            RoomEntryKind::Unknown => "unknown",
         }
     }
 
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        RoomEntryKind::ALL.into_iter().find(|kind| kind.name() == name)
+    pub fn from_name(name: &str) -> Self {
+        let known = RoomEntryKind::ALL.into_iter().find(|kind| kind.name() == name);
+        known.unwrap_or(RoomEntryKind::Unknown)
     }
 }
 

@@ -167,7 +167,7 @@ export class MockGateway {
   }
 
   #push(connection, entry) {
-    if (!connection.batch) return this.#send(connection, EVENT_OF_KIND[entry.kind], entry, entry.operationID ?? "");
+    if (!connection.batch) return this.#send(connection, (EVENT_OF_KIND[entry.kind] ?? "OnRoomEntry"), entry, entry.operationID ?? "");
     connection.waiting.push(entry);
     connection.timer ??= setTimeout(() => {
       connection.timer = undefined;

@@ -8,7 +8,7 @@ import { Login, type LoginState } from "./login.js";
 import type { CallOptions as Sending } from "./calls.js";
 import type { CallOptions, Events, Options } from "./options.js";
 import { Rooms, type Joined, type RoomRequest } from "./rooms.js";
-import { entriesOf, EVENT_OF_KIND, type ConnectSuccess, type Entry, type Frame, type RoomCount, type RoomSnapshot } from "./wire.js";
+import { entriesOf, EVENT_OF_KIND, isKnown, type ConnectSuccess, type Entry, type Frame, type RoomCount, type RoomSnapshot } from "./wire.js";
 
 /** What a call may take beyond the function's own deadline: the way there and back, and the wait for a turn. */
 const GRACE_MS = 5_000;
@@ -260,6 +260,7 @@ export class SluiceClient {
   }
 
   #tellEntry(entry: Entry): void {
+    if (!isKnown(entry)) return;
     this.#emitter.emit("entry", entry);
     this.#emitter.emit(EVENT_OF_KIND[entry.kind], entry as never);
   }

@@ -166,7 +166,13 @@ export const EVENT_OF_KIND = {
   closed: "OnRoomClosed",
 } as const satisfies Record<EntryKind, string>;
 
-const ENTRY_EVENTS: ReadonlySet<string> = new Set(Object.values(EVENT_OF_KIND));
+/** `OnRoomEntry`: of a kind that the server does not know either. */
+const ENTRY_EVENTS: ReadonlySet<string> = new Set([...Object.values(EVENT_OF_KIND), "OnRoomEntry"]);
+
+/** Whether this version knows the kind. An entry of another one has its place in the order all the same. */
+export function isKnown(entry: Entry): boolean {
+  return Object.hasOwn(EVENT_OF_KIND, entry.kind);
+}
 
 /** The room entries that an event carries; null when it carries none. */
 export function entriesOf(frame: Frame): Entry[] | null {
@@ -177,5 +183,5 @@ export function entriesOf(frame: Frame): Entry[] | null {
 export function isEntry(value: unknown): value is Entry {
   if (typeof value !== "object" || value === null) return false;
   const { videoID, seq, kind } = value as Record<string, unknown>;
-  return typeof videoID === "string" && Number.isSafeInteger(seq) && typeof kind === "string" && kind in EVENT_OF_KIND;
+  return typeof videoID === "string" && Number.isSafeInteger(seq) && typeof kind === "string";
 }

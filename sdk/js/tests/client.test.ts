@@ -180,6 +180,27 @@ describe("rooms", () => {
     expect(asked("Login").map((request) => request.batchMsg)).toEqual([undefined, 1]);
   });
 
+  it("of a newer version keep their place and are told to nobody (promise 22)", async () => {
+    for (const batch of [false, true]) {
+      const room = `newer-${batch}`;
+      const client = site.client("mira", { batch });
+      const seen = heard(client);
+      const gaps: unknown[] = [];
+      client.on("roomGap", (gap) => gaps.push(gap));
+      await client.connect();
+      site.world.append(room, "poll", { question: "?" });
+      site.say(room, "2");
+      await client.joinRoom(room, { afterSeq: 0 });
+      const requests = site.gateway.requests.length;
+      site.gateway.publish(site.world.append(room, "poll", { question: "!" }));
+      site.say(room, "4");
+      await until("the last is there", () => seen.seqs.includes(4));
+      expect(seen.seqs).toEqual([2, 4]);
+      expect(gaps).toEqual([]);
+      expect(site.gateway.requests).toHaveLength(requests); // nothing was missing
+    }
+  });
+
   it("without afterSeq are live from now", async () => {
     for (const number of upTo(5)) site.say("room", String(number));
     const client = site.client();

@@ -33,8 +33,7 @@ fn entries(conn: &mut AnyConn, video: &VideoId, from: i64, to: i64) -> Result<Ve
         ))
         .load(conn)?;
     let entry = |(seq, kind, operation, at, payload, author_left): Columns| {
-        let kind = RoomEntryKind::from_name(&kind)
-            .ok_or_else(|| ApiError::internal(format!("entry {seq} of {video} has the unknown kind {kind}")))?;
+        let kind = RoomEntryKind::from_name(&kind);
         let data = match payload.filter(|_| author_left.is_none()) {
             Some(text) => serde_json::from_str(&text).map_err(ApiError::internal)?,
             None => Value::Null,

@@ -135,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn promise_22_an_entry_of_a_newer_version_keeps_its_place_and_passes_as_it_came() {
+        let text = r#"{"videoID":"v","seq":4,"kind":"poll","at":"t","data":{"seq":1,"new":[]},"more":1}"#;
+        let entry = Entry::parse(text.as_bytes()).unwrap();
+        assert_eq!(
+            (entry.seq, entry.kind, entry.revokes),
+            (4, RoomEntryKind::Unknown, None)
+        );
+        assert_eq!(&*entry.raw, text);
+    }
+
+    #[test]
     fn malformed_entries_are_errors() {
         let deep = format!(
             r#"{{"videoID":"v","seq":1,"kind":"info","at":"t","data":{}"#,
@@ -148,7 +159,7 @@ mod tests {
             b"\xff\xfe",
             br#"{"videoID":"v","seq":1,"kind":"info","at":"t"} x"#,
             br#"{"videoID":"v","seq":1,"kind":"info","at":"t""#,
-            br#"{"videoID":"v","seq":1,"kind":"dance","at":"t"}"#,
+            br#"{"videoID":"v","seq":1,"kind":7,"at":"t"}"#,
             br#"{"videoID":"v","seq":"1","kind":"info","at":"t"}"#,
             br#"{"videoID":"v","seq":1.5,"kind":"info","at":"t"}"#,
             br#"{"videoID":"v","seq":0,"kind":"info","at":"t"}"#,
