@@ -202,7 +202,7 @@ pub struct StoreReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Scrub {
-    /// What was not checked since then; without it, for `stream.scrub_after`.
+    /// What had no turn since then; without it, for `stream.scrub_after`.
     #[serde(default)]
     pub before: Option<Timestamp>,
 }
@@ -211,16 +211,16 @@ pub struct Scrub {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ScrubReport {
-    /// Objects that were read to their end, and their bytes.
+    /// Objects that were read to their end.
     pub objects: u64,
     pub bytes: u64,
-    /// Those of them that are not what was stored; reported to api-service.
-    pub damaged: u64,
-    /// Objects that could not be read.
-    pub failed: u64,
+    /// Objects found damaged that were not known to be.
+    pub found: u64,
     /// Objects that are due still.
     pub left: u64,
-    /// Names of the first damaged and unreadable ones, for people.
+    /// All that are known to be damaged, whenever that was found.
+    pub damaged: u64,
+    /// The first of them, and what is wrong with each.
     pub samples: Vec<String>,
 }
 

@@ -13,6 +13,7 @@ use crate::error::ApiError;
 pub use answer::{Answer, Body};
 pub use answer_fields::{AnswerFields, ReadFields};
 pub use fields::Fields;
+pub(crate) use fields::text;
 pub use request::PlainRequest;
 
 /// A handler of requests without a body, in front of the App.

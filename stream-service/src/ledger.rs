@@ -129,7 +129,7 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId, object: &Id, found: &MediaRea
             objects::media.eq(serde_json::to_string(found).unwrap_or_default()),
             objects::updated_at.eq(now),
             // The hash was made of what was written.
-            objects::checked_at.eq(now),
+            objects::tried_at.eq(now),
         ))
         .execute(conn)?;
     if changed == 1 {

@@ -129,6 +129,7 @@ fn open(config: &Config, platform: &Platform) -> Result<State, StartError> {
             rate: config.stream.scrub_rate.0,
             after: config.stream.scrub_after.0,
         },
+        scrubbing: Arc::default(),
     })
 }
 

@@ -77,7 +77,7 @@ impl StreamMetrics {
             );
             stream.register(
                 "damaged_objects",
-                "Stored objects that the scrub found changed",
+                "Stored objects that the scrub found changed or unreadable",
                 self.damaged_objects.clone(),
             );
         });

@@ -17,7 +17,10 @@ diesel::table! {
         removed_bytes -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
-        checked_at -> BigInt,
+        tried_at -> BigInt,
+        scrub_place -> BigInt,
+        scrub_state -> Text,
+        damage -> Text,
     }
 }
 

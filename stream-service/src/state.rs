@@ -74,6 +74,8 @@ pub struct State {
     /// Nothing younger is an orphan.
     pub orphan_grace: Duration,
     pub scrub: crate::ops::scrub::Settings,
+    /// Held by the one call that reads.
+    pub scrubbing: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The limits in force. Each can be set anew while the service runs. Clones share them.

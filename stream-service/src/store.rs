@@ -5,7 +5,7 @@
 pub mod disk;
 mod examine;
 mod incoming;
-mod kept;
+pub mod kept;
 mod read_at;
 pub mod s3;
 

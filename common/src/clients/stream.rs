@@ -15,8 +15,8 @@ const DELETE_WITHIN: Duration = Duration::from_secs(60);
 /// Comparing ledger and disk reads all of both: a million files take minutes on a slow disk.
 const RECONCILE_WITHIN: Duration = Duration::from_secs(1800);
 
-/// One object takes twenty minutes at most, twice that if it has changed.
-const SCRUB_WITHIN: Duration = Duration::from_secs(3000);
+/// It reads for ten seconds, after those who asked before.
+const SCRUB_WITHIN: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub struct StreamClient(pub(super) Endpoint);

@@ -182,7 +182,7 @@ section! {
         expire_sessions_every: Span = Span::hours(1),
         expire_uploads_every: Span = Span::seconds(10 * 60),
         reconcile_every: Span = Span::hours(6),
-        scrub_every: Span = Span::hours(1),
+        scrub_every: Span = Span::seconds(10 * 60),
         orphan_grace: Span = Span::hours(1),
         keep_finished: Span = Span::hours(7 * 24),
     }

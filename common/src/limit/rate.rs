@@ -6,9 +6,9 @@
 //! emptiest and the last to go.
 
 use super::bucket::{Bucket, Quota, Remaining};
-use foldhash::{HashMap, quality::RandomState};
 use std::{
-    hash::{BuildHasher, Hash},
+    collections::HashMap,
+    hash::{BuildHasher, Hash, RandomState},
     sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -33,7 +33,7 @@ impl<K: Hash + Eq> RateLimiter<K> {
     pub fn new(quota: Quota, max_clients: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::default(),
+            hasher: RandomState::new(),
             quota: RwLock::new(quota),
             started: Instant::now(),
             max_per_shard: max_clients.div_ceil(SHARDS),

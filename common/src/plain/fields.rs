@@ -49,7 +49,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn text(value: &[u8]) -> Option<&str> {
+/// As `HeaderValue::to_str`: visible ASCII.
+pub(crate) fn text(value: &[u8]) -> Option<&str> {
     let visible = value.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
     visible.then(|| std::str::from_utf8(value).ok()).flatten()
 }

@@ -6,7 +6,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{Error, HttpResponse};
 
 use crate::error::{ApiError, Code, PROBLEM_JSON};
-use crate::plain::{Answer, Body};
+use crate::plain::{Answer, Body, text};
 
 /// The cause of a failure, once, with the operation id.
 pub(super) fn log_failure(error: Option<&Error>) {
@@ -53,7 +53,7 @@ pub(super) fn normalised(mut answer: Answer) -> Answer {
         return answer;
     }
     let kind = answer.fields.get(&header::CONTENT_TYPE);
-    let kind = kind.and_then(|value| std::str::from_utf8(value).ok());
+    let kind = kind.and_then(text);
     if let Some((status, body)) = problem_instead(answer.status, kind) {
         answer.status = status;
         answer.body = Body::Bytes(body.into());

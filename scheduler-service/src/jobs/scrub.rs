@@ -1,8 +1,9 @@
-//! Has stream-service compare what is stored with its hashes, a few seconds' worth in each call, until nothing is due. A run that does
-//! not come to the end leaves the rest to the next one: where it was is in the ledger.
+//! Has stream-service compare what is stored with its hashes, a few seconds' worth in each call, until nothing is due. Where it is stands
+//! in the ledger: a run that does not come to the end, for whatever reason, leaves the rest to the next.
 
 use std::time::{Duration, Instant};
 
+use common::clients::ClientError;
 use common::messages::{Scrub, ScrubReport};
 use common::time::Timestamp;
 use serde::Deserialize;
@@ -10,11 +11,11 @@ use serde_json::json;
 
 use super::{Context, Finished, Trouble, payload};
 
-/// A run ends after this time, so that its report is seen now and then.
+/// A run for what is due by itself ends after this time, so that its report is seen now and then.
 const AT_MOST: Duration = Duration::from_secs(3600);
 
-/// Names kept of all calls.
-const MAX_SAMPLES: usize = 20;
+/// Calls in a row that bring nothing forward, after which a run ends.
+const MAX_IDLE: u32 = 3;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -26,35 +27,35 @@ struct Wish {
 pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     let job = &context.leased.job;
     let wish: Wish = payload(&job.payload)?;
-    // What was checked since an operator asked is checked.
+    // What had its turn since an operator asked is checked.
     let before = wish.all.then_some(Timestamp(job.created_at));
-    let began = Instant::now();
+    let (began, mut idle) = (Instant::now(), 0);
     let mut total = ScrubReport::default();
     loop {
         context.hold.check_long()?;
-        let part = context.clients.stream.scrub(Scrub { before }).await?;
-        let (stuck, left) = (part.objects + part.failed == 0, part.left);
-        add(&mut total, part);
-        if left == 0 || stuck || began.elapsed() >= AT_MOST {
+        let part = context.clients.stream.scrub(Scrub { before }).await.map_err(trouble)?;
+        let forward = part.bytes > 0 || part.left != total.left;
+        idle = if forward { 0 } else { idle + 1 };
+        total = ScrubReport {
+            objects: total.objects + part.objects,
+            bytes: total.bytes + part.bytes,
+            found: total.found + part.found,
+            ..part
+        };
+        let over = !wish.all && began.elapsed() >= AT_MOST;
+        if total.left == 0 || idle >= MAX_IDLE || over {
             break;
         }
     }
-    let ScrubReport {
-        objects,
-        bytes,
-        damaged,
-        ..
-    } = total;
-    log::info!(objects = objects, bytes = bytes, damaged = damaged; "Checked {objects} stored objects: {damaged} are damaged");
+    let ScrubReport { objects, damaged, .. } = total;
+    log::info!(objects = objects, damaged = damaged; "Checked {objects} stored objects; {damaged} are damaged");
     Ok(Finished::Done(json!(total)))
 }
 
-fn add(total: &mut ScrubReport, part: ScrubReport) {
-    total.objects += part.objects;
-    total.bytes += part.bytes;
-    total.damaged += part.damaged;
-    total.failed += part.failed;
-    total.left = part.left;
-    let room = MAX_SAMPLES.saturating_sub(total.samples.len());
-    total.samples.extend(part.samples.into_iter().take(room));
+/// A stream-service of the version before this one is as good as away: it is being replaced.
+fn trouble(error: ClientError) -> Trouble {
+    match error.status() {
+        Some(404) => Trouble::Away("This version of stream-service does not know the scrub yet.".to_owned()),
+        _ => error.into(),
+    }
 }

@@ -68,11 +68,16 @@ pub fn lease(conn: &mut AnyConn, now: i64, terms: &Terms, free: usize, idle: boo
     mark(conn, now, terms, &take)
 }
 
+/// As a list for SQL. What is leased for another kind is a newer version's to take over.
+fn known_kinds() -> String {
+    Kind::ALL.map(|kind| format!("'{}'", kind.name())).join(",")
+}
+
 /// Leases whose holder is gone. One that reaches further than any lease can was written before the clock was set back; its
 /// holder, if it lives, renews it within a third of a lease.
 fn expired(conn: &mut AnyConn, now: i64, terms: &Terms) -> QueryResult<Vec<Candidate>> {
     let lock = skip_locked(conn.backend());
-    let kinds = Kind::ALL.map(|kind| format!("'{}'", kind.name())).join(",");
+    let kinds = known_kinds();
     sql_query(format!(
         "SELECT id, attempts FROM jobs WHERE state = 'running' AND (lease_until <= $1 OR lease_until > $2) \
          AND kind IN ({kinds}) ORDER BY lease_until LIMIT 256{lock}"
@@ -187,7 +192,9 @@ pub fn due_in(conn: &mut AnyConn, now: i64, terms: &Terms) -> QueryResult<Option
     };
     let all = Kind::ALL.map(of_kind).join(" UNION ALL ");
     let scheduled: Vec<Next> = sql_query(all).load(conn)?;
-    let leased: Vec<Next> = sql_query("SELECT lease_until AS at FROM jobs WHERE state = 'running'").load(conn)?;
+    let kinds = known_kinds();
+    let leased = format!("SELECT lease_until AS at FROM jobs WHERE state = 'running' AND kind IN ({kinds})");
+    let leased: Vec<Next> = sql_query(leased).load(conn)?;
     let impossible = now.saturating_add(terms.lease_ms.saturating_mul(2));
     let ends = leased
         .into_iter()

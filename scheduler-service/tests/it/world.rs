@@ -45,6 +45,9 @@ pub struct Things {
     /// Objects that are due, and since when each call wanted them checked.
     pub to_scrub: u64,
     pub scrubs: Vec<Value>,
+    pub damaged: u64,
+    /// Objects that stay due.
+    pub stuck: u64,
     /// The clock of api-service is at 1 plus this; purge times here are small numbers.
     pub later: i64,
     pub operations: Vec<String>,
@@ -259,14 +262,15 @@ impl Things {
         }
     }
 
-    /// Three objects in a call.
+    /// Three objects in a call, of which one was not known to be damaged.
     fn scrub(&mut self, json: &Value) -> HttpResponse {
         self.scrubs.push(json["before"].clone());
         let objects = self.to_scrub.min(3);
         self.to_scrub -= objects;
+        self.damaged += u64::from(objects > 0);
         HttpResponse::Ok().json(json!({
-            "objects": objects, "bytes": 10 * objects, "damaged": u64::from(objects > 0), "failed": 0,
-            "left": self.to_scrub, "samples": vec!["a thing"; usize::from(objects > 0)],
+            "objects": objects, "bytes": 10 * objects, "found": u64::from(objects > 0), "left": self.to_scrub + self.stuck,
+            "damaged": self.damaged, "samples": ["a thing"],
         }))
     }
 

@@ -1,4 +1,4 @@
-//! What the scrub asks of the ledger: live objects in the order in which they were last checked.
+//! What the scrub asks of the ledger and keeps there: whose turn it is, how far the turn is, and what was found wrong.
 
 use super::LIVE;
 use crate::schema::objects;
@@ -9,52 +9,110 @@ use common::{
 };
 use diesel::prelude::*;
 
-/// A live object and what the ledger says of its bytes.
+/// What had something wrong gets its turn again after this time, milliseconds: it may have been the machine, or was put right.
+const AGAIN_MS: i64 = 24 * 3600 * 1000;
+
+/// A live object whose turn it is.
 #[derive(Clone, Debug)]
-pub struct Due {
+pub struct Turn {
     pub key: ObjectKey,
     pub size: u64,
-    /// Lower-case hexadecimal.
+    /// Of the whole, lower-case hexadecimal.
     pub sha256: String,
+    /// Bytes that were read already, and their hash half done.
+    pub place: u64,
+    pub state: String,
+    /// What the last turn found wrong; empty: nothing.
+    pub damage: String,
 }
 
-/// At most `limit` live objects that were not checked since `before`, the longest unchecked first.
-pub fn due(conn: &mut AnyConn, before: i64, limit: i64) -> QueryResult<Vec<Due>> {
-    let rows: Vec<(Id, VideoId, i64, String)> = objects::table
-        .filter(objects::state.eq(LIVE))
-        .filter(objects::checked_at.lt(before))
+#[derive(Queryable)]
+struct Row {
+    object: Id,
+    video: VideoId,
+    size: i64,
+    sha256: String,
+    place: i64,
+    state: String,
+    damage: String,
+}
+
+/// At most `limit` of the live objects that had no turn since `before`, the longest waiting first, and how many there are in all.
+pub fn due(conn: &mut AnyConn, before: i64, limit: i64) -> QueryResult<(Vec<Turn>, u64)> {
+    let again = now_ms(conn)?.saturating_sub(AGAIN_MS);
+    let is_due = || {
+        let damaged = objects::damage.ne("").and(objects::tried_at.lt(again));
+        objects::state.eq(LIVE).and(objects::tried_at.lt(before).or(damaged))
+    };
+    let rows: Vec<Row> = objects::table
+        .filter(is_due())
         .select((
             objects::object_id,
             objects::video_id,
             objects::size_bytes,
             objects::sha256,
+            objects::scrub_place,
+            objects::scrub_state,
+            objects::damage,
         ))
-        .order((objects::checked_at, objects::object_id))
+        .order((objects::tried_at, objects::object_id))
         .limit(limit)
         .load(conn)?;
-    let due = rows.into_iter().map(|(object, video, size, sha256)| Due {
-        key: ObjectKey { video, object },
-        size: u64::try_from(size).unwrap_or(0),
-        sha256,
+    let all: i64 = objects::table.filter(is_due()).count().get_result(conn)?;
+    let bytes = |count| u64::try_from(count).unwrap_or(0);
+    let turns = rows.into_iter().map(|row| Turn {
+        key: ObjectKey {
+            video: row.video,
+            object: row.object,
+        },
+        size: bytes(row.size),
+        sha256: row.sha256,
+        place: bytes(row.place),
+        state: row.state,
+        damage: row.damage,
     });
-    Ok(due.collect())
+    Ok((turns.collect(), bytes(all)))
 }
 
-/// How many [`due`] has in all.
-pub fn count_due(conn: &mut AnyConn, before: i64) -> QueryResult<i64> {
-    objects::table
-        .filter(objects::state.eq(LIVE))
-        .filter(objects::checked_at.lt(before))
-        .count()
-        .get_result(conn)
-}
-
-/// This object had its turn now.
-pub fn checked(conn: &mut AnyConn, object: &Id) -> QueryResult<()> {
-    let now = now_ms(conn)?;
+/// The turn goes on from here.
+pub fn keep(conn: &mut AnyConn, object: &Id, place: u64, state: &str) -> QueryResult<()> {
     let live = objects::table.find(object.as_str()).filter(objects::state.eq(LIVE));
     diesel::update(live)
-        .set(objects::checked_at.eq(now))
+        .set((
+            objects::scrub_place.eq(i64::try_from(place).unwrap_or(i64::MAX)),
+            objects::scrub_state.eq(state),
+        ))
         .execute(conn)
         .map(drop)
+}
+
+/// The turn is over; `damage` is what it found. `false` when the object is no longer live.
+pub fn end(conn: &mut AnyConn, object: &Id, damage: &str) -> QueryResult<bool> {
+    let now = now_ms(conn)?;
+    let live = objects::table.find(object.as_str()).filter(objects::state.eq(LIVE));
+    Ok(diesel::update(live)
+        .set((
+            objects::tried_at.eq(now),
+            objects::scrub_place.eq(0),
+            objects::scrub_state.eq(""),
+            objects::damage.eq(damage),
+        ))
+        .execute(conn)?
+        == 1)
+}
+
+/// How many live objects have something wrong, and the first of them.
+pub fn damaged(conn: &mut AnyConn, limit: i64) -> QueryResult<(u64, Vec<(ObjectKey, String)>)> {
+    let is_damaged = || objects::state.eq(LIVE).and(objects::damage.ne(""));
+    let all: i64 = objects::table.filter(is_damaged()).count().get_result(conn)?;
+    let first: Vec<(Id, VideoId, String)> = objects::table
+        .filter(is_damaged())
+        .select((objects::object_id, objects::video_id, objects::damage))
+        .order(objects::object_id)
+        .limit(limit)
+        .load(conn)?;
+    let first = first
+        .into_iter()
+        .map(|(object, video, damage)| (ObjectKey { video, object }, damage));
+    Ok((u64::try_from(all).unwrap_or(0), first.collect()))
 }

@@ -164,6 +164,11 @@ impl Streams {
 }
 
 impl Ticket {
+    /// The video was taken away since.
+    pub fn is_cut(&self) -> bool {
+        matches!(*self.slot.lock(), Held::Cut)
+    }
+
     /// Gives the stream its file; `None` when it was cut since it was registered.
     pub fn open(self, content: Stored, permit: Permit) -> Option<Reader> {
         let Ticket { slot, registration } = self;

@@ -162,7 +162,7 @@ async fn report_lost(state: &State, dry_run: bool, report: &mut StoreReport) -> 
 }
 
 /// Live → lost, and api-service is told, in one transaction.
-pub(super) async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
+async fn give_up(state: &State, key: ObjectKey) -> Result<(), ApiError> {
     let failure = MediaFailed {
         reason: "The stored file was lost or damaged.".to_owned(),
     };

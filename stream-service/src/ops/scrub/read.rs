@@ -1,17 +1,23 @@
-//! Reading one stored object to its end, slowly, and past the page cache: what memory still has says nothing of the disk, and what
-//! viewers watch stays there.
+//! Reading a stored object, slowly, and past the page cache: what memory still has says nothing of the disk, and what viewers
+//! watch stays there.
 
 use crate::{
-    ledger::scrub::Due,
-    store::{Content, ObjectKey, ReadAt, Store, StoreError},
+    ledger::scrub::Turn,
+    media::registry::Ticket,
+    store::{
+        Content, ObjectKey, ReadAt, Store, StoreError,
+        kept::{go_on, half_done},
+    },
     upload::sink::hex,
 };
 use log::debug;
-use rustix::fs::{OFlags, fcntl_setfl, fstat};
+use rustix::fs::{Advice, OFlags, fadvise, fcntl_setfl};
 use sha2::{Digest, Sha256};
 use std::{
+    cell::Cell,
     fs::File,
     io,
+    num::NonZeroU64,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,16 +31,29 @@ const CHUNK: usize = 1 << 20;
 /// Where a read past the page cache may begin, in the file and in memory: no disk has larger blocks.
 const BLOCK: usize = 4096;
 
-/// Longest time for one object, whatever the rate: the caller waits for it.
-const AT_MOST: Duration = Duration::from_secs(20 * 60);
+/// How a turn goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// SHA-256 of the whole, lower-case hexadecimal.
+    End(String),
+    /// The time is up: bytes read so far, and their hash half done.
+    Stopped { place: u64, hash: String },
+    /// It is taken away.
+    Gone,
+}
 
+/// Reads on with one object.
 pub struct Task {
-    store: Store,
     key: ObjectKey,
     size: u64,
+    place: u64,
+    hash: Sha256,
     /// Bytes per second.
     rate: u64,
+    until: Instant,
     stop: Arc<AtomicBool>,
+    /// Dropped with the task, when the file is closed.
+    ticket: Ticket,
 }
 
 /// Ends the task when it is dropped: nobody waits for it any more.
@@ -47,77 +66,104 @@ impl Drop for Stop {
 }
 
 impl Task {
-    pub fn new(store: Store, due: &Due, rate: u64) -> Self {
+    pub fn new(turn: &Turn, rate: u64, until: Instant, ticket: Ticket) -> Self {
+        // What another version kept is read anew.
+        let (place, hash) = match go_on(&turn.state) {
+            Some(hash) if turn.place.is_multiple_of(CHUNK as u64) => (turn.place, hash),
+            _ => (0, Sha256::new()),
+        };
         Task {
-            store,
-            key: due.key.clone(),
-            size: due.size,
-            rate: rate.max(due.size / AT_MOST.as_secs()),
+            key: turn.key.clone(),
+            size: turn.size,
+            place,
+            hash,
+            rate,
+            until,
             stop: Arc::default(),
+            ticket,
         }
     }
 
-    pub fn stopped_with_this(&self) -> Stop {
+    pub fn stop_with_this(&self) -> Stop {
         Stop(Arc::clone(&self.stop))
     }
 
-    /// SHA-256 of the object in lower-case hexadecimal; `None` when it was removed. Blocks for as long as its rate says.
-    pub fn run(self) -> Result<Option<String>, StoreError> {
-        match self.store.open(&self.key)? {
-            Content::Remote(object) => self.hash(&object, object.size()? == self.size, || false),
-            Content::File(file, size) => {
-                let direct = Direct::new(file);
-                let removed = || fstat(&direct.file).is_ok_and(|stat| stat.st_nlink == 0);
-                self.hash(&direct, size == self.size, removed)
+    /// Blocks until the time is up, or the object is read.
+    pub fn run(mut self, store: &Store) -> Result<Read, StoreError> {
+        let (content, size): (Box<dyn ReadAt>, _) = match store.open(&self.key)? {
+            Content::File(file, size) => (Box::new(Direct::new(file)), size),
+            Content::Remote(object) => {
+                let size = object.size()?;
+                (Box::new(object), size)
             }
+        };
+        if size != self.size {
+            return Err(StoreError::Io(io::Error::other(format!(
+                "it has {size} bytes instead of {}",
+                self.size
+            ))));
         }
+        self.go_on(&*content)
     }
 
-    /// `removed`: nobody can reach it any more, and whoever holds it open keeps its room.
-    fn hash(
-        &self,
-        content: &dyn ReadAt,
-        same_size: bool,
-        removed: impl Fn() -> bool,
-    ) -> Result<Option<String>, StoreError> {
-        if !same_size {
-            return Err(StoreError::Io(io::Error::other("it has another size")));
-        }
-        let (began, mut hash, mut at) = (Instant::now(), Sha256::new(), 0);
+    fn go_on(&mut self, content: &dyn ReadAt) -> Result<Read, StoreError> {
+        let (began, from) = (Instant::now(), self.place);
         let mut room = vec![0; CHUNK + BLOCK];
         let start = room.as_ptr().align_offset(BLOCK);
         let chunk = &mut room[start..start + CHUNK];
-        while at < self.size {
-            if removed() {
-                return Ok(None);
+        while self.place < self.size {
+            if self.ticket.is_cut() {
+                return Ok(Read::Gone);
             }
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(StoreError::Io(io::ErrorKind::Interrupted.into()));
+            // At least one piece in each turn.
+            let stopped = self.stop.load(Ordering::Relaxed) || Instant::now() >= self.until;
+            if stopped && self.place > from {
+                let hash = half_done(&self.hash);
+                return Ok(Read::Stopped {
+                    place: self.place,
+                    hash,
+                });
             }
-            let read = content.read_at(chunk, at).map_err(StoreError::of_read)?;
-            if read == 0 {
-                return Err(StoreError::Io(io::ErrorKind::UnexpectedEof.into()));
-            }
-            hash.update(&chunk[..read]);
-            at += read as u64;
-            let due = Duration::from_secs_f64(at as f64 / self.rate as f64);
+            // Whole pieces, so that each begins at a block.
+            let most = usize::try_from(self.size - self.place).map_or(CHUNK, |left| left.min(CHUNK));
+            fill(content, chunk, most, self.place).map_err(StoreError::of_read)?;
+            self.hash.update(&chunk[..most]);
+            self.place += most as u64;
+            let due = Duration::from_secs_f64((self.place - from) as f64 / self.rate as f64);
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
-        Ok(Some(hex(&hash.finalize())))
+        Ok(Read::End(hex(&self.hash.finalize_reset())))
     }
 }
 
-/// A file that is read past the page cache where its file system can do that.
+/// Reads `most` bytes from `at` on into `chunk`, which has more room: a read past the page cache asks for whole blocks.
+fn fill(content: &dyn ReadAt, chunk: &mut [u8], most: usize, at: u64) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < most {
+        match content.read_at(&mut chunk[filled..], at + filled as u64)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => filled += read,
+        }
+    }
+    Ok(())
+}
+
+/// A file that is read past the page cache where its file system can do that, and otherwise after the cache was told to forget.
 struct Direct {
     file: File,
+    direct: Cell<bool>,
 }
 
 impl Direct {
     fn new(file: File) -> Self {
-        if let Err(error) = fcntl_setfl(&file, OFlags::DIRECT) {
+        let set = fcntl_setfl(&file, OFlags::DIRECT);
+        if let Err(error) = set {
             debug!("A file is checked through the page cache: {error}");
         }
-        Direct { file }
+        Direct {
+            file,
+            direct: Cell::new(set.is_ok()),
+        }
     }
 }
 
@@ -128,15 +174,20 @@ impl ReadAt for Direct {
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         loop {
+            if !self.direct.get() {
+                fadvise(&self.file, at, NonZeroU64::new(buffer.len() as u64), Advice::DontNeed)?;
+            }
             match self.file.read_at(buffer, at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // It takes the flag and not such a read, or a read before this one ended between two blocks.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                // It takes the flag and not such a read, or the one before this ended between two blocks.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput && self.direct.replace(false) => {
                     fcntl_setfl(&self.file, OFlags::empty())?;
-                    return ReadAt::read_at(&self.file, buffer, at);
                 }
                 read => return read,
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
