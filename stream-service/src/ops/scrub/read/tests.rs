@@ -80,7 +80,7 @@ fn who_is_not_waited_for_stops_and_what_is_purged_is_let_go() {
     streams.cut(&turn.key.video);
     assert!(streams.runs(&turn.key.video), "a purge waits for it");
     assert_eq!(purged.go_on(&direct).unwrap(), Read::Gone);
-    drop(purged);
+    drop((left, purged));
     assert!(!streams.runs(&turn.key.video));
 }
 
