@@ -64,10 +64,9 @@ pub async fn scrub(state: &State, wanted: Scrub) -> Result<ScrubReport, ApiError
         if Instant::now() >= until {
             break;
         }
-        let before = turn.place;
         match read(state, &turn, until).await {
-            Ok(Read::End(sha256)) => {
-                report.bytes += turn.size - before;
+            Ok(Read::End { sha256, bytes }) => {
+                report.bytes += bytes;
                 report.objects += 1;
                 over += 1;
                 let damage = if sha256 == turn.sha256 {
@@ -77,8 +76,8 @@ pub async fn scrub(state: &State, wanted: Scrub) -> Result<ScrubReport, ApiError
                 };
                 end(state, &turn, damage, &mut report).await?;
             }
-            Ok(Read::Stopped { place, hash }) => {
-                report.bytes += place - before;
+            Ok(Read::Stopped { place, hash, bytes }) => {
+                report.bytes += bytes;
                 let object = turn.key.object;
                 let kept = state
                     .db

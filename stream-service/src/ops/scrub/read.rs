@@ -34,10 +34,10 @@ const BLOCK: usize = 4096;
 /// How a turn goes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Read {
-    /// SHA-256 of the whole, lower-case hexadecimal.
-    End(String),
-    /// The time is up: bytes read so far, and their hash half done.
-    Stopped { place: u64, hash: String },
+    /// SHA-256 of the whole, lower-case hexadecimal, and bytes read for it now.
+    End { sha256: String, bytes: u64 },
+    /// The time is up: bytes read so far, in all turns and now, and their hash half done.
+    Stopped { place: u64, hash: String, bytes: u64 },
     /// It is taken away.
     Gone,
 }
@@ -69,7 +69,7 @@ impl Task {
     pub fn new(turn: &Turn, rate: u64, until: Instant, ticket: Ticket) -> Self {
         // What another version kept is read anew.
         let (place, hash) = match go_on(&turn.state) {
-            Some(hash) if turn.place.is_multiple_of(CHUNK as u64) => (turn.place, hash),
+            Some(hash) if turn.place.is_multiple_of(CHUNK as u64) && turn.place <= turn.size => (turn.place, hash),
             _ => (0, Sha256::new()),
         };
         Task {
@@ -118,10 +118,10 @@ impl Task {
             // At least one piece in each turn.
             let stopped = self.stop.load(Ordering::Relaxed) || Instant::now() >= self.until;
             if stopped && self.place > from {
-                let hash = half_done(&self.hash);
                 return Ok(Read::Stopped {
                     place: self.place,
-                    hash,
+                    hash: half_done(&self.hash),
+                    bytes: self.place - from,
                 });
             }
             // Whole pieces, so that each begins at a block.
@@ -132,7 +132,10 @@ impl Task {
             let due = Duration::from_secs_f64((self.place - from) as f64 / self.rate as f64);
             std::thread::sleep(due.saturating_sub(began.elapsed()));
         }
-        Ok(Read::End(hex(&self.hash.finalize_reset())))
+        Ok(Read::End {
+            sha256: hex(&self.hash.finalize_reset()),
+            bytes: self.place - from,
+        })
     }
 }
 

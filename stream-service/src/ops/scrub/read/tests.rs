@@ -49,22 +49,30 @@ fn a_turn_goes_on_where_its_time_was_up() {
     let direct = Direct::new(file(&bytes));
     for piece in 1..=3 {
         let read = task(&streams, &turn, Instant::now()).go_on(&direct).unwrap();
-        let Read::Stopped { place, hash } = read else {
+        let Read::Stopped { place, hash, bytes } = read else {
             panic!("{read:?}")
         };
-        assert_eq!(place, piece * CHUNK as u64);
+        assert_eq!((place, bytes), (piece * CHUNK as u64, CHUNK as u64));
         (turn.place, turn.state) = (place, hash);
     }
     let last = task(&streams, &turn, Instant::now()).go_on(&direct).unwrap();
-    assert_eq!(last, Read::End(whole.clone()));
-    for (place, state) in [(CHUNK as u64, "of another version"), (7, turn.state.as_str())] {
+    let end = |bytes| Read::End {
+        sha256: whole.clone(),
+        bytes: bytes as u64,
+    };
+    assert_eq!(last, end(CHUNK / 2));
+    for (place, state) in [
+        (CHUNK as u64, "of another version"),
+        (7, &turn.state),
+        (9 * CHUNK as u64, &turn.state),
+    ] {
         let begun = Turn {
             place,
             state: state.to_owned(),
             ..turn.clone()
         };
         let read = task(&streams, &begun, later()).go_on(&direct).unwrap();
-        assert_eq!(read, Read::End(whole.clone()), "it begins anew");
+        assert_eq!(read, end(bytes.len()), "it begins anew");
     }
 }
 
@@ -100,7 +108,10 @@ fn files_are_read_past_the_page_cache_where_that_can_be() {
     let direct = Direct::new(file(&bytes));
     let (streams, turn) = (Streams::default(), turn(&bytes));
     let read = || task(&streams, &turn, later()).go_on(&direct).unwrap();
-    let whole = Read::End(hex(&Sha256::digest(&bytes)));
+    let whole = Read::End {
+        sha256: hex(&Sha256::digest(&bytes)),
+        bytes: bytes.len() as u64,
+    };
     assert_eq!(read(), whole);
     assert_eq!(fcntl_getfl(&direct.file).unwrap().contains(OFlags::DIRECT), able);
     // A read that begins between two blocks, which no disk can do.
