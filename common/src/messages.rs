@@ -1,6 +1,7 @@
 //! What the services say to each other: bodies of internal calls and messages on the bus. All of it may come from the
 //! version before or after ours, so unknown members are ignored and new ones have defaults.
 
+mod room_kind;
 mod rooms;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use utoipa::ToSchema;
 use crate::ids::{Id, VideoId};
 use crate::operation::OperationId;
 use crate::time::Timestamp;
-pub use rooms::{RoomCounts, RoomEntry, RoomEntryKind, RoomHead, RoomHeads, RoomList, RoomLog};
+pub use room_kind::RoomEntryKind;
+pub use rooms::{RoomCounts, RoomEntry, RoomHead, RoomHeads, RoomList, RoomLog};
 
 /// `POST /internal/tokens/parse`.
 #[derive(Clone, Serialize, Deserialize)]

@@ -232,8 +232,11 @@ pub fn set_visibility(conn: &mut AnyConn, video: &VideoId, visibility: Visibilit
     Ok(changed > 0)
 }
 
-/// Of these videos those whose streams may have to end, each with the least version of grants that go on: hidden and purged
-/// ones have the largest.
+/// A version that no grant has. Reads of our own, which are for nobody to see, have it: hiding a video does not end them.
+pub const HIDDEN: i64 = i64::MAX - 1;
+
+/// Of these videos those whose streams may have to end, each with the least version of those that go on; of purged ones none
+/// does.
 pub fn barred_streams(conn: &mut AnyConn, videos: &[VideoId]) -> QueryResult<Vec<(VideoId, i64)>> {
     let ids: Vec<&str> = videos.iter().map(VideoId::as_str).collect();
     let told: Vec<(VideoId, bool, i64)> = media::table
@@ -247,7 +250,7 @@ pub fn barred_streams(conn: &mut AnyConn, videos: &[VideoId]) -> QueryResult<Vec
         .load(conn)?;
     let told = told
         .into_iter()
-        .map(|(video, hidden, least)| (video, if hidden { i64::MAX } else { least }));
+        .map(|(video, hidden, least)| (video, if hidden { HIDDEN } else { least }));
     Ok(told.chain(purged.into_iter().map(|video| (video, i64::MAX))).collect())
 }
 

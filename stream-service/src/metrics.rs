@@ -27,7 +27,7 @@ pub struct Counters {
     pub streams: Gauge,
     pub scrubbed_objects: Counter,
     pub scrubbed_bytes: Counter,
-    pub damaged_objects: Counter,
+    pub damaged_objects: Gauge,
 }
 
 impl StreamMetrics {
@@ -77,7 +77,7 @@ impl StreamMetrics {
             );
             stream.register(
                 "damaged_objects",
-                "Stored objects that the scrub found changed or unreadable",
+                "Stored objects that are known to be changed or unreadable, as of this process's last scrub",
                 self.damaged_objects.clone(),
             );
         });

@@ -292,7 +292,7 @@ fn promise_22_an_entry_of_a_newer_version_keeps_its_place() {
             .await;
         ann.danmaku(&id, "after", 0).await.expect(201);
         let entries = log(app, &id, "afterSeq=0").await["items"].clone();
-        assert_eq!(kinds(&entries), ["danmaku 1", "unknown 2", "danmaku 3"]);
+        assert_eq!(kinds(&entries), ["danmaku 1", "poll 2", "danmaku 3"]);
         assert_eq!(entries[1]["data"], json!({ "question": "?" }));
         assert_eq!(kinds(&ann.events(&id).await), kinds(&entries));
     });

@@ -4,56 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::RoomEntryKind;
 use crate::ids::{Id, VideoId};
 use crate::operation::OperationId;
 use crate::time::Timestamp;
-
-/// What an entry of a room's log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RoomEntryKind {
-    Danmaku,
-    Comment,
-    /// A danmaku or a comment was taken back.
-    Revoked,
-    /// Title or visibility changed, or the video came back from the trash.
-    Info,
-    /// Nobody is in the room any more: the video was trashed, made private or purged.
-    Closed,
-    /// Of a newer version beside this one (promise 22): it has its place in the order, and nothing else is known of it.
-    #[serde(other)]
-    Unknown,
-}
-
-impl RoomEntryKind {
-    /// What this version writes.
-    pub const ALL: [RoomEntryKind; 5] = [
-        RoomEntryKind::Danmaku,
-        RoomEntryKind::Comment,
-        RoomEntryKind::Revoked,
-        RoomEntryKind::Info,
-        RoomEntryKind::Closed,
-    ];
-
-    /// The name in tables and in JSON.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            RoomEntryKind::Danmaku => "danmaku",
-            RoomEntryKind::Comment => "comment",
-            RoomEntryKind::Revoked => "revoked",
-            RoomEntryKind::Info => "info",
-            RoomEntryKind::Closed => "closed",
-            RoomEntryKind::Unknown => "unknown",
-        }
-    }
-
-    #[must_use]
-    pub fn from_name(name: &str) -> Self {
-        let known = RoomEntryKind::ALL.into_iter().find(|kind| kind.name() == name);
-        known.unwrap_or(RoomEntryKind::Unknown)
-    }
-}
 
 /// One entry of a room's log: an answer of `GET /videos/{id}/events` and, after the commit, on `Subject::Video`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

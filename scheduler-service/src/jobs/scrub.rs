@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use common::clients::ClientError;
+use common::db::{DbError, now_ms};
 use common::messages::{Scrub, ScrubReport};
 use common::time::Timestamp;
 use serde::Deserialize;
@@ -11,7 +12,8 @@ use serde_json::json;
 
 use super::{Context, Finished, Trouble, payload};
 
-/// A run for what is due by itself ends after this time, so that its report is seen now and then.
+/// A run ends after this time: its report is seen now and then, and it does not keep others from running alone. What an operator asked
+/// for goes on in another.
 const AT_MOST: Duration = Duration::from_secs(3600);
 
 /// Calls in a row that bring nothing forward, after which a run ends.
@@ -42,14 +44,23 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
             found: total.found + part.found,
             ..part
         };
-        let over = !wish.all && began.elapsed() >= AT_MOST;
-        if total.left == 0 || idle >= MAX_IDLE || over {
+        if total.left == 0 || idle >= MAX_IDLE {
+            break;
+        }
+        if began.elapsed() >= AT_MOST {
+            if wish.all {
+                return Ok(Finished::Postponed(now(context).await?));
+            }
             break;
         }
     }
     let ScrubReport { objects, damaged, .. } = total;
     log::info!(objects = objects, damaged = damaged; "Checked {objects} stored objects; {damaged} are damaged");
     Ok(Finished::Done(json!(total)))
+}
+
+async fn now(context: &Context) -> Result<i64, DbError> {
+    context.db.read(|conn| Ok(now_ms(conn)?)).await
 }
 
 /// A stream-service of the version before this one is as good as away: it is being replaced.

@@ -24,6 +24,8 @@ pub struct Turn {
     pub state: String,
     /// What the last turn found wrong; empty: nothing.
     pub damage: String,
+    /// When that was. With the place it names the turn: who comes later changes nothing.
+    pub tried_at: i64,
 }
 
 #[derive(Queryable)]
@@ -35,14 +37,18 @@ struct Row {
     place: i64,
     state: String,
     damage: String,
+    tried_at: i64,
 }
 
-/// At most `limit` of the live objects that had no turn since `before`, the longest waiting first, and how many there are in all.
-pub fn due(conn: &mut AnyConn, before: i64, limit: i64) -> QueryResult<(Vec<Turn>, u64)> {
-    let again = now_ms(conn)?.saturating_sub(AGAIN_MS);
+/// At most `limit` of the live objects that had no turn since `before`, the longest waiting first, and how many there are in all. A
+/// turn in the future was had before the clock was set back.
+pub fn due(conn: &mut AnyConn, now: i64, before: i64, limit: i64) -> QueryResult<(Vec<Turn>, u64)> {
+    let again = now.saturating_sub(AGAIN_MS);
     let is_due = || {
         let damaged = objects::damage.ne("").and(objects::tried_at.lt(again));
-        objects::state.eq(LIVE).and(objects::tried_at.lt(before).or(damaged))
+        objects::state
+            .eq(LIVE)
+            .and(objects::tried_at.lt(before).or(damaged).or(objects::tried_at.gt(now)))
     };
     let rows: Vec<Row> = objects::table
         .filter(is_due())
@@ -54,6 +60,7 @@ pub fn due(conn: &mut AnyConn, before: i64, limit: i64) -> QueryResult<(Vec<Turn
             objects::scrub_place,
             objects::scrub_state,
             objects::damage,
+            objects::tried_at,
         ))
         .order((objects::tried_at, objects::object_id))
         .limit(limit)
@@ -70,27 +77,23 @@ pub fn due(conn: &mut AnyConn, before: i64, limit: i64) -> QueryResult<(Vec<Turn
         place: bytes(row.place),
         state: row.state,
         damage: row.damage,
+        tried_at: row.tried_at,
     });
     Ok((turns.collect(), bytes(all)))
 }
 
 /// The turn goes on from here.
-pub fn keep(conn: &mut AnyConn, object: &Id, place: u64, state: &str) -> QueryResult<()> {
-    let live = objects::table.find(object.as_str()).filter(objects::state.eq(LIVE));
-    diesel::update(live)
-        .set((
-            objects::scrub_place.eq(i64::try_from(place).unwrap_or(i64::MAX)),
-            objects::scrub_state.eq(state),
-        ))
+pub fn keep(conn: &mut AnyConn, turn: &Turn, place: u64, state: &str) -> QueryResult<()> {
+    diesel::update(row(turn))
+        .set((objects::scrub_place.eq(stored(place)), objects::scrub_state.eq(state)))
         .execute(conn)
         .map(drop)
 }
 
-/// The turn is over; `damage` is what it found. `false` when the object is no longer live.
-pub fn end(conn: &mut AnyConn, object: &Id, damage: &str) -> QueryResult<bool> {
+/// The turn is over; `damage` is what it found. `false` when the object is no longer live, or another copy had the same turn.
+pub fn end(conn: &mut AnyConn, turn: &Turn, damage: &str) -> QueryResult<bool> {
     let now = now_ms(conn)?;
-    let live = objects::table.find(object.as_str()).filter(objects::state.eq(LIVE));
-    Ok(diesel::update(live)
+    Ok(diesel::update(row(turn))
         .set((
             objects::tried_at.eq(now),
             objects::scrub_place.eq(0),
@@ -99,6 +102,37 @@ pub fn end(conn: &mut AnyConn, object: &Id, damage: &str) -> QueryResult<bool> {
         ))
         .execute(conn)?
         == 1)
+}
+
+/// The row of a turn, as long as nobody has gone on with it.
+#[diesel::dsl::auto_type]
+fn row<'a>(turn: &'a Turn) -> _ {
+    let object: &'a str = turn.key.object.as_str();
+    let (tried_at, place): (i64, i64) = (turn.tried_at, stored(turn.place));
+    let live: &'static str = LIVE;
+    objects::table
+        .filter(objects::object_id.eq(object))
+        .filter(objects::state.eq(live))
+        .filter(objects::tried_at.eq(tried_at))
+        .filter(objects::scrub_place.eq(place))
+}
+
+fn stored(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The newest live objects, and their sizes.
+pub fn newest(conn: &mut AnyConn, limit: i64) -> QueryResult<Vec<(ObjectKey, u64)>> {
+    let rows: Vec<(Id, VideoId, i64)> = objects::table
+        .filter(objects::state.eq(LIVE))
+        .select((objects::object_id, objects::video_id, objects::size_bytes))
+        .order(objects::object_id.desc())
+        .limit(limit)
+        .load(conn)?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|(object, video, size)| (ObjectKey { video, object }, u64::try_from(size).unwrap_or(0)))
+        .collect())
 }
 
 /// How many live objects have something wrong, and the first of them.

@@ -10,7 +10,10 @@ mod read;
 
 use super::{in_store, reconcile::MANY_LOST};
 use crate::{
-    ledger::scrub::{self as rows, Turn},
+    ledger::{
+        self, HIDDEN, LIVE,
+        scrub::{self as rows, Turn},
+    },
     state::State,
     store::{ObjectKey, StoreError},
     upload::blocking,
@@ -18,11 +21,11 @@ use crate::{
 use common::{
     db::{DbError, now_ms},
     error::{ApiError, Code},
-    ids::{Id, VideoId},
     messages::{Scrub, ScrubReport},
 };
-use log::{error, info, warn};
+use log::{error, info};
 use read::Read;
+use rustix::io::Errno;
 use std::time::{Duration, Instant};
 
 /// A call reads for this long: a process that drains waits no longer for it.
@@ -30,6 +33,9 @@ const SLICE: Duration = Duration::from_secs(10);
 
 /// Objects looked for at once.
 const PAGE: i64 = 64;
+
+/// Objects looked for when one could not be read.
+const OTHERS: i64 = 32;
 
 /// Things named in a report.
 const MAX_SAMPLES: i64 = 20;
@@ -44,11 +50,10 @@ pub struct Settings {
 }
 
 pub async fn scrub(state: &State, wanted: Scrub) -> Result<ScrubReport, ApiError> {
-    let rate = state.scrub.rate;
-    if rate == 0 {
+    if state.scrub.rate == 0 {
         // The job that comes by itself finds nothing to do; an operator is told why.
         return match wanted.before {
-            None => Ok(ScrubReport::default()),
+            None => with_known(state, ScrubReport::default()).await,
             Some(_) => Err(ApiError::new(
                 Code::Conflict,
                 "Nothing is checked: `stream.scrub_rate` is 0.",
@@ -57,49 +62,71 @@ pub async fn scrub(state: &State, wanted: Scrub) -> Result<ScrubReport, ApiError
     }
     // The rate is that of the process.
     let _alone = state.scrubbing.lock().await;
+    if state.platform.drain.has_begun() {
+        return Err(ApiError::new(Code::Overloaded, "This copy of the service stops.").retry_after(SLICE));
+    }
     let (turns, all) = due(state, wanted).await?;
     let until = Instant::now() + SLICE;
     let (mut report, mut failed, mut over) = (ScrubReport::default(), Vec::new(), 0);
     for turn in turns {
-        if Instant::now() >= until {
+        let away = matches!(failed.last(), Some((_, StoreError::Away(_))));
+        if away || Instant::now() >= until {
             break;
         }
-        match read(state, &turn, until).await {
+        match read(state, &turn, until).await? {
             Ok(Read::End { sha256, bytes }) => {
                 report.bytes += bytes;
+                let whole = sha256 == turn.sha256;
+                if !whole && turn.place > 0 {
+                    // It may have been put right since the turn began.
+                    keep(state, turn, 0, String::new()).await?;
+                    continue;
+                }
                 report.objects += 1;
                 over += 1;
-                let damage = if sha256 == turn.sha256 {
+                let damage = if whole {
                     String::new()
                 } else {
                     format!("its bytes have changed: SHA-256 {sha256}, it was {}", turn.sha256)
                 };
-                end(state, &turn, damage, &mut report).await?;
+                end(state, turn, damage, &mut report).await?;
             }
             Ok(Read::Stopped { place, hash, bytes }) => {
                 report.bytes += bytes;
-                let object = turn.key.object;
-                let kept = state
-                    .db
-                    .write(move |conn| Ok::<_, DbError>(rows::keep(conn, &object, place, &hash)?));
-                kept.await?;
+                keep(state, turn, place, hash).await?;
             }
             Ok(Read::Gone) => over += 1,
             Err(error) => failed.push((turn, error)),
         }
     }
     over += failed.len() as u64;
-    unreadable(state, failed, &mut report).await?;
+    if !failed.is_empty() {
+        judge(state, &failed).await?;
+    }
+    for (turn, why) in failed {
+        end(state, turn, format!("it can't be read: {why}"), &mut report).await?;
+    }
     report.left = all.saturating_sub(over);
     state.metrics.scrubbed_objects.inc_by(report.objects);
     state.metrics.scrubbed_bytes.inc_by(report.bytes);
+    with_known(state, report).await
+}
+
+/// With all that is known to be damaged.
+async fn with_known(state: &State, report: ScrubReport) -> Result<ScrubReport, ApiError> {
     let (damaged, first) = state
         .db
         .read(|conn| Ok::<_, DbError>(rows::damaged(conn, MAX_SAMPLES)?))
         .await?;
-    report.damaged = damaged;
-    report.samples = first.iter().map(|(key, damage)| format!("{key}: {damage}")).collect();
-    Ok(report)
+    state
+        .metrics
+        .damaged_objects
+        .set(i64::try_from(damaged).unwrap_or(i64::MAX));
+    Ok(ScrubReport {
+        damaged,
+        samples: first.iter().map(|(key, damage)| format!("{key}: {damage}")).collect(),
+        ..report
+    })
 }
 
 async fn due(state: &State, wanted: Scrub) -> Result<(Vec<Turn>, u64), ApiError> {
@@ -111,39 +138,45 @@ async fn due(state: &State, wanted: Scrub) -> Result<(Vec<Turn>, u64), ApiError>
             Some(before) => before.millis().min(now),
             None => now.saturating_sub(after),
         };
-        Ok(rows::due(conn, before, PAGE)?)
+        Ok(rows::due(conn, now, before, PAGE)?)
     };
     Ok(state.db.read(look).await?)
 }
 
 /// Reads on, for as long as there is time.
-async fn read(state: &State, turn: &Turn, until: Instant) -> Result<Read, StoreError> {
+async fn read(state: &State, turn: &Turn, until: Instant) -> Result<Result<Read, StoreError>, ApiError> {
     // A purge ends it, and waits for it.
-    let ticket = state.streams.register(&turn.key.video, i64::MAX - 1);
+    let ticket = state.streams.register(&turn.key.video, HIDDEN);
     let task = read::Task::new(turn, state.scrub.rate, until, ticket);
     let (store, _stop) = (state.store.clone(), task.stop_with_this());
-    let read = blocking(move || task.run(&store)).await;
-    match read.map_err(std::io::Error::other)? {
-        // Deleted, or lost.
-        Err(StoreError::Missing) if !is_live(state, &turn.key).await => Ok(Read::Gone),
-        read => read,
+    let read = blocking(move || task.run(&store)).await?;
+    if matches!(read, Err(StoreError::Missing)) && !is_live(state, &turn.key).await? {
+        return Ok(Ok(Read::Gone));
     }
+    Ok(read)
 }
 
-async fn is_live(state: &State, key: &ObjectKey) -> bool {
+async fn is_live(state: &State, key: &ObjectKey) -> Result<bool, ApiError> {
     let object = key.object.clone();
     let asked = state
         .db
-        .read(move |conn| Ok::<_, DbError>(crate::ledger::state_of(conn, &object)?));
-    matches!(asked.await, Ok(Some(state)) if state == crate::ledger::LIVE)
+        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?));
+    Ok(asked.await?.as_deref() == Some(LIVE))
 }
 
-/// Ends a turn with what it found.
-async fn end(state: &State, turn: &Turn, damage: String, report: &mut ScrubReport) -> Result<(), ApiError> {
-    let (object, said) = (turn.key.object.clone(), damage.clone());
+async fn keep(state: &State, turn: Turn, place: u64, hash: String) -> Result<(), ApiError> {
+    let kept = state
+        .db
+        .write(move |conn| Ok::<_, DbError>(rows::keep(conn, &turn, place, &hash)?));
+    Ok(kept.await?)
+}
+
+/// Ends a turn with what it found; unless another copy has ended it.
+async fn end(state: &State, turn: Turn, damage: String, report: &mut ScrubReport) -> Result<(), ApiError> {
+    let (ended, said) = (turn.clone(), damage.clone());
     let noted = state
         .db
-        .write(move |conn| Ok::<_, DbError>(rows::end(conn, &object, &said)?));
+        .write(move |conn| Ok::<_, DbError>(rows::end(conn, &ended, &said)?));
     if !noted.await? {
         return Ok(());
     }
@@ -153,35 +186,42 @@ async fn end(state: &State, turn: &Turn, damage: String, report: &mut ScrubRepor
         (false, true) => info!(video_id = video; "The file {key} is whole again"),
         (new, false) => {
             error!(video_id = video; "The file {key} is damaged: {damage}");
-            if new {
-                report.found += 1;
-                state.metrics.damaged_objects.inc();
-            }
+            report.found += u64::from(new);
         }
     }
     Ok(())
 }
 
-/// What could not be read is damaged too, unless it is the store that is away.
-async fn unreadable(state: &State, failed: Vec<(Turn, StoreError)>, report: &mut ScrubReport) -> Result<(), ApiError> {
-    let nothing_read = report.bytes == 0;
-    if nothing_read && failed.len() > MANY_LOST && failed.iter().all(|(_, why)| matches!(why, StoreError::Missing)) {
-        let detail = format!("None of {} files is there. Is the store mounted?", failed.len());
-        return Err(ApiError::new(Code::Conflict, detail));
+/// Whether what could not be read is damaged, and not the store away, or not ours, or this process out of descriptors: an error
+/// then, and nothing is noted.
+async fn judge(state: &State, failed: &[(Turn, StoreError)]) -> Result<(), ApiError> {
+    let ours = |why: &StoreError| match why {
+        StoreError::Io(error) => matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        ),
+        _ => false,
+    };
+    if let Some((turn, why)) = failed.iter().find(|(_, why)| ours(why)) {
+        return Err(ApiError::internal(format!("{}: {why}", turn.key)));
     }
-    if nothing_read && failed.iter().any(|(_, why)| matches!(why, StoreError::Away(_))) {
-        // A store that is there says that it has not what nobody has stored.
-        let nobodys = ObjectKey {
-            video: VideoId::random(),
-            object: Id::now(),
-        };
-        in_store(state, move |store| store.stored_size(&nobodys)).await?;
-    }
-    for (turn, why) in failed {
-        if let StoreError::Away(why) = &why {
-            warn!("{} is not given out, although the store answers: {why}", turn.key);
+    let others = state
+        .db
+        .read(move |conn| Ok::<_, DbError>(rows::newest(conn, OTHERS)?))
+        .await?;
+    let (mut there, mut gone) = (0, 0);
+    for (key, size) in others {
+        match in_store(state, move |store| store.stored_size(&key)).await? {
+            Some(stored) if stored == size => there += 1,
+            _ => gone += 1,
         }
-        end(state, &turn, format!("it can't be read: {why}"), report).await?;
+    }
+    if gone > there && gone > failed.len().min(MANY_LOST) {
+        let detail = format!(
+            "{gone} of {} files looked for are not there. Is the store mounted?",
+            there + gone
+        );
+        return Err(ApiError::new(Code::Conflict, detail));
     }
     Ok(())
 }

@@ -265,6 +265,20 @@ impl App {
         done.await.unwrap();
     }
 
+    /// The one text `t` that a query gives.
+    pub async fn sql_text(&self, query: &str) -> String {
+        #[derive(QueryableByName)]
+        struct One {
+            #[diesel(sql_type = diesel::sql_types::Text)]
+            t: String,
+        }
+        let query = query.to_owned();
+        let one = self
+            .db
+            .read(move |conn| Ok::<_, common::db::DbError>(diesel::sql_query(query).get_result::<One>(conn)?));
+        one.await.unwrap().t
+    }
+
     /// Waits until neither a file nor a row is left.
     pub async fn nothing_is_left(&self) {
         eventually("neither a file nor a row is left", SOON, || async {

@@ -7,7 +7,7 @@ use crate::{
 use common::{
     db::Backend,
     ids::VideoId,
-    messages::{Scrub, ScrubReport},
+    messages::{Scrub, ScrubReport, Visibility},
     testing::eventually,
     time::Timestamp,
 };
@@ -71,10 +71,7 @@ fn promise_4_a_changed_bit_is_found_named_and_forgotten_when_it_is_put_right() {
         assert_eq!(app.client().scrub(DUE).await.unwrap().damaged, 1);
         assert!(app.told.lock().unwrap().failed.is_empty());
         let metrics = app.running.platform.metrics.encode();
-        assert!(
-            metrics.contains("sluice_stream_damaged_objects_total 1"),
-            "each is counted once"
-        );
+        assert!(metrics.contains("sluice_stream_damaged_objects 1"));
         flip(&file, large_bytes.len() as u64 - 1);
         assert_eq!(app.client().scrub(DUE).await.unwrap().damaged, 1, "not yet");
         later(&app, 25).await;
@@ -121,12 +118,15 @@ fn what_cannot_be_read_is_damaged_and_keeps_nothing_else_waiting() {
     on_each_app(|app| async move {
         let (gone, _) = app.stored(10_000).await;
         let (shorter, _) = app.stored(11_000).await;
-        let (_, bytes) = app.stored(12_000).await;
+        let mut whole = 0;
+        for _ in 0..3 {
+            whole += app.stored(12_000).await.1.len();
+        }
         std::fs::remove_file(file_of(&app, &gone)).unwrap();
         let file = std::fs::File::options().write(true).open(file_of(&app, &shorter));
         file.unwrap().set_len(10).unwrap();
         let found = app.client().scrub(all()).await.unwrap();
-        assert_eq!((found.objects, found.bytes), (1, bytes.len() as u64));
+        assert_eq!((found.objects, found.bytes), (3, whole as u64));
         assert_eq!((found.found, found.damaged, found.left), (2, 2, 0), "{found:?}");
         assert!(
             found.samples.iter().all(|sample| sample.contains("can't be read")),
@@ -156,7 +156,12 @@ fn a_store_that_is_not_mounted_is_not_a_library_of_damaged_files() {
             }
             let refused = app.client().scrub(all()).await.unwrap_err();
             assert_eq!(refused.status(), Some(409), "{refused}");
-            assert!(refused.to_string().contains("None of 11 files is there"), "{refused}");
+            assert!(refused.to_string().contains("11 of 11 files"), "{refused}");
+            // Also when only a few are due.
+            let id = app.sql_text("SELECT MIN(object_id) AS t FROM objects").await;
+            app.sql(&format!("UPDATE objects SET tried_at = 0 WHERE object_id = '{id}'"))
+                .await;
+            assert_eq!(app.client().scrub(DUE).await.unwrap_err().status(), Some(409));
             for entry in std::fs::read_dir(&away).unwrap() {
                 let entry = entry.unwrap();
                 std::fs::rename(entry.path(), there.join(entry.file_name())).unwrap();
@@ -184,6 +189,61 @@ fn promise_3_a_purge_waits_for_a_read_that_it_has_ended() {
             assert_eq!((report.objects, report.found, report.left), (0, 0, 0));
         },
     );
+}
+
+#[test]
+fn hiding_a_video_does_not_end_its_turn() {
+    on_one_app_with(
+        |config| config.stream.scrub_rate.0 = 1 << 20,
+        |app| async move {
+            let (video, bytes) = app.stored(2_500_000).await;
+            later(&app, 100_000).await;
+            let file = file_of(&app, &video);
+            let client = app.client();
+            let scrub = tokio::task::spawn_local(async move { client.scrub(DUE).await });
+            eventually("the file is read", SOON, || async { is_open(&file).then_some(()) }).await;
+            let hidden = Visibility {
+                hidden: true,
+                version: 2,
+                min_grant: 0,
+            };
+            app.client().set_hidden(&video, hidden).await.unwrap();
+            assert_eq!(scrub.await.unwrap().unwrap(), report(1, bytes.len()));
+        },
+    );
+}
+
+#[test]
+fn a_turn_that_takes_longer_than_a_call_goes_on_in_the_next_and_is_had_once() {
+    on_one_app_with(
+        |config| config.stream.scrub_rate.0 = 1 << 20,
+        |app| async move {
+            let (video, bytes) = app.stored(11 << 20).await;
+            later(&app, 100_000).await;
+            let first = app.client().scrub(DUE).await.unwrap();
+            assert_eq!((first.objects, first.left), (0, 1));
+            assert!(first.bytes > 0 && first.bytes < bytes.len() as u64, "{first:?}");
+            let place = app.sql_text("SELECT CAST(scrub_place AS TEXT) AS t FROM objects").await;
+            assert_eq!(place, first.bytes.to_string());
+            let second = app.client().scrub(DUE).await.unwrap();
+            assert_eq!((second.objects, second.left, second.damaged), (1, 0, 0));
+            assert_eq!(first.bytes + second.bytes, bytes.len() as u64);
+            // Put right, or spoilt, while its turn was under way: it is read anew before anything is said of it.
+            flip(&file_of(&app, &video), 0);
+            let odd = format!("UPDATE objects SET tried_at = 0, scrub_place = {}", 11 << 20);
+            let state = hash_of_nothing();
+            app.sql(&format!("{odd}, scrub_state = '{state}'")).await;
+            let anew = app.client().scrub(DUE).await.unwrap();
+            assert_eq!((anew.objects, anew.found, anew.left), (0, 0, 1), "{anew:?}");
+        },
+    );
+}
+
+/// A hash that is not begun, as the ledger keeps it.
+fn hash_of_nothing() -> String {
+    use sha2::digest::common::hazmat::SerializableState;
+    let state = sha2::Sha256::default().serialize();
+    state.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether this process has the file open, deleted or not.

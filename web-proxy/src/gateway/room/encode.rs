@@ -108,7 +108,7 @@ const fn event_name(kind: RoomEntryKind) -> &'static str {
         RoomEntryKind::Revoked => "OnMessageRevoked",
         RoomEntryKind::Info => "OnRoomInfoChanged",
         RoomEntryKind::Closed => "OnRoomClosed",
-        RoomEntryKind::Unknown => "OnRoomEntry",
+        RoomEntryKind::Newer(_) => "OnRoomEntry",
     }
 }
 

@@ -138,11 +138,15 @@ mod tests {
     fn promise_22_an_entry_of_a_newer_version_keeps_its_place_and_passes_as_it_came() {
         let text = r#"{"videoID":"v","seq":4,"kind":"poll","at":"t","data":{"seq":1,"new":[]},"more":1}"#;
         let entry = Entry::parse(text.as_bytes()).unwrap();
-        assert_eq!(
-            (entry.seq, entry.kind, entry.revokes),
-            (4, RoomEntryKind::Unknown, None)
-        );
+        assert_eq!((entry.seq, entry.kind.name(), entry.revokes), (4, "poll", None));
         assert_eq!(&*entry.raw, text);
+        let kind = |entry: Entry| serde_json::from_str::<Value>(&entry.raw).unwrap()["kind"].clone();
+        assert_eq!(kind(entry.blanked()), "poll");
+        let typed: RoomEntry = serde_json::from_value(json!({
+            "videoID": "0123456789ab", "seq": 4, "kind": "poll", "at": "2026-01-01T00:00:00.000Z"
+        }))
+        .unwrap();
+        assert_eq!(kind(Entry::from_typed(&typed).unwrap()), "poll");
     }
 
     #[test]

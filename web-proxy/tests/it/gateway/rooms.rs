@@ -144,7 +144,7 @@ async fn each_kind_is_an_event_of_its_own_with_the_operation_that_caused_it() {
         (RoomEntryKind::Info, "OnRoomInfoChanged"),
         (RoomEntryKind::Revoked, "OnMessageRevoked"),
         // Promise 22: a newer api-service says what this gateway does not know.
-        (RoomEntryKind::Unknown, "OnRoomEntry"),
+        (RoomEntryKind::from_name("poll"), "OnRoomEntry"),
         (RoomEntryKind::Closed, "OnRoomClosed"),
     ];
     for (number, (kind, name)) in kinds.into_iter().enumerate() {
