@@ -176,7 +176,7 @@ pub async fn start(
     if kind == Kind::Scrub && dry_run {
         return Err(ApiError::invalid(
             "/dryRun",
-            "A scrub reads, and changes nothing but what is damaged.",
+            "A scrub only reads: it has nothing to try.",
         ));
     }
     let payload = json!({ "dryRun": dry_run, "force": force, "all": all }).to_string();

@@ -7,6 +7,7 @@ use common::clients::ClientError;
 use common::db::{DbError, now_ms};
 use common::messages::{Scrub, ScrubReport};
 use common::time::Timestamp;
+use log::Level;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -55,7 +56,9 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
         }
     }
     let ScrubReport { objects, damaged, .. } = total;
-    log::info!(objects = objects, damaged = damaged; "Checked {objects} stored objects; {damaged} are damaged");
+    // It comes every few minutes, and mostly has nothing to do.
+    let level = if objects > 0 { Level::Info } else { Level::Debug };
+    log::log!(level, objects = objects, damaged = damaged; "Checked {objects} stored objects; {damaged} are damaged");
     Ok(Finished::Done(json!(total)))
 }
 

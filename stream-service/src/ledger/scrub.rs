@@ -7,7 +7,7 @@ use common::{
     db::{AnyConn, now_ms},
     ids::{Id, VideoId},
 };
-use diesel::prelude::*;
+use diesel::{prelude::*, sql_query, sql_types::BigInt};
 
 /// What had something wrong gets its turn again after this time, milliseconds: it may have been the machine, or was put right.
 const AGAIN_MS: i64 = 24 * 3600 * 1000;
@@ -28,58 +28,66 @@ pub struct Turn {
     pub tried_at: i64,
 }
 
-#[derive(Queryable)]
+#[derive(QueryableByName)]
+#[diesel(table_name = objects)]
 struct Row {
-    object: Id,
-    video: VideoId,
-    size: i64,
+    object_id: Id,
+    video_id: VideoId,
+    size_bytes: i64,
     sha256: String,
-    place: i64,
-    state: String,
+    scrub_place: i64,
+    scrub_state: String,
     damage: String,
     tried_at: i64,
 }
 
-/// At most `limit` of the live objects that had no turn since `before`, the longest waiting first, and how many there are in all. A
-/// turn in the future was had before the clock was set back.
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Live objects that had no turn since `$1`, what is damaged and had none since `$2`, and turns later than `$3`, which were had before the
+/// clock was set back. Three parts, each with an index of its own: nothing is looked through that is not due.
+fn all_due(columns: &str) -> String {
+    format!(
+        "SELECT {columns} FROM objects WHERE state = 'live' AND tried_at < $1 \
+         UNION ALL SELECT {columns} FROM objects WHERE state = 'live' AND damage <> '' AND tried_at >= $1 AND tried_at < $2 \
+         UNION ALL SELECT {columns} FROM objects WHERE state = 'live' AND tried_at > $3"
+    )
+}
+
+/// At most `limit` of the live objects that had no turn since `before` (at most `now`), the longest waiting first, and how many there
+/// are in all.
 pub fn due(conn: &mut AnyConn, now: i64, before: i64, limit: i64) -> QueryResult<(Vec<Turn>, u64)> {
     let again = now.saturating_sub(AGAIN_MS);
-    let is_due = || {
-        let damaged = objects::damage.ne("").and(objects::tried_at.lt(again));
-        objects::state
-            .eq(LIVE)
-            .and(objects::tried_at.lt(before).or(damaged).or(objects::tried_at.gt(now)))
-    };
-    let rows: Vec<Row> = objects::table
-        .filter(is_due())
-        .select((
-            objects::object_id,
-            objects::video_id,
-            objects::size_bytes,
-            objects::sha256,
-            objects::scrub_place,
-            objects::scrub_state,
-            objects::damage,
-            objects::tried_at,
-        ))
-        .order((objects::tried_at, objects::object_id))
-        .limit(limit)
+    let columns = "object_id, video_id, size_bytes, sha256, scrub_place, scrub_state, damage, tried_at";
+    let page = format!("{} ORDER BY tried_at, object_id LIMIT $4", all_due(columns));
+    let rows: Vec<Row> = sql_query(page)
+        .bind::<BigInt, _>(before)
+        .bind::<BigInt, _>(again)
+        .bind::<BigInt, _>(now)
+        .bind::<BigInt, _>(limit)
         .load(conn)?;
-    let all: i64 = objects::table.filter(is_due()).count().get_result(conn)?;
+    let all: Count = sql_query(format!("SELECT COUNT(*) AS n FROM ({}) AS due", all_due("object_id")))
+        .bind::<BigInt, _>(before)
+        .bind::<BigInt, _>(again)
+        .bind::<BigInt, _>(now)
+        .get_result(conn)?;
     let bytes = |count| u64::try_from(count).unwrap_or(0);
     let turns = rows.into_iter().map(|row| Turn {
         key: ObjectKey {
-            video: row.video,
-            object: row.object,
+            video: row.video_id,
+            object: row.object_id,
         },
-        size: bytes(row.size),
+        size: bytes(row.size_bytes),
         sha256: row.sha256,
-        place: bytes(row.place),
-        state: row.state,
+        place: bytes(row.scrub_place),
+        state: row.scrub_state,
         damage: row.damage,
         tried_at: row.tried_at,
     });
-    Ok((turns.collect(), bytes(all)))
+    Ok((turns.collect(), bytes(all.n)))
 }
 
 /// The turn goes on from here.

@@ -18,7 +18,8 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// Clones share the streams. The permits of streams bound its size: one is taken before a stream is registered.
+/// Clones share the streams. Their permits bound its size, one is taken before a stream is registered; and the one read of the scrub
+/// is in here too, for nobody to see, so that a purge ends it and waits for it.
 #[derive(Clone, Default)]
 pub struct Streams(Arc<Shared>);
 
@@ -147,7 +148,7 @@ impl Streams {
         videos
     }
 
-    /// Waits until this process has no file of the video open for a viewer; `false` when that takes longer than `at_most`.
+    /// Waits until this process has no file of the video open for reading; `false` when that takes longer than `at_most`.
     pub async fn wait_for_none(&self, video: &VideoId, at_most: Duration) -> bool {
         let none = async {
             loop {

@@ -241,6 +241,13 @@ impl App {
         files(&self.media_dir())
     }
 
+    /// The stored file of a video.
+    pub fn file_of(&self, video: &VideoId) -> PathBuf {
+        let mut files = self.files().into_iter();
+        let of_video = |path: &PathBuf| path.to_string_lossy().contains(video.as_str());
+        files.find(of_video).unwrap()
+    }
+
     pub fn bytes_on_disk(&self) -> u64 {
         self.files()
             .iter()

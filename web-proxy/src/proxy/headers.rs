@@ -149,7 +149,7 @@ pub fn length(fields: Fields<'_>) -> Result<Length, ApiError> {
     }
 }
 
-/// As `Display` writes it, which takes a hundred times as long for what nearly every client has.
+/// As `Display` writes it, which takes ten times as long for what nearly every client has.
 fn text_of(address: IpAddr) -> String {
     let IpAddr::V4(address) = address else {
         return address.to_string();

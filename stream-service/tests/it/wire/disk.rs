@@ -14,20 +14,10 @@ use std::{
     fs::{File, OpenOptions},
     io::IoSliceMut,
     os::unix::fs::FileExt,
-    path::PathBuf,
 };
 
 /// More than the kernel takes for a client that reads nothing.
 const SIZE: usize = 12 << 20;
-
-/// The stored file of a video.
-fn file_of(app: &App, video: &VideoId) -> PathBuf {
-    let files = app.files();
-    files
-        .into_iter()
-        .find(|path| path.to_string_lossy().contains(video.as_str()))
-        .unwrap()
-}
 
 /// A client that has asked for all and read the head, when the kernel takes no more for it.
 async fn stalled(app: &App, way: Way, video: &VideoId) -> (Raw, common::testing::raw::Answer, u64) {
@@ -58,7 +48,7 @@ fn bytes_go_from_the_page_cache_to_the_socket_without_a_copy() {
         let (video, bytes) = app.stored(SIZE).await;
         let (mut client, head, sent) = stalled(&app, way, &video).await;
         let changed: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
-        let file = OpenOptions::new().write(true).open(file_of(&app, &video)).unwrap();
+        let file = OpenOptions::new().write(true).open(app.file_of(&video)).unwrap();
         file.write_all_at(&changed, 0).unwrap();
         let (body, whole) = client.body(&head).await;
         assert!(whole);
@@ -92,7 +82,7 @@ fn evicted(file: &File) -> bool {
 fn cold_files_are_read_whole_and_in_ranges() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
-        let file = File::open(file_of(&app, &video)).unwrap();
+        let file = File::open(app.file_of(&video)).unwrap();
         let (path, mut random) = (way.path(&app, &video), Random::new());
         let mut client = Raw::connect(&app.running.public).await;
         for round in 0..6 {
@@ -118,7 +108,7 @@ fn promise_9_a_file_that_shrinks_under_a_transfer_cuts_it_and_nobody_else() {
         let (other, others) = app.stored(300_000).await;
         let (mut client, head, _) = stalled(&app, way, &video).await;
         client.send(&request("GET", &way.path(&app, &other), "")).await;
-        let file = OpenOptions::new().write(true).open(file_of(&app, &video)).unwrap();
+        let file = OpenOptions::new().write(true).open(app.file_of(&video)).unwrap();
         file.set_len(1 << 20).unwrap();
         let (body, whole) = client.body(&head).await;
         // Not filled up, and not followed by the next answer.
@@ -138,7 +128,7 @@ fn a_file_that_vanishes_under_a_transfer_is_sent_to_its_end() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let (mut client, head, _) = stalled(&app, way, &video).await;
-        std::fs::remove_file(file_of(&app, &video)).unwrap();
+        std::fs::remove_file(app.file_of(&video)).unwrap();
         let (body, whole) = client.body(&head).await;
         assert!(whole && body == bytes);
         drop(client);
