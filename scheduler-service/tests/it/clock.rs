@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::db::{Db, DbError, now_ms};
 use common::testing::on_each_backend;
+use diesel::RunQueryDsl;
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Kind, State};
 use scheduler_service::ops::{self, Request, Terms};
@@ -118,6 +119,29 @@ fn a_lease_that_no_clock_could_have_given_is_over() {
             assert!(ops::lease(conn, now - 29_000, &terms, 1, true)?.is_empty());
             assert_eq!(ops::due_in(conn, now - HOUR, &terms)?, Some(0));
             assert_eq!(ops::lease(conn, now - HOUR, &terms, 1, true)?.len(), 1);
+            Ok(())
+        })
+        .await
+        .unwrap();
+    });
+}
+
+#[test]
+fn promise_22_a_job_of_a_newer_version_is_left_to_it_and_waited_for_by_nobody() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        db.write(|conn| -> Result<(), DbError> {
+            let now = now_ms(conn)?;
+            let terms = Terms {
+                owner: "t".into(),
+                lease_ms: 30_000,
+                max_attempts: 8,
+            };
+            ops::arm(conn, now, &purge_request("k"))?;
+            assert_eq!(ops::lease(conn, now, &terms, 1, true)?.len(), 1);
+            diesel::sql_query("UPDATE jobs SET kind = 'dance'").execute(conn)?;
+            let over = now + 60_000;
+            assert!(ops::lease(conn, over, &terms, 1, true)?.is_empty());
+            assert_eq!(ops::due_in(conn, over, &terms)?, None);
             Ok(())
         })
         .await

@@ -233,6 +233,33 @@ fn promise_4_a_changed_bit_in_a_file_of_several_calls_is_found() {
     in_two_calls(true);
 }
 
+#[test]
+fn a_turn_that_another_copy_has_ended_says_nothing_more() {
+    on_one_app_with(
+        |config| config.stream.scrub_rate.0 = 1 << 20,
+        |app| async move {
+            let (video, _) = app.stored(2_500_000).await;
+            later(&app, 100_000).await;
+            flip(&app.file_of(&video), 0);
+            let (_, scrub) = reading(&app, &video, DUE).await;
+            app.sql("UPDATE objects SET tried_at = tried_at + 1").await;
+            let late = scrub.await.unwrap().unwrap();
+            assert_eq!((late.found, late.damaged), (0, 0), "{late:?}");
+            assert_eq!(app.client().scrub(DUE).await.unwrap().found, 1, "it is due still");
+        },
+    );
+}
+
+#[test]
+fn promise_18_a_turn_in_the_future_is_due() {
+    on_each_app(|app| async move {
+        let (_, bytes) = app.stored(10_000).await;
+        later(&app, -100_000).await;
+        assert_eq!(app.client().scrub(DUE).await.unwrap(), report(1, bytes.len()));
+        assert_eq!(app.client().scrub(DUE).await.unwrap(), report(0, 0));
+    });
+}
+
 /// A call that is reading the file of a video now, and that file.
 async fn reading(
     app: &App,
