@@ -7,12 +7,14 @@
 mod ahead;
 mod answer;
 mod bare;
+mod client;
 mod direct;
 mod fast;
 mod linger;
 mod stream;
 mod upgrade;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
@@ -30,17 +32,17 @@ use bytes::BytesMut;
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
+use client::ClientStream;
 use direct::Before;
 pub use direct::Direct;
 use fast::Fast;
 pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
-use crate::capture::CaptureStream;
+use crate::capture::Left;
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
 use crate::request::{self, Context};
-use crate::slot::SlotStream;
 
 /// Connections the kernel holds until a worker takes them.
 const BACKLOG: u32 = 1024;
@@ -48,9 +50,6 @@ const BACKLOG: u32 = 1024;
 /// How long a connection that is to be closed may take to end: the last answer is sent and what a client still sends is
 /// read and thrown away, because closing earlier would reset the connection and the refusal would be lost with it.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// The layers of a connection.
-type ClientStream = DeadlineStream<SlotStream<CaptureStream>>;
 
 /// Mounts routes on an App; called once for each worker.
 pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
@@ -189,6 +188,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                     upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed).boxed_local()
                 }))
                 .on_connect_ext(move |io: &ClientStream, data| {
+                    let io = io.get_ref();
                     data.insert(io.connection());
                     data.insert(io.get_ref().socket().handle());
                     if bounds.zero_copy {
@@ -200,29 +200,35 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                     &direct,
                     context.clone(),
                 ));
-            let context = Rc::new(context);
-            let fast = Fast::new(&direct, bounds, context.clone());
-            fn_service(move |io: TcpStream| {
-                // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
-                drop(io.set_nodelay(true));
-                let (fast, context) = (fast.clone(), context.clone());
+            let fast = Rc::new(Fast::new(&direct, bounds, Rc::new(context)));
+            fn_factory(move || {
+                let (making, fast) = (http.new_service(()), fast.clone());
                 async move {
-                    let peer = io.peer_addr().ok();
-                    // An error ends the connection, and nobody is told.
-                    let (io, early) = fast.serve(io, peer).await.ok_or(DispatchError::InternalError)?;
-                    Ok((client_stream(io, early, &bounds, &context), peer))
+                    let http = Rc::new(making.await?);
+                    Ok::<_, ()>(fn_service(move |io| connection(io, fast.clone(), http.clone())))
                 }
             })
-            .and_then(http)
         })?;
     Ok(server.run())
 }
 
-/// A connection of which `early` was read already, for the framework.
-fn client_stream(io: TcpStream, early: BytesMut, bounds: &Bounds, context: &Context) -> ClientStream {
-    // Nobody uploads to the listener of the other services.
-    let io = CaptureStream::with_early(io, early, bounds.capture && context.internal_token.is_none());
-    let partial_head = io.partial_head();
-    let slot = SlotStream::new(io, bounds.deadlines.stall, context.metrics.http.slot_violations.clone());
-    DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone()).with_partial_head(partial_head)
+/// Serves one connection to its end: on the fast path, in the framework, and back.
+async fn connection<H>(mut io: TcpStream, fast: Rc<Fast>, http: Rc<H>) -> Result<(), DispatchError>
+where
+    H: Service<(ClientStream, Option<SocketAddr>), Response = (), Error = DispatchError>,
+{
+    // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
+    drop(io.set_nodelay(true));
+    let (peer, mut early) = (io.peer_addr().ok(), BytesMut::new());
+    while let Some((socket, read)) = fast.serve(io, early, peer).await {
+        let stream = ClientStream::new(socket, read, peer, fast.clone());
+        let exit = stream.exit();
+        poll_fn(|cx| http.poll_ready(cx)).await?;
+        http.call((stream, peer)).await?;
+        match exit.take().and_then(Left::into_parts) {
+            Some(left) => (io, early) = left,
+            None => break,
+        }
+    }
+    Ok(())
 }

@@ -72,6 +72,18 @@ impl Shared {
 #[derive(Clone)]
 pub struct Capture(pub(super) Weak<Shared>);
 
+/// A connection that has left the framework between two requests, see [`CaptureStream::leave`].
+pub struct Left(Rc<Shared>);
+
+impl Left {
+    /// The socket and the head it left with; when the framework is done with it.
+    #[must_use]
+    pub fn into_parts(self) -> Option<(TcpStream, BytesMut)> {
+        let shared = Rc::into_inner(self.0)?;
+        Some((shared.socket, shared.early.into_inner()))
+    }
+}
+
 /// A TCP connection below the framework. Reading, it is the state machine of [`crate::capture`]; writing, it is the socket.
 pub struct CaptureStream {
     pub(super) shared: Rc<Shared>,
@@ -118,6 +130,18 @@ impl CaptureStream {
         self.shared.partial.clone()
     }
 
+    /// Takes the connection from the framework before it has seen `head`: the last bytes that were passed on, a head without a body.
+    /// `None` when more was read, and where nobody looks for the ends of requests.
+    #[must_use]
+    pub fn leave(&self, head: &[u8]) -> Option<Left> {
+        let mut early = self.shared.early.borrow_mut();
+        if self.shared.phase.get() != Phase::Head || !early.is_empty() {
+            return None;
+        }
+        early.extend_from_slice(head);
+        Some(Left(self.shared.clone()))
+    }
+
     #[must_use]
     pub fn socket(&self) -> &TcpStream {
         &self.shared.socket
@@ -126,8 +150,7 @@ impl CaptureStream {
     /// The socket and what was read and not passed on, for a connection that leaves HTTP. `None` while a body is being taken.
     #[must_use]
     pub fn into_parts(self) -> Option<(TcpStream, BytesMut)> {
-        let shared = Rc::into_inner(self.shared)?;
-        Some((shared.socket, shared.early.into_inner()))
+        Left(self.shared).into_parts()
     }
 
     /// Passes on what is ready.

@@ -40,6 +40,8 @@ pub(super) struct Ahead {
     head: BytesMut,
     /// A whole request was shown and may not be served yet.
     shown: bool,
+    /// The last head that was shown had no body.
+    bodyless: bool,
 }
 
 impl Ahead {
@@ -50,6 +52,16 @@ impl Ahead {
     /// What was not shown, for who takes the connection.
     pub fn into_rest(self) -> BytesMut {
         self.bytes
+    }
+
+    /// Whether the next bytes begin a head, and the request before them, of which there is one, had no body.
+    pub fn is_between_heads(&self) -> bool {
+        self.next == Next::Head && self.bodyless && self.head.is_empty() && self.bytes.is_empty()
+    }
+
+    /// Whether what was shown just now ends with a head without a body, and nothing was read behind it.
+    pub fn showed_one_head(&self) -> bool {
+        self.shown && self.bodyless && self.bytes.is_empty()
     }
 
     /// A request is answered.
@@ -131,8 +143,7 @@ impl Ahead {
         if before == 0
             && let Some(end) = end_of_head(bytes)
         {
-            self.next = after(&bytes[..end]);
-            self.shown = self.next == Next::Head;
+            self.head_ended(&bytes[..end]);
             return end;
         }
         self.head.extend_from_slice(bytes);
@@ -140,8 +151,7 @@ impl Ahead {
         match end_of_head(&self.head[searched..]) {
             Some(end) => {
                 let head = std::mem::take(&mut self.head);
-                self.next = after(&head[..searched + end]);
-                self.shown = self.next == Next::Head;
+                self.head_ended(&head[..searched + end]);
                 searched + end - before
             }
             None => {
@@ -152,6 +162,12 @@ impl Ahead {
                 bytes.len()
             }
         }
+    }
+
+    fn head_ended(&mut self, head: &[u8]) {
+        self.next = after(head);
+        self.bodyless = self.next == Next::Head;
+        self.shown = self.bodyless;
     }
 }
 

@@ -2,8 +2,8 @@
 //! of actix-http cost as much as the kernel takes for sending 100 KiB.
 //!
 //! A connection begins here and stays for as long as its requests are plain ([`head::parse`]) and somebody wants them. At the first
-//! other one it goes to the framework, with all that was read, and does not come back: whatever is difficult is decided in one
-//! place only. What surrounds a request is the same on both ways (`request`), the deadlines are those of `stream`, and bodies
+//! other one it goes to the framework, with all that was read: whatever is difficult is decided in one place only. It comes
+//! back ([`super::client`]) with the next one that is served here. What surrounds a request is the same on both ways (`request`), the deadlines are those of `stream`, and bodies
 //! are moved by the jobs of [`crate::slot`].
 
 mod buffer;
@@ -25,12 +25,11 @@ use crate::plain::Answer;
 use crate::request::{self, Context, RequestLog};
 use wire::{Came, Wire};
 
-/// What one worker serves on the fast path. Cheap to clone.
-#[derive(Clone)]
+/// What one worker serves on the fast path.
 pub(super) struct Fast {
     handlers: Rc<[Direct]>,
-    context: Rc<Context>,
-    bounds: Bounds,
+    pub(super) context: Rc<Context>,
+    pub(super) bounds: Bounds,
 }
 
 impl Fast {
@@ -48,13 +47,30 @@ impl Fast {
         }
     }
 
-    /// Serves a connection to its end (`None`), or until it is the framework's: with what was read of it.
-    pub async fn serve(&self, io: TcpStream, peer: Option<SocketAddr>) -> Option<(TcpStream, BytesMut)> {
+    /// Whether these bytes are one request that is served here.
+    pub fn wants(&self, bytes: &[u8], peer: Option<SocketAddr>) -> bool {
+        if self.handlers.is_empty() || bytes.len() > buffer::SIZE {
+            return false;
+        }
+        let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
+        let request = head::parse(bytes, &mut room, peer);
+        request.is_some_and(|request| self.handlers.iter().any(|handler| handler.wants(&request)))
+    }
+
+    /// Serves a connection, of which `early` was read already, to its end (`None`), or until it is the framework's: with what was
+    /// read of it.
+    pub async fn serve(
+        &self,
+        io: TcpStream,
+        early: BytesMut,
+        peer: Option<SocketAddr>,
+    ) -> Option<(TcpStream, BytesMut)> {
         if self.handlers.is_empty() {
-            return Some((io, BytesMut::new()));
+            return Some((io, early));
         }
         let context = &*self.context;
-        let mut wire = Wire::new(io, &self.bounds, &context.drain);
+        let mut wire = Wire::new(io, &early, &self.bounds, &context.drain);
+        drop(early);
         loop {
             let came = match wire.next().await {
                 Came::Bytes(came) => came,

@@ -163,6 +163,16 @@ impl<S> DeadlineStream<S> {
         (self.io, self.ahead.into_rest())
     }
 
+    /// Whether the next bytes begin a request: the one before, of which there is one, is answered, and it had no body.
+    pub fn is_between_heads(&self) -> bool {
+        self.phase.requests.get() == 0 && !self.phase.answer_pending.get() && self.ahead.is_between_heads()
+    }
+
+    /// Whether what was read just now ends with a whole head without a body, and nothing came behind it.
+    pub fn showed_one_head(&self) -> bool {
+        self.ahead.showed_one_head()
+    }
+
     /// Reads what the framework may see now.
     fn poll_shown(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>>
     where

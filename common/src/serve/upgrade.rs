@@ -17,9 +17,10 @@ use futures_util::future::LocalBoxFuture;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::LINGER;
 use super::answer;
+use super::client::ClientStream;
 use super::linger::linger;
-use super::{ClientStream, LINGER};
 use crate::error::{ApiError, Code};
 use crate::operation::{self, OperationId};
 use crate::request::{self, Context, Seen};
@@ -92,7 +93,7 @@ pub(super) async fn serve_one(
 ) -> Result<(), actix_web::Error> {
     let operation = OperationId::from_headers(request.headers());
     let parts = framed.into_parts();
-    let (io, rest) = parts.io.into_parts();
+    let (io, rest) = parts.io.into_inner().into_parts();
     let Some((mut socket, unseen)) = io.into_inner().into_parts() else {
         return Err(ApiError::internal("the socket of an upgrade is in other hands").into());
     };

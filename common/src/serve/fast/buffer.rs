@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ops::Deref;
 
 /// Bytes of a head that the fast path takes; media addresses with their grants make heads of some 500.
-const SIZE: usize = 8 << 10;
+pub const SIZE: usize = 8 << 10;
 
 /// Kept by a thread.
 const KEPT: usize = 16;
@@ -28,6 +28,14 @@ impl Buffer {
             bytes: Some(idle.unwrap_or_else(|| Box::new([0; SIZE]))),
             filled: 0,
         }
+    }
+
+    /// One with these bytes, at most [`SIZE`]; `None` without any.
+    pub fn with(bytes: &[u8]) -> Option<Self> {
+        let mut buffer = Buffer::take();
+        buffer.room().get_mut(..bytes.len())?.copy_from_slice(bytes);
+        buffer.fill(bytes.len());
+        (!bytes.is_empty()).then_some(buffer)
     }
 
     /// All of it, to be read into.

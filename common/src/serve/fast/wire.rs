@@ -27,6 +27,8 @@ const LINGER: Duration = Duration::from_secs(1);
 
 pub struct Wire {
     io: TcpStream,
+    /// What was read of the next request.
+    early: Option<Buffer>,
     sender: Sender,
     /// Whether a head waits for the bytes of its job.
     joins: bool,
@@ -53,8 +55,10 @@ pub enum Came {
 }
 
 impl Wire {
-    pub fn new(io: TcpStream, bounds: &Bounds, drain: &Drain) -> Self {
+    /// A connection of which `early` was read already, at most [`super::buffer::SIZE`].
+    pub fn new(io: TcpStream, early: &[u8], bounds: &Bounds, drain: &Drain) -> Self {
         Wire {
+            early: Buffer::with(early),
             sender: Sender::new(bounds.deadlines.stall),
             joins: gains_by_waiting(&io),
             outlasts: true,
@@ -80,6 +84,9 @@ impl Wire {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
+        if let Some(early) = self.early.take() {
+            return Poll::Ready(Came::Bytes(early));
+        }
         let mut buffer = Buffer::take();
         let mut read = ReadBuf::new(buffer.room());
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll_read(cx, &mut read) {

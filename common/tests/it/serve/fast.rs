@@ -2,6 +2,7 @@
 //! other.
 
 mod ends;
+mod returns;
 
 use std::io;
 use std::os::fd::AsFd;

@@ -1,7 +1,9 @@
 //! Ways to ask: old versions, connections that close, clients that say no more, and requests that come too early.
 
-use super::{Way, as_it_is, by_each_way, is_range, range_is_right, request};
-use crate::app::{App, SOON};
+use super::{Random, Way, as_it_is, by_each_way, is_range, range_is_right, request};
+use crate::app::{App, SOON, on_one_app_with};
+use crate::clip::clip;
+use common::ids::VideoId;
 use common::testing::{eventually, raw::Raw};
 use std::{rc::Rc, time::Duration};
 use tokio::io::AsyncWriteExt;
@@ -27,6 +29,33 @@ fn the_head_of_a_range_says_its_length_and_keeps_the_connection() {
             assert_eq!(answer.headers("content-length"), ["1000000"]);
             assert!(answer.headers("transfer-encoding").is_empty() && answer.headers("connection").is_empty());
         }
+    });
+}
+
+/// A page's connection uploads, asks for documents and plays: what it plays is served before the framework again.
+#[test]
+fn a_connection_that_does_other_things_plays_like_one_that_does_not() {
+    on_one_app_with(as_it_is, |app| async move {
+        let (mut client, mut random) = (Raw::connect(&app.running.public).await, Random::new());
+        let plain = || app.running.platform.metrics.http.plain.get();
+        for _ in 0..3 {
+            let (video, bytes) = (VideoId::random(), clip(SIZE, 7));
+            let token = app.upload_token(&video);
+            let fields = format!("Authorization: Bearer {token}\r\nContent-Length: {SIZE}\r\n");
+            let put = request("PUT", &format!("/uploads/by-video/{video}"), &fields);
+            client.send(&put).await;
+            client.send_bytes(&bytes).await;
+            assert_eq!(client.answer().await.status, 201);
+            let path = app.file_path(&video);
+            for _ in 0..40 {
+                let before = plain();
+                range_is_right(&mut client, &path, random.range(SIZE, 2 << 20), &bytes).await;
+                assert_eq!(plain(), before + 1);
+                assert_eq!(client.get("/healthz").await.status, 200);
+            }
+        }
+        app.nothing_is_held().await;
+        assert_eq!(app.running.platform.metrics.http.slot_violations.get(), 0);
     });
 }
 

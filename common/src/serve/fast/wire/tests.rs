@@ -37,7 +37,7 @@ async fn a_head_does_not_wait_for_bytes_that_do_not_come() {
         capture: false,
         fast_path: true,
     };
-    let mut wire = Wire::new(io, &bounds, &Drain::new());
+    let mut wire = Wire::new(io, &[], &bounds, &Drain::new());
     let mut sent = 0;
     wire.write_all(b"held ", b"back", true, &mut sent).await.unwrap();
     assert_eq!(std::mem::take(&mut sent), 4, "the head is not the body's");
