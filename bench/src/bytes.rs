@@ -44,6 +44,8 @@ pub struct Bench {
     workers: usize,
     /// See [`client::Load::nap`].
     nap: Duration,
+    /// Connections have asked for something else before, as a browser's do.
+    page: bool,
     /// Only shapes whose name has this in it.
     shape: String,
     content: Content,
@@ -72,6 +74,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         rounds: 9,
         many: 8_000.min(descriptors::raise()),
         nap: Duration::from_micros(250),
+        page: false,
         shape: String::new(),
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         content: Content::make(&folder.path().join("root/content.mp4"), &clip, SIZE),
@@ -104,7 +107,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
 pub fn usage() -> String {
     format!(
         "bytes [{}] [--peers (without sluice)] [--alone (without peers)] [--before=PATH (another sluice beside it)] \
-         [--shape=PART OF ITS NAME] [--rounds=N] [--many=N (stalled readers)] [--workers=N] [--nap=MICROSECONDS]",
+         [--shape=PART OF ITS NAME] [--rounds=N] [--many=N (stalled readers)] [--workers=N] [--nap=MICROSECONDS] \
+         [--page (connections ask for something else first)]",
         PARTS.join(" | ")
     )
 }
@@ -115,6 +119,7 @@ impl Bench {
         match option.split_once('=') {
             None if option == "--peers" => self.binary = None,
             None if option == "--alone" => self.peers = false,
+            None if option == "--page" => self.page = true,
             Some(("--before", path)) => self.before = Some(PathBuf::from(path)),
             Some(("--nap", micros)) => self.nap = Duration::from_micros(number(micros)? as u64),
             Some(("--shape", part)) => part.clone_into(&mut self.shape),

@@ -59,7 +59,7 @@ pub fn run(sides: &[Side], shape: &Shape, bench: &Bench) -> Rounds {
         let mut sample = Sample::default();
         let (mut bytes, mut latencies) = (0, Vec::new());
         for time in 0..shape.times {
-            let mut load = side.open(shape, &bench.content, bench.nap);
+            let mut load = side.open(shape, bench);
             let (cpu, own, began) = (side.meter.cpu(), meter::own_thread(), Instant::now());
             let seen = side.run(&mut load, shape, &bench.content, (round * shape.times + time) as u64);
             sample.wall += began.elapsed().as_secs_f64();

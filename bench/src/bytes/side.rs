@@ -3,10 +3,10 @@
 use std::any::Any;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::Bench;
 use super::client::{Expect, Load, Next, Request, Seen};
 use super::content::{Content, Random};
 use crate::meter::Meter;
@@ -57,16 +57,22 @@ impl Side {
     }
 
     /// Opens the connections of a shape, with one unmeasured request on each.
-    pub fn open(&self, shape: &Shape, content: &Content, nap: Duration) -> Load {
+    pub fn open(&self, shape: &Shape, bench: &Bench) -> Load {
         let mut load = Load::connect(self.address, shape.connections, Some(RECEIVE_BUFFER));
-        load.nap = nap;
+        load.nap = bench.nap;
+        let path = if bench.page {
+            other_spelling(&self.path)
+        } else {
+            self.path.clone()
+        };
         let mut begun = vec![false; shape.connections];
         let mut random = Random::new(0);
         load.run(|at| {
             if std::mem::replace(&mut begun[at], true) {
                 return Next::End;
             }
-            Next::Send(self.request(Some(shape.length.unwrap_or(1 << 20)), content, &mut random))
+            let length = Some(shape.length.unwrap_or(1 << 20));
+            Next::Send(request(&path, length, &bench.content, &mut random))
         });
         load
     }
@@ -80,16 +86,22 @@ impl Side {
                 return Next::End;
             }
             left -= 1;
-            Next::Send(self.request(shape.length, content, &mut random))
+            Next::Send(request(&self.path, shape.length, content, &mut random))
         });
         assert_eq!(seen.requests, shape.requests, "every request is answered");
         seen
     }
+}
 
-    fn request(&self, length: Option<u64>, content: &Content, random: &mut Random) -> Request {
-        let range = length.map(|length| (random.below(content.size - length), length));
-        Request::get(&self.path, content.size, range)
-    }
+fn request(path: &str, length: Option<u64>, content: &Content, random: &mut Random) -> Request {
+    let range = length.map(|length| (random.below(content.size - length), length));
+    Request::get(path, content.size, range)
+}
+
+/// The same address, which Sluice answers in the framework: no plain request says it so.
+fn other_spelling(path: &str) -> String {
+    let first = path.as_bytes()[1];
+    format!("/%{first:02x}{}", &path[2..])
 }
 
 /// A pattern of requests.

@@ -131,11 +131,12 @@ impl CaptureStream {
     }
 
     /// Takes the connection from the framework before it has seen `head`: the last bytes that were passed on, a head without a body.
-    /// `None` when more was read, and where nobody looks for the ends of requests.
+    /// `None` when more was read, where nobody looks for the ends of requests, and while a request still holds its body.
     #[must_use]
     pub fn leave(&self, head: &[u8]) -> Option<Left> {
         let mut early = self.shared.early.borrow_mut();
-        if self.shared.phase.get() != Phase::Head || !early.is_empty() {
+        let alone = Rc::strong_count(&self.shared) == 1;
+        if self.shared.phase.get() != Phase::Head || !early.is_empty() || !alone {
             return None;
         }
         early.extend_from_slice(head);

@@ -42,6 +42,8 @@ pub(super) struct Ahead {
     shown: bool,
     /// The last head that was shown had no body.
     bodyless: bool,
+    /// Whole ones that were shown.
+    heads: u64,
 }
 
 impl Ahead {
@@ -52,6 +54,11 @@ impl Ahead {
     /// What was not shown, for who takes the connection.
     pub fn into_rest(self) -> BytesMut {
         self.bytes
+    }
+
+    /// Whole heads that were shown.
+    pub fn heads(&self) -> u64 {
+        self.heads
     }
 
     /// Whether the next bytes begin a head, and the request before them, of which there is one, had no body.
@@ -71,16 +78,16 @@ impl Ahead {
         }
     }
 
-    /// Reads what may be shown; `serving`: a request is being answered. At the end of the stream nothing is read, as ever.
+    /// Reads what may be shown; `busy`: a request is being answered. At the end of the stream nothing is read, as ever.
     pub fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         io: &mut S,
-        serving: bool,
+        busy: bool,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let shown = std::mem::take(&mut self.shown);
-        if self.next == Next::Head && serving {
+        if self.next == Next::Head && busy {
             return self.poll_early(io, cx);
         }
         if shown {
@@ -165,6 +172,7 @@ impl Ahead {
     }
 
     fn head_ended(&mut self, head: &[u8]) {
+        self.heads += 1;
         self.next = after(head);
         self.bodyless = self.next == Next::Head;
         self.shown = self.bodyless;

@@ -1,10 +1,13 @@
 //! The outermost layer of a connection in the framework: it leaves again, for the fast path, as soon as a request comes that is served
 //! there. To the framework that is the end of what the client sends.
 //!
-//! It leaves between requests only, with a head that nobody has seen, and nothing is left of the request before: its answer
-//! is sent, and it had no body (which the framework might be reading still, to throw it away). Where requests begin is
-//! what [`crate::capture`] found, which agrees with the framework or decides nothing: a connection whose bodies are not all counted there
-//! stays.
+//! It leaves between requests only, with a head that nobody has seen, and nothing is left of the requests before: they were
+//! served, the last answer is sent, and its request had no body (which the framework might be reading still, to throw it away; one that
+//! was captured it has never seen). Where requests begin is what [`crate::capture`] found, which agrees with the framework or
+//! decides nothing: a connection whose bodies are not all counted there stays.
+//!
+//! It relies on this of the dispatcher: at the end of the stream, without a request and with nothing to write, it shuts its stream
+//! down and is done. If it wrote something instead, the connection would end ([`AsyncWrite::poll_write`]).
 
 use std::cell::RefCell;
 use std::io;
@@ -107,11 +110,7 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.left {
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut this.io).poll_flush(cx)
+        Pin::new(&mut self.get_mut().io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -49,9 +49,6 @@ impl Fast {
 
     /// Whether these bytes are one request that is served here.
     pub fn wants(&self, bytes: &[u8], peer: Option<SocketAddr>) -> bool {
-        if self.handlers.is_empty() || bytes.len() > buffer::SIZE {
-            return false;
-        }
         let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
         let request = head::parse(bytes, &mut room, peer);
         request.is_some_and(|request| self.handlers.iter().any(|handler| handler.wants(&request)))
@@ -65,7 +62,7 @@ impl Fast {
         early: BytesMut,
         peer: Option<SocketAddr>,
     ) -> Option<(TcpStream, BytesMut)> {
-        if self.handlers.is_empty() {
+        if self.handlers.is_empty() || early.len() > buffer::SIZE {
             return Some((io, early));
         }
         let context = &*self.context;

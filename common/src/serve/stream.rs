@@ -38,6 +38,8 @@ pub struct Deadlines {
 /// What the connection is doing, shared between the stream and the request it serves.
 struct Phase {
     requests: Cell<u32>,
+    /// So many were begun in all.
+    begun: Cell<u64>,
     head_began: Cell<Option<Instant>>,
     idle_since: Cell<Instant>,
     /// Bytes of a request that has ended may still be on their way.
@@ -48,7 +50,7 @@ struct Phase {
     outlasts: Cell<bool>,
     /// Something came or ended since: what is served now is not known before the next turn.
     fresh: Cell<bool>,
-    /// Woken when the end of the stream, held back until now, may be told.
+    /// Woken when what was held back, a head or the end of the stream, may be told.
     held_back: RefCell<Option<Waker>>,
 }
 
@@ -80,6 +82,7 @@ impl Connection {
     #[must_use]
     pub fn begin_request(&self) -> Serving {
         self.0.requests.set(self.0.requests.get() + 1);
+        self.0.begun.set(self.0.begun.get() + 1);
         self.0.head_began.set(None);
         Serving(self.0.clone())
     }
@@ -126,6 +129,7 @@ impl<S> DeadlineStream<S> {
     pub fn new(io: S, deadlines: Deadlines, headers: Arc<[(HeaderName, HeaderValue)]>) -> Self {
         let phase = Rc::new(Phase {
             requests: Cell::new(0),
+            begun: Cell::new(0),
             head_began: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             answer_pending: Cell::new(false),
@@ -163,9 +167,10 @@ impl<S> DeadlineStream<S> {
         (self.io, self.ahead.into_rest())
     }
 
-    /// Whether the next bytes begin a request: the one before, of which there is one, is answered, and it had no body.
+    /// Whether the next bytes begin a request: the one before, of which there is one, had no body, and all that were shown were
+    /// served. (What comes behind a last answer is shown, too, and thrown away.) They are read only when the answer to it is sent.
     pub fn is_between_heads(&self) -> bool {
-        self.phase.requests.get() == 0 && !self.phase.answer_pending.get() && self.ahead.is_between_heads()
+        self.phase.begun.get() == self.ahead.heads() && self.ahead.is_between_heads()
     }
 
     /// Whether what was read just now ends with a whole head without a body, and nothing came behind it.
@@ -178,13 +183,14 @@ impl<S> DeadlineStream<S> {
     where
         S: AsyncRead + Unpin,
     {
-        let serving = self.phase.requests.get() > 0;
+        // Also while the end of an answer is to be written: behind a last one the framework would serve what it sees.
+        let busy = self.phase.requests.get() > 0 || self.phase.answer_pending.get();
         if self.phase.answered.take() {
             self.ahead.answered();
         }
-        let result = self.ahead.poll_read(&mut self.io, serving, cx, buf);
-        if serving && result.is_pending() && !self.ahead.is_empty() {
-            // Shown at the end of the request.
+        let result = self.ahead.poll_read(&mut self.io, busy, cx, buf);
+        if busy && result.is_pending() && !self.ahead.is_empty() {
+            // Shown at the end of the answer.
             *self.phase.held_back.borrow_mut() = Some(cx.waker().clone());
         }
         result
@@ -298,6 +304,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
             this.phase.idle_since.set(now);
             if this.phase.head_began.get().is_some() {
                 this.phase.head_began.set(Some(now));
+            }
+            if let Some(waiting) = this.phase.held_back.borrow_mut().take() {
+                waiting.wake();
             }
         }
         this.check_idle(cx)?;

@@ -120,6 +120,87 @@ fn lengths_are_read_as_the_framework_reads_them() {
     check("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", Next::Open);
 }
 
+/// A head that comes in pieces may hold what looks like one, exactly where a piece begins.
+#[test]
+fn a_piece_of_a_head_is_no_head() {
+    let hidden = "GET /plain HTTP/1.1\r\nHost: x\r\n\r\n";
+    let begin = "GET /a HTTP/1.1\r\nX-A: ";
+    let (mut ahead, waker) = (Ahead::default(), noop_waker());
+    let mut cx = Context::from_waker(&waker);
+    let mut between = Vec::new();
+    for piece in [GET, begin, hidden, hidden] {
+        let mut input = pieces_of(piece.as_bytes(), piece.len());
+        let mut space = [0; 1024];
+        let mut buf = ReadBuf::new(&mut space);
+        let before = ahead.is_between_heads();
+        while buf.filled().is_empty() {
+            drop(ahead.poll_read(&mut input, false, &mut cx, &mut buf));
+        }
+        assert_eq!(buf.filled(), piece.as_bytes());
+        between.push((before, ahead.showed_one_head(), ahead.heads()));
+    }
+    assert_eq!(
+        between,
+        [(false, true, 1), (true, false, 1), (false, true, 2), (true, true, 3)]
+    );
+}
+
+/// A client that has sent two requests at once, and takes everything.
+struct Two(Pieces);
+
+impl AsyncRead for Two {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Two {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The framework serves what it sees, also behind a last answer whose end it could not write yet.
+#[tokio::test]
+async fn nothing_is_shown_before_the_answer_is_written() {
+    let hour = Duration::from_secs(3600);
+    let deadlines = Deadlines {
+        head: hour,
+        stall: hour,
+        idle: hour,
+    };
+    let input = [GET, HEAD].concat();
+    let io = Two(pieces_of(input.as_bytes(), input.len()));
+    let mut stream = DeadlineStream::new(io, deadlines, std::sync::Arc::new([]));
+    let connection = stream.connection();
+    let woken = std::sync::Arc::new(Woken::default());
+    let waker = woken.clone().into();
+    let mut cx = Context::from_waker(&waker);
+    let mut read = |stream: &mut DeadlineStream<Two>, cx: &mut Context<'_>| {
+        let mut space = [0; 1024];
+        let mut buf = ReadBuf::new(&mut space);
+        drop(Pin::new(stream).poll_read(cx, &mut buf));
+        String::from_utf8(buf.filled().to_vec()).unwrap()
+    };
+    assert_eq!(read(&mut stream, &mut cx), GET);
+    let serving = connection.begin_request();
+    assert_eq!(read(&mut stream, &mut cx), "");
+    drop(serving);
+    assert_eq!(read(&mut stream, &mut cx), "", "the answer is not written");
+    woken.0.store(false, Ordering::SeqCst);
+    assert!(Pin::new(&mut stream).poll_flush(&mut cx).is_ready());
+    assert!(woken.0.load(Ordering::SeqCst), "it is told when it is");
+    assert_eq!(read(&mut stream, &mut cx), HEAD);
+}
+
 /// A client that asks and asks, and takes nothing.
 struct Flood;
 

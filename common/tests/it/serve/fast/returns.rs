@@ -116,6 +116,40 @@ async fn a_body_is_never_taken_for_a_request() {
     server.stop().await;
 }
 
+/// The framework reads on behind a last answer, to throw away what comes: the rest of a body, and whole requests behind it.
+#[actix_web::test]
+async fn requests_behind_a_refused_body_are_not_answered() {
+    let (server, _) = start(config()).await;
+    for more in ["/small", "/plain/bytes"] {
+        for together in [true, false] {
+            let mut client = Raw::connect(&server.public).await;
+            assert_eq!(client.get("/small").await.status, 200);
+            client
+                .send("POST /refuse HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n")
+                .await;
+            let last = client.answer().await;
+            assert_eq!((last.status, last.header("connection")), (413, Some("close")));
+            let parts = [
+                "12345".to_owned(),
+                request("GET", more, ""),
+                request("GET", "/plain/bytes", ""),
+            ];
+            if together {
+                client.send(&parts.concat()).await;
+            } else {
+                for part in parts {
+                    client.send(&part).await;
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                }
+            }
+            client.io.shutdown().await.unwrap();
+            assert_eq!(client.rest().await, b"", "{more}, {together}");
+        }
+    }
+    assert_eq!(plain(&server), 0);
+    server.stop().await;
+}
+
 #[actix_web::test]
 async fn nothing_is_answered_behind_the_last_answer() {
     let (server, _) = start(config()).await;
@@ -157,9 +191,11 @@ async fn what_comes_early_or_in_pieces_is_answered_in_its_order() {
         assert_eq!(client.answer().await.body.len(), 4 << 20);
         assert_eq!(client.answer().await.body, b"plainly");
         assert_eq!(client.get("/small").await.body, b"small");
-        client.send(&(bytes.clone() + &bytes)).await;
-        for _ in 0..2 {
-            assert_eq!(client.answer().await.body, b"plainly");
+        client
+            .send(&(bytes.clone() + &request("GET", "/plain/copied", "") + &bytes))
+            .await;
+        for body in [&b"plainly"[..], b"copied", b"plainly"] {
+            assert_eq!(client.answer().await.body, body);
         }
         assert_eq!(client.get("/small").await.body, b"small");
         for cut in [1, 20, bytes.len() - 1] {
@@ -202,7 +238,9 @@ async fn a_connection_that_came_back_has_the_ends_of_the_fast_path() {
     let back = async || {
         let mut client = Raw::connect(&server.public).await;
         assert_eq!(client.get("/small").await.status, 200);
+        let before = plain(&server);
         assert_eq!(client.get("/plain/bytes").await.status, 200);
+        assert_eq!(plain(&server), before + 1, "it came back");
         client
     };
     // Idle.
