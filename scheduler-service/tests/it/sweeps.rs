@@ -207,3 +207,29 @@ fn promise_4_a_scrub_goes_on_until_nothing_is_due() {
         world.stop().await;
     });
 }
+
+/// During a replacement a stream-service may be older than the scheduler: it is as good as away.
+#[test]
+fn promise_22_a_scrub_waits_for_a_stream_service_that_knows_it() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        world.things().broken.push(("internal/scrub".into(), 404));
+        let worker = Worker::start(&db, &world, limits());
+        let asked = run_now(&db, Kind::Scrub, "{}").await.unwrap();
+        let waiting = eventually("the attempt found an older version", SOON, || async {
+            Some(job(&db, Kind::Scrub, &asked.key).await).filter(|job| job.last_error.is_some())
+        })
+        .await;
+        assert_eq!(
+            (waiting.state, waiting.attempts),
+            (State::Scheduled, 0),
+            "it is not the job's fault"
+        );
+        assert!(waiting.last_error.unwrap().contains("does not know the scrub yet"));
+        world.things().broken.clear();
+        db.shift_clock(HOUR);
+        assert_eq!(finished(&db, Kind::Scrub, &asked.key).await.state, State::Done);
+        worker.drain().await;
+        world.stop().await;
+    });
+}

@@ -11,11 +11,11 @@ mod read;
 use super::{in_store, reconcile::MANY_LOST};
 use crate::{
     ledger::{
-        self, HIDDEN, LIVE,
+        HIDDEN,
         scrub::{self as rows, Turn},
     },
     state::State,
-    store::{ObjectKey, StoreError},
+    store::StoreError,
     upload::blocking,
 };
 use common::{
@@ -143,19 +143,7 @@ async fn read(state: &State, turn: &Turn, until: Instant) -> Result<Result<Read,
     let ticket = state.streams.register(&turn.key.video, HIDDEN);
     let task = read::Task::new(turn, state.scrub.rate, until, ticket);
     let (store, _stop) = (state.store.clone(), task.stop_with_this());
-    let read = blocking(move || task.run(&store)).await?;
-    if matches!(read, Err(StoreError::Missing)) && !is_live(state, &turn.key).await? {
-        return Ok(Ok(Read::Gone));
-    }
-    Ok(read)
-}
-
-async fn is_live(state: &State, key: &ObjectKey) -> Result<bool, ApiError> {
-    let object = key.object.clone();
-    let asked = state
-        .db
-        .read(move |conn| Ok::<_, DbError>(ledger::state_of(conn, &object)?));
-    Ok(asked.await?.as_deref() == Some(LIVE))
+    blocking(move || task.run(&store)).await
 }
 
 async fn keep(state: &State, turn: Turn, place: u64, hash: String) -> Result<(), ApiError> {
@@ -165,7 +153,7 @@ async fn keep(state: &State, turn: Turn, place: u64, hash: String) -> Result<(),
     Ok(kept.await?)
 }
 
-/// Ends a turn with what it found; unless another copy has ended it.
+/// Ends a turn with what it found; unless another copy has ended it, or it was taken away meanwhile.
 async fn end(state: &State, turn: Turn, damage: String, report: &mut ScrubReport) -> Result<(), ApiError> {
     let (ended, said) = (turn.clone(), damage.clone());
     let noted = state
@@ -189,14 +177,7 @@ async fn end(state: &State, turn: Turn, damage: String, report: &mut ScrubReport
 /// Whether what could not be read is damaged, and not the store away, or not ours, or this process out of descriptors: an error
 /// then, and nothing is noted.
 async fn judge(state: &State, failed: &[(Turn, StoreError)]) -> Result<(), ApiError> {
-    let ours = |why: &StoreError| match why {
-        StoreError::Io(error) => matches!(
-            Errno::from_io_error(error),
-            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
-        ),
-        _ => false,
-    };
-    if let Some((turn, why)) = failed.iter().find(|(_, why)| ours(why)) {
+    if let Some((turn, why)) = failed.iter().find(|(_, why)| is_ours(why)) {
         return Err(ApiError::internal(format!("{}: {why}", turn.key)));
     }
     let others = state
@@ -218,4 +199,27 @@ async fn judge(state: &State, failed: &[(Turn, StoreError)]) -> Result<(), ApiEr
         return Err(ApiError::new(Code::Conflict, detail));
     }
     Ok(())
+}
+
+/// Whether a failure says nothing of the store, only of this process and its machine.
+fn is_ours(why: &StoreError) -> bool {
+    match why {
+        StoreError::Io(error) => matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+        ),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_lacks_is_no_damage() {
+        let of = |errno: Errno| is_ours(&StoreError::Io(errno.into()));
+        assert!(of(Errno::MFILE) && of(Errno::NFILE) && of(Errno::NOMEM));
+        assert!(!of(Errno::IO) && !of(Errno::ACCESS) && !is_ours(&StoreError::Missing));
+    }
 }

@@ -111,6 +111,7 @@ fn what_cannot_be_read_is_damaged_and_keeps_nothing_else_waiting() {
     on_each_app(|app| async move {
         let (gone, _) = app.stored(10_000).await;
         let (shorter, _) = app.stored(11_000).await;
+        let (longer, bytes) = app.stored(11_500).await;
         let mut whole = 0;
         for _ in 0..3 {
             whole += app.stored(12_000).await.1.len();
@@ -118,9 +119,12 @@ fn what_cannot_be_read_is_damaged_and_keeps_nothing_else_waiting() {
         std::fs::remove_file(app.file_of(&gone)).unwrap();
         let file = std::fs::File::options().write(true).open(app.file_of(&shorter));
         file.unwrap().set_len(10).unwrap();
+        // Its first bytes are as they were.
+        let file = std::fs::File::options().write(true).open(app.file_of(&longer));
+        file.unwrap().set_len(bytes.len() as u64 + 1).unwrap();
         let found = app.client().scrub(all()).await.unwrap();
         assert_eq!((found.objects, found.bytes), (3, whole as u64));
-        assert_eq!((found.found, found.damaged, found.left), (2, 2, 0), "{found:?}");
+        assert_eq!((found.found, found.damaged, found.left), (3, 3, 0), "{found:?}");
         assert!(
             found.samples.iter().all(|sample| sample.contains("can't be read")),
             "{found:?}"
