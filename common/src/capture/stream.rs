@@ -130,16 +130,22 @@ impl CaptureStream {
         self.shared.partial.clone()
     }
 
+    /// Whether the next bytes begin a request. Not when more was read, where nobody looks for the ends of requests, and while a
+    /// request still holds its body.
+    #[must_use]
+    pub fn may_leave(&self) -> bool {
+        let shared = &self.shared;
+        shared.phase.get() == Phase::Head && shared.early.borrow().is_empty() && Rc::strong_count(shared) == 1
+    }
+
     /// Takes the connection from the framework before it has seen `head`: the last bytes that were passed on, a head without a body.
-    /// `None` when more was read, where nobody looks for the ends of requests, and while a request still holds its body.
+    /// `None` unless it [may](CaptureStream::may_leave).
     #[must_use]
     pub fn leave(&self, head: &[u8]) -> Option<Left> {
-        let mut early = self.shared.early.borrow_mut();
-        let alone = Rc::strong_count(&self.shared) == 1;
-        if self.shared.phase.get() != Phase::Head || !early.is_empty() || !alone {
+        if !self.may_leave() {
             return None;
         }
-        early.extend_from_slice(head);
+        self.shared.early.borrow_mut().extend_from_slice(head);
         Some(Left(self.shared.clone()))
     }
 

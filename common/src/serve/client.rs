@@ -73,10 +73,11 @@ impl ClientStream {
 
     /// Leaves with this head, if that is right.
     fn leave(&self, head: &[u8]) -> bool {
-        if !self.io.showed_one_head() || !self.fast.wants(head, self.peer) {
+        let socket = self.io.get_ref().socket();
+        if !self.io.showed_one_head() || !socket.may_leave() || !self.fast.wants(head, self.peer) {
             return false;
         }
-        let left = self.io.get_ref().socket().leave(head);
+        let left = socket.leave(head);
         let leaves = left.is_some();
         *self.exit.borrow_mut() = left;
         leaves
@@ -110,7 +111,12 @@ impl AsyncWrite for ClientStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        if this.left {
+            // The deadlines of the layers below are over, too.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.io).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -49,6 +49,9 @@ impl Fast {
 
     /// Whether these bytes are one request that is served here.
     pub fn wants(&self, bytes: &[u8], peer: Option<SocketAddr>) -> bool {
+        if self.handlers.is_empty() {
+            return false;
+        }
         let mut room = [const { MaybeUninit::uninit() }; head::MAX_FIELDS];
         let request = head::parse(bytes, &mut room, peer);
         request.is_some_and(|request| self.handlers.iter().any(|handler| handler.wants(&request)))

@@ -188,10 +188,14 @@ impl<S> DeadlineStream<S> {
         if self.phase.answered.take() {
             self.ahead.answered();
         }
+        let before = buf.filled().len();
         let result = self.ahead.poll_read(&mut self.io, busy, cx, buf);
-        if busy && result.is_pending() && !self.ahead.is_empty() {
+        // Behind an answer whose end is to be written, a request that came before the end of the stream is shown before that.
+        let ended = result.is_ready() && buf.filled().len() == before && self.phase.requests.get() == 0;
+        if busy && !self.ahead.is_empty() && (result.is_pending() || ended) {
             // Shown at the end of the answer.
             *self.phase.held_back.borrow_mut() = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         result
     }

@@ -97,6 +97,8 @@ pub(super) async fn serve_one(
     let Some((mut socket, unseen)) = io.into_inner().into_parts() else {
         return Err(ApiError::internal("the socket of an upgrade is in other hands").into());
     };
+    // The end of the answer before, if the framework has not written it.
+    let before = parts.write_buf;
     let mut received = parts.read_buf;
     received.unsplit(rest);
     received.unsplit(unseen);
@@ -126,6 +128,7 @@ pub(super) async fn serve_one(
     match decided {
         Ok(accept) => {
             let head = answer::switching(&accept.headers, &context.default_headers, &operation);
+            let head = [&before[..], &head].concat();
             seen.answered(&context.metrics, 101);
             (accept.take)(HandedOver { socket, head, received });
             Ok(())
@@ -135,6 +138,7 @@ pub(super) async fn serve_one(
                 request::log_api_failure(&error);
                 answer::failure(&error, &context.default_headers, &operation)
             });
+            let refusal = [&before[..], &refusal].concat();
             seen.answered(&context.metrics, error.code().entry().status);
             if let Err(gone) = refuse(&mut socket, &refusal, LINGER).await {
                 log::debug!("A refused client left before it was told: {gone}");

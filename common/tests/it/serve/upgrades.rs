@@ -96,6 +96,22 @@ fn an_app_and_an_upgrade_share_a_listener_and_early_bytes_are_not_lost() {
     });
 }
 
+/// The framework may not have written the answer to the request before: the two came together, the first with a body in chunks.
+#[test]
+fn the_answer_before_an_upgrade_is_not_lost() {
+    run(async {
+        let running = start(true).await;
+        for (path, status) in [("/echo", 101), ("/other", 404)] {
+            let mut client = Raw::connect(&running.public).await;
+            let first = "GET /small HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+            client.send(&format!("{first}{}", asking(path))).await;
+            assert_eq!(client.answer().await.text(), "small");
+            assert_eq!(client.head().await.status, status);
+        }
+        running.stop().await;
+    });
+}
+
 #[test]
 fn connections_that_left_hold_no_place_of_the_http_side() {
     run(async {
