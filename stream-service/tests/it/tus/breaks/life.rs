@@ -113,7 +113,18 @@ impl<'a> Life<'a> {
     async fn check(&self) {
         for _ in 0..PATIENCE {
             if let Some((stored, etag)) = self.server.stored(&self.video).await {
-                assert!(stored == self.bytes, "the bytes of {} differ", self.path);
+                let sum = |bytes: &[u8]| format!("\"{}\"", sha256(bytes));
+                assert!(
+                    stored == self.bytes,
+                    "the bytes of {} differ: {} came of {}, the first other one at {:?}, the last at {:?}; the ETag is that of what was sent: {}, of what came: {}",
+                    self.path,
+                    stored.len(),
+                    self.bytes.len(),
+                    stored.iter().zip(&self.bytes).position(|(came, sent)| came != sent),
+                    stored.iter().zip(&self.bytes).rposition(|(came, sent)| came != sent),
+                    etag == sum(&self.bytes),
+                    etag == sum(&stored)
+                );
                 assert_eq!(etag, format!("\"{}\"", sha256(&stored)), "the hash of {}", self.path);
                 self.server.delete(&self.video).await;
                 return;
