@@ -275,10 +275,11 @@ fn postgres(
     }
     let mut conn = PgConnection::establish(&target).map_err(|e| e.to_string().replace(&target, &url.to_string()))?;
     let mut setup = format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = '60s'; \
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}; \
          SET default_transaction_isolation = 'read committed'; SET synchronous_commit = on;",
         options.statement_timeout.as_millis(),
         options.lock_timeout.as_millis(),
+        options.idle_in_transaction.as_millis(),
     );
     if let Some(schema) = schema {
         setup.push_str(&format!("SET search_path TO \"{schema}\";"));

@@ -67,6 +67,7 @@ pub(super) fn apply_all(url: &DatabaseUrl, migrations: &Migrations) -> Result<Ap
     let options = DbOptions {
         statement_timeout: Duration::ZERO,
         lock_timeout: LOCK_WAIT,
+        idle_in_transaction: LOCK_WAIT,
         ..DbOptions::default()
     };
     match establish(url, Role::Writer, &options)? {

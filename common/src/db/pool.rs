@@ -36,6 +36,9 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// Longest wait for a lock: SQLite's busy_timeout, PostgreSQL's lock_timeout.
     pub lock_timeout: Duration,
+    /// PostgreSQL: longest pause inside a transaction, after which it is rolled back. Shorter than `lock_timeout`: others who wait
+    /// for a lock of a process that hangs (stopped, swapped out, cut off) get it instead of an error.
+    pub idle_in_transaction: Duration,
     /// PostgreSQL: longest wait for a new connection; whole seconds, at least 2.
     pub connect_timeout: Duration,
     /// Shown in pg_stat_activity; letters, digits and `-`.
@@ -52,6 +55,7 @@ impl Default for DbOptions {
             returns_within: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
+            idle_in_transaction: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(5),
             application_name: "sluice".to_owned(),
         }

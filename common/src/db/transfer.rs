@@ -172,6 +172,8 @@ fn options() -> DbOptions {
         // Reading a page of a large table again may take long; nobody waits for it.
         statement_timeout: Duration::ZERO,
         lock_timeout: Duration::from_secs(30),
+        // One database may be waited for inside a transaction on the other.
+        idle_in_transaction: Duration::from_secs(60),
         application_name: "sluice-move".into(),
         ..DbOptions::default()
     }

@@ -158,6 +158,45 @@ fn a_lock_held_by_another_process_is_overloaded_not_a_hang() {
 }
 
 #[test]
+fn a_process_that_hangs_inside_a_transaction_holds_nobody_up_on_postgres() {
+    on_each_backend_with(&MIGRATIONS, &DbOptions::default(), |db: Db, url: String| async move {
+        if db.backend() == Backend::Sqlite {
+            return;
+        }
+        let hanging = DbOptions {
+            idle_in_transaction: Duration::from_millis(200),
+            ..DbOptions::default()
+        };
+        let other = Db::open(&url.parse().unwrap(), &hanging).unwrap();
+        insert(&db, "a").await.unwrap();
+        let (go, held) = mpsc::channel::<()>();
+        let (entered, inside) = tokio::sync::oneshot::channel();
+        let holding = tokio::spawn(async move {
+            other
+                .write(move |conn| -> Result<()> {
+                    diesel::update(things).set(size.eq(1)).execute(conn)?;
+                    entered.send(()).unwrap();
+                    held.recv().unwrap();
+                    Ok(())
+                })
+                .await
+        });
+        inside.await.unwrap();
+        let update = db.write(|conn| -> Result<_> { Ok(diesel::update(things).set(size.eq(2)).execute(conn)?) });
+        assert_eq!(
+            update.await.unwrap(),
+            1,
+            "it waits for as long as the pause may be, and no longer"
+        );
+        go.send(()).unwrap();
+        let late = holding.await.unwrap();
+        assert!(matches!(late, Err(DbError::Unavailable(_))), "{late:?}");
+        let sizes = db.read(|conn| -> Result<Vec<i64>> { Ok(things.select(size).load(conn)?) });
+        assert_eq!(sizes.await.unwrap(), [2], "what hung is rolled back");
+    });
+}
+
+#[test]
 fn a_slow_statement_and_a_deadlock_are_overloaded_on_postgres() {
     let options = DbOptions {
         statement_timeout: Duration::from_millis(200),

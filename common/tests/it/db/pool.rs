@@ -262,6 +262,10 @@ fn connections_are_set_up_as_promised() {
                     ),
                     ("SELECT current_setting('statement_timeout') AS value", "10s"),
                     ("SELECT current_setting('lock_timeout') AS value", "5s"),
+                    (
+                        "SELECT current_setting('idle_in_transaction_session_timeout') AS value",
+                        "3s",
+                    ),
                     ("SELECT current_setting('synchronous_commit') AS value", "on"),
                 ],
                 &[("SELECT current_setting('application_name') AS value", "sluice")],
