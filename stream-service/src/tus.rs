@@ -15,6 +15,7 @@
 
 pub mod answer;
 mod begin;
+mod complete;
 mod concat;
 pub mod draft;
 pub mod fields;
@@ -23,6 +24,7 @@ mod receive;
 pub mod request;
 pub mod rows;
 mod serve;
+mod tell;
 mod v1;
 
 use std::time::Duration;

@@ -2,9 +2,10 @@
 //! video is stored nothing of them is lost, whatever happens.
 
 use super::{
+    complete::{all_left, complete},
     fields::Concat,
     plan::{Known, Upload},
-    receive::{Held, Received, all_left, complete, left, save},
+    receive::{Held, Received, left, save},
 };
 use crate::{
     limit::conn::Permit,

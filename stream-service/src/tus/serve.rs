@@ -4,12 +4,13 @@ use super::{
     VERSION,
     answer::Terms,
     begin::{begin, location},
-    draft,
+    complete, draft,
     fields::Fields,
     plan::{Known, Plan, Upload, decide},
     receive::{self, Held, Received},
     request::{Body, Place, Protocol, Request, read},
     rows,
+    tell::tell,
 };
 use crate::{
     handlers::uploads::{Granted, check_session},
@@ -18,7 +19,7 @@ use crate::{
     refusal,
     state::State,
     store::ObjectKey,
-    upload::{Stored, barred, check_room, finish, on_its_own, registry::Ticket, sink::Sink, source::Raw},
+    upload::{Stored, barred, check_room, finish, on_its_own, registry::Ticket, source::Raw},
 };
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -127,7 +128,10 @@ async fn answer(
                 video: asker.granted.video.clone(),
                 object,
             };
-            go_on(state, asker, key, asked, body).await
+            match asked {
+                Request::Tell => tell(state, &asker, &key).await,
+                asked => go_on(state, asker, key, asked, body).await,
+            }
         }
     }
 }
@@ -165,14 +169,13 @@ async fn go_on(
     body: Raw,
 ) -> Result<HttpResponse, ApiError> {
     let terms = asker.terms;
-    let say = |plan: &Plan| respond(&terms, terms.status(plan), terms.fields(plan), None);
-    // What has ended, or never was, takes nobody's place.
-    let known = find(state, &key).await?;
-    if !matches!(&known, Known::Is(upload) if !upload.finished) {
-        return Ok(say(&decide(terms.protocol, asked, &known, terms.max_bytes)?));
-    }
-    let ticket = take_over(state, &key, &asker.granted.by.session).await?;
-    let (holder, known) = take(state, &key).await?;
+    let (ticket, holder, known) = match look(state, &asker, &key).await? {
+        Looked::Over(known) => {
+            let plan = decide(terms.protocol, asked, &known, terms.max_bytes)?;
+            return Ok(say(&terms, &plan));
+        }
+        Looked::Taken(ticket, holder, known) => (ticket, holder, known),
+    };
     let plan = decide(terms.protocol, asked, &known, terms.max_bytes)?;
     let held = |upload| Held {
         key: key.clone(),
@@ -195,31 +198,41 @@ async fn go_on(
             let received = append(state, held(upload), (announced, most, permit), body, true).await?;
             Ok(respond(&terms, status, terms.after(&received.upload), received.stored))
         }
-        Plan::Complete(upload) => {
-            // Its whole file is read.
-            let permit = permit(state, &asker)?;
-            let (task, held) = (state.clone(), held(upload));
-            let received = on_its_own(state, move |_| async move {
-                let _permit = permit;
-                let at = held.upload.offset;
-                let left = receive::all_left(&task, &held.key, at).await?;
-                let sink = Sink::resume(&task, &held.key, left, at, None).await?;
-                receive::complete(&task, held, sink).await
-            });
-            Ok(respond(&terms, status, terms.told(&received.await?.upload), None))
-        }
         Plan::Terminate => {
             // Not cut short by a client that leaves: half of a removal would wait for the next sweep.
             let (task, held) = (state.clone(), held(UNNEEDED));
             on_its_own(
                 state,
-                move |_| async move { receive::terminate(&task, &held.key).await },
+                move |_| async move { complete::terminate(&task, &held.key).await },
             )
             .await?;
             Ok(respond(&terms, status, Vec::new(), None))
         }
-        plan => Ok(say(&plan)),
+        plan => Ok(say(&terms, &plan)),
     }
+}
+
+/// The answer of a plan that is one in itself.
+pub fn say(terms: &Terms, plan: &Plan) -> HttpResponse {
+    respond(terms, terms.status(plan), terms.fields(plan), None)
+}
+
+/// What is known of an upload that is asked about.
+pub enum Looked {
+    /// It has ended, or never was: nobody's place is taken.
+    Over(Known),
+    /// This request holds it, under this id.
+    Taken(Ticket, Id, Known),
+}
+
+pub async fn look(state: &State, asker: &Asker, key: &ObjectKey) -> Result<Looked, ApiError> {
+    let known = find(state, key).await?;
+    if !matches!(&known, Known::Is(upload) if !upload.finished) {
+        return Ok(Looked::Over(known));
+    }
+    let ticket = take_over(state, key, &asker.granted.by.session).await?;
+    let (holder, known) = take(state, key).await?;
+    Ok(Looked::Taken(ticket, holder, known))
 }
 
 /// What a termination needs to know of its upload: nothing.

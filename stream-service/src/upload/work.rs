@@ -48,9 +48,10 @@ pub fn store_error(error: StoreError) -> ApiError {
         // Its file was removed under it: by the sweep of another process that took it for dead.
         StoreError::Missing => super::barred(Barred::Forgotten).because(error),
         StoreError::Busy => ApiError::new(
-            Code::Conflict,
+            Code::Overloaded,
             "Another request is still writing this upload; try again.",
-        ),
+        )
+        .retry_after(Duration::from_secs(1)),
         StoreError::Away(_) => ApiError::new(
             Code::UpstreamUnavailable,
             "The store of the videos is away for the moment.",

@@ -6,6 +6,7 @@ use crate::{
     clip::{clip, sha256},
     tus::client::{Client, create, offset_of, patch_head},
 };
+use bytes::Bytes;
 use common::{
     db::Backend,
     ids::VideoId,
@@ -150,6 +151,70 @@ fn what_one_that_was_taken_over_still_sends_changes_nothing() {
         assert!(bucket.only_object().await == bytes);
         app.client().reconcile(REAL).await.unwrap();
         assert_eq!(bucket.lies().await.objects.len(), 1);
+        other.stop().await;
+    });
+}
+
+#[test]
+fn promise_1_an_object_that_the_store_is_still_putting_together_is_waited_for() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let (client, bytes) = (Client::new(&app), clip(LARGE, 3));
+        let length = LARGE.to_string();
+        let upload = client
+            .create(&[("upload-length", &length), ("upload-concat", "partial")])
+            .await;
+        client.send(&upload, 0, &bytes).await;
+        // As a copy leaves it that was killed while it completed the upload: over, and the object is not there yet.
+        app.sql("UPDATE tus_uploads SET concat = ''").await;
+        let known = bucket.client.list_multiparts("").await.unwrap().remove(0);
+        assert!(bucket.client.abort(&known.key, &known.id).await.unwrap());
+        bucket.server.requests();
+        let appears = async {
+            eventually("its end is asked for", SOON, || async {
+                let requests = bucket.server.requests();
+                requests.iter().any(|request| request.starts_with("HEAD")).then_some(())
+            })
+            .await;
+            assert_eq!(app.rows().await.len(), 1, "it is not given up");
+            let whole = Bytes::from(bytes.clone());
+            bucket.client.put(&known.key, whole).await.unwrap();
+        };
+        let (offset, ()) = futures_util::future::join(client.offset(&upload), appears).await;
+        assert_eq!(offset, LARGE);
+        assert!(bucket.only_object().await == bytes);
+        assert_eq!(app.told.lock().unwrap().ready[0].1.sha256, sha256(&bytes));
+    });
+}
+
+/// HEAD makes the video while a request that was long under way takes the upload, and gets no further.
+#[test]
+fn a_head_whose_upload_is_taken_meanwhile_looks_again() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let (client, bytes) = (Client::new(&app), clip(300_000, 3));
+        let other = Copy::of(&app).await;
+        let there = other.client(&app, &client);
+        let upload = client
+            .create(&[("upload-length", "300000"), ("upload-concat", "partial")])
+            .await;
+        client.send(&upload, 0, &bytes).await;
+        app.sql("UPDATE tus_uploads SET concat = ''").await;
+        bucket.server.requests();
+        bucket
+            .server
+            .fail(Fault::new("PUT", Effect::Late(Duration::from_secs(1))).times(1));
+        let taken = async {
+            eventually("the video is being made", SOON, || async {
+                let requests = bucket.server.requests();
+                requests.iter().any(|request| request.starts_with("PUT")).then_some(())
+            })
+            .await;
+            let late = there.patch(&upload, 5, b"late".to_vec()).await;
+            assert_eq!(App::problem(late).await.1, "offset_mismatch");
+        };
+        let (offset, ()) = futures_util::future::join(client.offset(&upload), taken).await;
+        assert_eq!(offset, bytes.len());
+        assert!(bucket.only_object().await == bytes);
+        assert_eq!(app.told.lock().unwrap().ready.len(), 1);
         other.stop().await;
     });
 }

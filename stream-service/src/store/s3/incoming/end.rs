@@ -6,7 +6,14 @@ use super::{
 };
 use crate::store::{KeptPart, StoreError};
 use log::warn;
-use std::mem;
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+/// How long an object is waited for whose upload is over, and how often it is looked for.
+const APPEARS: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(250);
 
 impl Incoming {
     /// `done`: the ledger has what is kept now, and no tail but that one is needed; else it is another request's, which needs
@@ -36,8 +43,8 @@ impl Incoming {
         if !self.whole {
             match self.complete() {
                 Ok(()) => {}
-                // A request before this one has done it; what it did is there whole.
-                Err(StoreError::Missing) if self.store.stored_size(&self.key)? == Some(self.written) => {}
+                // A request before this one has done it; what it did is there whole, or will be.
+                Err(StoreError::Missing) if !self.temporary && self.appears()? => {}
                 Err(error) => return Err(error),
             }
             self.upload = None;
@@ -48,6 +55,22 @@ impl Incoming {
             warn!(video_id = self.key.video; "Pieces of {} stay until the next sweep: {error}", self.key);
         }
         Ok(Object::new(&self.store, self.name(), self.written))
+    }
+
+    /// Whether another request has put the parts together. The upload may be over before its object is there: a store takes its
+    /// time for a large one, and goes on with it when the process that asked is killed. What is acknowledged would be taken for
+    /// lost in between.
+    fn appears(&self) -> Result<bool, StoreError> {
+        let until = Instant::now() + APPEARS;
+        loop {
+            if self.store.stored_size(&self.key)? == Some(self.written) {
+                return Ok(true);
+            }
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     fn complete(&mut self) -> Result<(), StoreError> {
