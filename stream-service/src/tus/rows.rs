@@ -126,7 +126,8 @@ pub fn take(conn: &mut AnyConn, key: &ObjectKey, holder: &Id, keep: Duration) ->
 }
 
 /// The bytes up to its offset are durable; `state` is what the store needs to go on behind them. Until when the upload waits for
-/// more then; `None` when another request has taken the upload, which then knows nothing of them.
+/// more then; `None` when another request has taken the upload, which then knows nothing of them. It never goes back: what a
+/// request saved on the way, and nobody waited for any more, may be written after what it saved at its end.
 pub fn acknowledge(
     conn: &mut AnyConn,
     object: &Id,
@@ -137,6 +138,7 @@ pub fn acknowledge(
     let mine = tus_uploads::table
         .find(object.as_str())
         .filter(tus_uploads::holder.eq(holder.as_str()))
+        .filter(tus_uploads::acknowledged.le(number(upload.offset)))
         .filter(tus_uploads::finished_at.is_null());
     let updated = diesel::update(mine)
         .set((

@@ -6,12 +6,17 @@ use crate::{
     clip::clip,
 };
 use common::{
-    db::Backend,
+    db::{Backend, DbError},
+    ids::Id,
     testing::{eventually, raw::Raw},
 };
 use diesel::RunQueryDsl;
 use futures_util::future::join_all;
 use std::time::{Duration, Instant};
+use stream_service::{
+    store::ObjectKey,
+    tus::{Known, Upload, rows},
+};
 
 #[test]
 fn a_new_request_takes_an_upload_over_from_a_stalled_one_and_loses_nothing() {
@@ -215,5 +220,41 @@ fn another_process_takes_an_upload_over() {
         assert_eq!(there.offset(&upload).await, bytes.len());
         drop(other_state);
         other.stop().await;
+    });
+}
+
+#[test]
+fn what_is_acknowledged_never_goes_back() {
+    on_each_app(|app| async move {
+        let client = Client::new(&app);
+        let upload = create(&client, &clip(9_000, 3)).await;
+        let key = ObjectKey {
+            video: client.video.clone(),
+            object: upload.rsplit('/').next().unwrap().parse().unwrap(),
+        };
+        let (holder, keep) = (Id::now(), Duration::from_secs(60));
+        let (object, by) = (key.object.clone(), holder.clone());
+        let taken = app
+            .db
+            .write(move |conn| Ok::<_, DbError>(rows::take(conn, &key, &by, keep)?));
+        let Known::Is(known) = taken.await.unwrap() else {
+            panic!("it is there");
+        };
+        let acknowledge = |offset, kept: &'static str| {
+            let (object, holder) = (object.clone(), holder.clone());
+            let upload = Upload {
+                offset,
+                ..known.clone()
+            };
+            app.db.write(move |conn| {
+                let done = rows::acknowledge(conn, &object, &holder, (&upload, kept, keep))?;
+                Ok::<_, DbError>(done.is_some())
+            })
+        };
+        assert!(acknowledge(7, "at its end").await.unwrap());
+        // Saved before that, and nobody waited for it any more.
+        assert!(!acknowledge(5, "on the way").await.unwrap());
+        assert!(acknowledge(7, "again").await.unwrap());
+        assert_eq!(client.offset(&upload).await, 7);
     });
 }

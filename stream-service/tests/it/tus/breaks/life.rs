@@ -180,6 +180,12 @@ impl<'a> Life<'a> {
                 Speech::Tus => offset == self.bytes.len() && answer.header("upload-length").is_some(),
                 Speech::Draft => answer.header("upload-complete") == Some("?1"),
             };
+            let all = self.bytes.len();
+            assert!(
+                !stored || offset == all,
+                "{} is stored with {offset} of {all} bytes",
+                self.path
+            );
             return Told { offset, stored };
         }
         panic!("HEAD of {} is never answered", self.path);
