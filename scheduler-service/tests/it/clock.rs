@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::db::{Db, DbError, now_ms};
+use common::db::{AnyConn, Db, DbError, now_ms};
 use common::testing::on_each_backend;
 use diesel::RunQueryDsl;
 use scheduler_service::MIGRATIONS;
@@ -102,18 +102,24 @@ fn promise_18_a_jump_during_a_run_leaves_one_effect() {
     });
 }
 
+/// One purge, leased on these terms.
+fn leased_one(conn: &mut AnyConn, now: i64) -> Result<Terms, DbError> {
+    let terms = Terms {
+        owner: "t".into(),
+        lease_ms: 30_000,
+        max_attempts: 8,
+    };
+    ops::arm(conn, now, &purge_request("k"))?;
+    assert_eq!(ops::lease(conn, now, &terms, 1, true)?.len(), 1);
+    Ok(terms)
+}
+
 #[test]
 fn a_lease_that_no_clock_could_have_given_is_over() {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
         db.write(|conn| -> Result<(), DbError> {
             let now = now_ms(conn)?;
-            let terms = Terms {
-                owner: "t".into(),
-                lease_ms: 30_000,
-                max_attempts: 8,
-            };
-            ops::arm(conn, now, &purge_request("k"))?;
-            assert_eq!(ops::lease(conn, now, &terms, 1, true)?.len(), 1);
+            let terms = leased_one(conn, now)?;
             assert_eq!(ops::due_in(conn, now, &terms)?, Some(30_000));
             // Set back by less than a lease: it ends a little later. By more: at once.
             assert!(ops::lease(conn, now - 29_000, &terms, 1, true)?.is_empty());
@@ -131,13 +137,7 @@ fn promise_22_a_job_of_a_newer_version_is_left_to_it_and_waited_for_by_nobody() 
     on_each_backend(&MIGRATIONS, |db: Db| async move {
         db.write(|conn| -> Result<(), DbError> {
             let now = now_ms(conn)?;
-            let terms = Terms {
-                owner: "t".into(),
-                lease_ms: 30_000,
-                max_attempts: 8,
-            };
-            ops::arm(conn, now, &purge_request("k"))?;
-            assert_eq!(ops::lease(conn, now, &terms, 1, true)?.len(), 1);
+            let terms = leased_one(conn, now)?;
             diesel::sql_query("UPDATE jobs SET kind = 'dance'").execute(conn)?;
             let over = now + 60_000;
             assert!(ops::lease(conn, over, &terms, 1, true)?.is_empty());

@@ -172,18 +172,22 @@ impl AsyncWrite for Two {
     }
 }
 
-/// The framework serves what it sees, also behind a last answer whose end it could not write yet.
-#[tokio::test]
-async fn nothing_is_shown_before_the_answer_is_written() {
+/// None of them is reached.
+fn patient() -> Deadlines {
     let hour = Duration::from_secs(3600);
-    let deadlines = Deadlines {
+    Deadlines {
         head: hour,
         stall: hour,
         idle: hour,
-    };
+    }
+}
+
+/// The framework serves what it sees, also behind a last answer whose end it could not write yet.
+#[tokio::test]
+async fn nothing_is_shown_before_the_answer_is_written() {
     let input = [GET, HEAD].concat();
     let io = Two(pieces_of(input.as_bytes(), input.len()));
-    let mut stream = DeadlineStream::new(io, deadlines, std::sync::Arc::new([]));
+    let mut stream = DeadlineStream::new(io, patient(), std::sync::Arc::new([]));
     let connection = stream.connection();
     let woken = std::sync::Arc::new(Woken::default());
     let waker = woken.clone().into();
@@ -266,13 +270,7 @@ impl Wake for Woken {
 
 #[actix_web::test]
 async fn promise_7_a_flood_of_requests_does_not_make_the_framework_turn_in_circles() {
-    let hour = Duration::from_secs(3600);
-    let deadlines = Deadlines {
-        head: hour,
-        stall: hour,
-        idle: hour,
-    };
-    let stream = DeadlineStream::new(Flood, deadlines, std::sync::Arc::new([]));
+    let stream = DeadlineStream::new(Flood, patient(), std::sync::Arc::new([]));
     let service = HttpService::build()
         .on_connect_ext(|io: &DeadlineStream<Flood>, data| {
             data.insert(io.connection());
