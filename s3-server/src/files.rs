@@ -150,10 +150,6 @@ fn trailers(said: &mut Said) {
 }
 
 impl Received {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Gives it its name; what had that is replaced.
     pub fn publish(self, name: &Path) -> S3Result<()> {
         std::fs::rename(&self.path, name).map_err(failed)
