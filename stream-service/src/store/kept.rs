@@ -37,6 +37,19 @@ pub struct Tail {
     /// What its name has behind the object's.
     pub name: String,
     pub bytes: u64,
+    /// Where it begins in the object, and the sum of its bytes: what is gone on with is what was acknowledged. Older versions
+    /// did not keep them.
+    #[serde(default)]
+    pub at: Option<u64>,
+    #[serde(default)]
+    pub crc32c: Option<u32>,
+}
+
+impl Tail {
+    /// Whether it is the tail behind this many bytes of parts, and these are its bytes.
+    pub fn belongs(&self, at: u64, bytes: &[u8]) -> bool {
+        self.at.is_none_or(|kept| kept == at) && self.crc32c.is_none_or(|kept| kept == crc32c::crc32c(bytes))
+    }
 }
 
 impl Kept {
@@ -139,6 +152,8 @@ mod tests {
             tail: Some(Tail {
                 name: "t".to_owned(),
                 bytes: 5,
+                at: Some(16),
+                crc32c: Some(7),
             }),
             sha256: half_done(&Sha256::new()),
         };
@@ -152,6 +167,17 @@ mod tests {
             }
         );
         assert!(Kept::read("{").is_err());
+        let older = Kept::read(r#"{"used":1,"tail":{"name":"t","bytes":5}}"#)
+            .unwrap()
+            .tail
+            .unwrap();
+        assert!(older.belongs(16, b"bytes"));
+        let tail = Tail {
+            at: Some(16),
+            crc32c: Some(crc32c::crc32c(b"bytes")),
+            ..older
+        };
+        assert!(tail.belongs(16, b"bytes") && !tail.belongs(8, b"bytes") && !tail.belongs(16, b"others"));
         assert_eq!(
             Kept::read(r#"{"used":3,"later":1}"#).unwrap(),
             Kept::default().reserved(3)

@@ -7,7 +7,7 @@ use super::{
     receive::Held,
     request::Request,
     rows,
-    serve::{Asker, Looked, look, permit, say},
+    serve::{Asker, Looked, find, look, permit, say},
 };
 use crate::{
     state::State,
@@ -21,16 +21,20 @@ use common::{
     ids::Id,
 };
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// How often an upload is looked at that others take away meanwhile, and the pause before each further look.
-const LOOKS: usize = 10;
-const PAUSE: Duration = Duration::from_millis(300);
+/// How often the video is begun that others take away meanwhile.
+const TRIES: usize = 3;
+
+/// How long whoever has taken it gets to finish it, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Where this upload is. Another copy may have a newer request, which takes the upload while its video is made here and gets no
 /// further itself: a request of a connection that was cut long ago, for example. Then it is looked at again. A refusal would be
 /// read as the end of the upload: tus-js-client begins a new one after a HEAD that is answered with 4xx.
 pub async fn tell(state: &State, asker: &Asker, key: &ObjectKey) -> Result<HttpResponse, ApiError> {
-    for _ in 0..LOOKS {
+    for _ in 0..TRIES {
         let (ticket, holder, known) = match look(state, asker, key).await? {
             Looked::Over(known) => return Ok(say(&asker.terms, &plan(asker, &known)?)),
             Looked::Taken(ticket, holder, known) => (ticket, holder, known),
@@ -49,13 +53,22 @@ pub async fn tell(state: &State, asker: &Asker, key: &ObjectKey) -> Result<HttpR
         };
         match end(state, asker, held).await {
             Err(error) if error.code() == Code::Conflict && !holds(state, key, holder).await? => {
-                tokio::time::sleep(PAUSE).await;
+                until_over(state, key).await?;
             }
             ended => return ended,
         }
     }
     let busy = "Other requests are still finishing this upload.";
     Err(ApiError::new(Code::Overloaded, busy).retry_after(Duration::from_secs(1)))
+}
+
+/// Leaves it to whoever has it now.
+async fn until_over(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until && matches!(find(state, key).await?, Known::Is(upload) if !upload.finished) {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 fn plan(asker: &Asker, known: &Known) -> Result<Plan, ApiError> {

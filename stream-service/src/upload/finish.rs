@@ -85,7 +85,7 @@ pub async fn finish(state: &State, key: &ObjectKey, ticket: &Ticket, whole: Whol
             return Err(error);
         }
         Commit::Left(error) => return Err(error),
-        Commit::Unclear(error) => settle(state, key, error).await?,
+        Commit::Unclear(error) => settle(state, key, holder.is_some(), error).await?,
     }
     state.entries.evict(&key.video);
     state.relay.wake();
@@ -195,13 +195,18 @@ async fn commit(state: &State, key: &ObjectKey, holder: Option<Id>, media: &Medi
     }
 }
 
-/// Decides what became of a commit that nobody answered, by a write: it waits for a commit that is still under way, and no
-/// commit succeeds after it. Without an answer nothing is removed: a live object must not lose its file, and a dead row is
-/// found by the sweeps.
-async fn settle(state: &State, key: &ObjectKey, error: DbError) -> Result<(), ApiError> {
+/// Finds out what became of a commit that nobody answered, by a write: it waits for a commit that is still under way. What can be
+/// continued stays then, acknowledged as it is; all else is over, and no commit succeeds after it. Without an answer nothing is
+/// removed: a live object must not lose its file, and a dead row is found by the sweeps.
+async fn settle(state: &State, key: &ObjectKey, stays: bool, error: DbError) -> Result<(), ApiError> {
     let object = key.object.clone();
     let settled = state.db.write(move |conn| {
-        let condemned = ledger::condemn(conn, &object)?;
+        let condemned = if stays {
+            ledger::heartbeat(conn, &object)?;
+            false
+        } else {
+            ledger::condemn(conn, &object)?
+        };
         let live = !condemned && ledger::state_of(conn, &object)?.as_deref() == Some(LIVE);
         Ok::<_, DbError>((condemned, live))
     });

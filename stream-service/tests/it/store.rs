@@ -32,7 +32,9 @@ impl Place {
     /// Below a prefix of the one bucket of a server.
     pub fn s3() -> Self {
         let server = Server::spawn().unwrap();
-        let store = Store::S3(bucket(&server));
+        let bucket = bucket(&server);
+        bucket.set_appears(100);
+        let store = Store::S3(bucket);
         Self {
             store,
             _dir: None,
@@ -59,9 +61,7 @@ pub fn key(number: u64) -> ObjectKey {
 
 /// Bytes that differ from place to place.
 pub fn bytes(length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect()
+    crate::clip::noise(length, 0)
 }
 
 pub fn publish(incoming: Incoming) -> Result<(), StoreError> {

@@ -88,7 +88,11 @@ impl Incoming {
         let mut incoming = Self::over(store, key, false, left.clone(), until);
         if let Some(tail) = &left.kept.tail {
             match store.read_range(&store.names().tail(key, &tail.name), 0..tail.bytes) {
-                Ok(bytes) => incoming.buffer.extend_from_slice(&bytes),
+                Ok(bytes) if tail.belongs(left.kept.in_parts(), &bytes) => incoming.buffer.extend_from_slice(&bytes),
+                Ok(_) => {
+                    let text = format!("the tail {} of {key} is not what was acknowledged", tail.name);
+                    return Err(StoreError::Io(io::Error::other(text)));
+                }
                 // It goes when the object has its name.
                 Err(StoreError::Missing) if store.stored_size(key)? == Some(left.at) => incoming.whole = true,
                 Err(error) => return Err(error),
@@ -214,10 +218,11 @@ impl Incoming {
         }
         self.land(0)?;
         let parts = self.done.iter().map(|part| part.1).sum::<u64>();
-        let tail = match &self.known {
+        let tail = match &self.kept.tail {
             _ if self.buffer.is_empty() => None,
-            Some(known) if parts + known.bytes == self.written && parts == self.kept.in_parts() => Some(known.clone()),
-            _ => Some(self.put_tail()?),
+            // Nothing came since.
+            Some(tail) if self.synced == self.written => Some(tail.clone()),
+            _ => Some(self.put_tail(parts)?),
         };
         self.kept = Kept {
             upload: self.upload.clone().unwrap_or_default(),
@@ -227,13 +232,17 @@ impl Incoming {
             sha256: hash.map(half_done).unwrap_or_default(),
         };
         self.synced = self.written;
+        debug_assert_eq!(self.kept.bytes(), self.synced);
         Ok(())
     }
 
-    fn put_tail(&mut self) -> Result<Tail, StoreError> {
+    /// What is in the buffer as an object, which begins at `at`.
+    fn put_tail(&mut self, at: u64) -> Result<Tail, StoreError> {
         let tail = Tail {
             name: Id::now().to_string(),
             bytes: self.buffer.len() as u64,
+            at: Some(at),
+            crc32c: Some(crc32c::crc32c(&self.buffer)),
         };
         // Before it is sent: it may come there without our hearing of it.
         self.made.push(tail.clone());
@@ -266,6 +275,7 @@ impl Incoming {
             self.kept.sha256.clone_from(&self.done_hash);
             self.synced = parts;
         }
+        debug_assert_eq!(self.kept.bytes(), self.synced);
         Ok(())
     }
 

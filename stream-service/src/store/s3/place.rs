@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Bytes of a part, unless an object may be so large that it would have too many of them.
@@ -22,6 +23,9 @@ const PART: u64 = 8 << 20;
 
 /// Parts of the largest object: an upload has 10,000 numbers, and some of them stay unused where processes are killed.
 const MOST_PARTS: u64 = 9_000;
+
+/// How long an object is waited for whose upload is over. Less than a request waits for the one before it: that one is told then.
+const APPEARS: Duration = Duration::from_secs(20);
 
 /// A bucket, or what is below a prefix of it. Cheap to clone. Every call waits for the network: callers are on the blocking pool.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ struct Bucket {
     names: Names,
     /// Bytes of a part from now on; what is there already may have others.
     part: AtomicU64,
+    /// Milliseconds, see [`APPEARS`].
+    appears: AtomicU64,
 }
 
 impl S3Store {
@@ -43,6 +49,7 @@ impl S3Store {
             client,
             names: Names::new(prefix),
             part: AtomicU64::new(wanted.max(PART)),
+            appears: AtomicU64::new(APPEARS.as_millis() as u64),
         }))
     }
 
@@ -70,6 +77,16 @@ impl S3Store {
     /// For tests of many small objects. Stores refuse parts of less than 5 MiB.
     pub fn set_part(&self, bytes: u64) {
         self.0.part.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How long an object is waited for whose upload is over.
+    pub fn appears(&self) -> Duration {
+        Duration::from_millis(self.0.appears.load(Ordering::Relaxed))
+    }
+
+    /// For tests of objects that never do.
+    pub fn set_appears(&self, ms: u64) {
+        self.0.appears.store(ms, Ordering::Relaxed);
     }
 
     /// See [`crate::store::Store::numbers`].

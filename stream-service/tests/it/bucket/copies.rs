@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use common::{
-    db::Backend,
+    db::{Backend, DbError},
     ids::VideoId,
     messages::Sweep,
     testing::{Running, eventually, raw::Raw},
@@ -73,10 +73,73 @@ fn an_upload_whose_requests_land_on_different_copies() {
         assert!(bucket.only_object().await == bytes);
         let stored = app.db.read(|conn| {
             let row = diesel::RunQueryDsl::get_result::<Hash>(diesel::sql_query("SELECT sha256 FROM objects"), conn)?;
-            Ok::<_, common::db::DbError>(row.sha256)
+            Ok::<_, DbError>(row.sha256)
         });
         assert_eq!(stored.await.unwrap(), sha256(&bytes));
         other.stop().await;
+    });
+}
+
+/// Connections of this database that wait for a lock.
+async fn waiting(app: &App) -> i64 {
+    let waiting = app.db.read(|conn| {
+        let text = "SELECT count(*) AS count FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let row = diesel::RunQueryDsl::get_result::<Count>(diesel::sql_query(text), conn)?;
+        Ok::<_, DbError>(row.count)
+    });
+    waiting.await.unwrap()
+}
+
+#[derive(diesel::QueryableByName)]
+struct Count {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    count: i64,
+}
+
+/// What it brought since the last save is whole parts, so that the tail behind them has the length of the one before.
+#[test]
+fn promise_1_a_request_that_is_taken_over_while_it_saves_keeps_every_byte_in_its_place() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let (little, save) = (300_000, 16 << 20);
+        let (client, bytes) = (Client::new(&app), clip(20_000_000, 3));
+        let upload = create(&client, &bytes).await;
+        client.send(&upload, 0, &bytes[..little]).await;
+        let mut first = Raw::connect(&app.running.public).await;
+        let head = patch_head(&app, &client, &upload, little, bytes.len() - little, "");
+        first.send(&head).await;
+        first.send_bytes(&bytes[little..little + save - 1]).await;
+        eventually("two parts are there", SOON, || async {
+            (bucket.lies().await.uploads.first()?.1 == 16 << 20).then_some(())
+        })
+        .await;
+        // The ledger takes its time.
+        let (go, held) = std::sync::mpsc::channel::<()>();
+        let (entered, inside) = tokio::sync::oneshot::channel();
+        let db = app.db.clone();
+        let locked = actix_web::rt::spawn(async move {
+            let locked = db.write(move |conn| {
+                diesel::RunQueryDsl::execute(diesel::sql_query("SELECT 1 FROM tus_uploads FOR UPDATE"), conn)?;
+                entered.send(()).unwrap();
+                held.recv_timeout(Duration::from_secs(2)).ok();
+                Ok::<_, DbError>(())
+            });
+            locked.await
+        });
+        inside.await.unwrap();
+        first.send_bytes(&bytes[little + save - 1..little + save]).await;
+        eventually("it saves", SOON, || async { (waiting(&app).await == 1).then_some(()) }).await;
+        let taken = async {
+            eventually("it is taken over, and saves again", SOON, || async {
+                (waiting(&app).await == 2).then_some(())
+            })
+            .await;
+            go.send(()).unwrap();
+        };
+        let (offset, ()) = futures_util::future::join(client.offset(&upload), taken).await;
+        locked.await.unwrap().unwrap();
+        assert_eq!(offset, little + save);
+        client.send(&upload, offset, &bytes[offset..]).await;
+        assert!(bucket.only_object().await == bytes);
     });
 }
 
@@ -183,6 +246,33 @@ fn promise_1_an_object_that_the_store_is_still_putting_together_is_waited_for() 
         assert_eq!(offset, LARGE);
         assert!(bucket.only_object().await == bytes);
         assert_eq!(app.told.lock().unwrap().ready[0].1.sha256, sha256(&bytes));
+    });
+}
+
+#[test]
+fn promise_1_a_commit_that_fails_loses_nothing_that_was_acknowledged() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        let (client, bytes) = (Client::new(&app), clip(300_000, 3));
+        let upload = create(&client, &bytes).await;
+        // For longer than anybody waits for a lock. Only the commit of the video writes to it.
+        let (entered, inside) = tokio::sync::oneshot::channel();
+        let db = app.db.clone();
+        let locked = actix_web::rt::spawn(async move {
+            let locked = db.write(move |conn| {
+                diesel::RunQueryDsl::execute(diesel::sql_query("LOCK TABLE outbox IN EXCLUSIVE MODE"), conn)?;
+                entered.send(()).unwrap();
+                diesel::RunQueryDsl::execute(diesel::sql_query("SELECT CAST(pg_sleep(5.5) AS TEXT)"), conn)?;
+                Ok::<_, DbError>(())
+            });
+            locked.await
+        });
+        inside.await.unwrap();
+        let unclear = client.patch(&upload, 0, bytes.clone()).await;
+        assert_eq!(App::problem(unclear).await.0, 503);
+        locked.await.unwrap().unwrap();
+        assert_eq!(client.offset(&upload).await, bytes.len());
+        assert!(bucket.only_object().await == bytes);
+        assert_eq!(app.told.lock().unwrap().ready.len(), 1);
     });
 }
 

@@ -30,6 +30,7 @@ pub const TABLE: &[Row] = &[
     ("an upload goes on at every size of a piece", resumed_in_pieces),
     ("nothing later than what was acknowledged is trusted", cut),
     ("less than was acknowledged is an error", less),
+    ("a save that nobody heard of is followed by a right one", unheard),
     (
         "an object that was published and not committed goes on",
         published_again,
@@ -253,6 +254,32 @@ fn cut(store: &Store) {
     second.append(b" well").unwrap();
     publish(second).unwrap();
     assert_eq!(read(store, &key(1)).unwrap(), b"kept well");
+}
+
+/// The second request brings as many bytes as whole parts have, behind a tail: what is behind the parts then has its length.
+fn unheard(store: &Store) {
+    let little = 12_345;
+    let sent = bytes(little + (16 << 20));
+    let mut first = store.resume(&key(1), &start(store)).unwrap();
+    first.append(&sent[..little]).unwrap();
+    first.sync(None).unwrap();
+    let one = left(store, &first);
+    first.acknowledged(true);
+    drop(first);
+    let second = std::cell::RefCell::new(store.resume(&key(1), &one).unwrap());
+    second.borrow_mut().append(&sent[little..]).unwrap();
+    super::soon("whole parts are noted", || {
+        let mut second = second.borrow_mut();
+        !second.checkpoint().unwrap() || second.synced() == 16 << 20
+    });
+    // Whether the ledger has that is not known.
+    let mut second = second.into_inner();
+    second.sync(None).unwrap();
+    let two = left(store, &second);
+    second.acknowledged(true);
+    drop(second);
+    publish(store.resume(&key(1), &two).unwrap()).unwrap();
+    assert!(read(store, &key(1)).unwrap() == sent);
 }
 
 fn less(store: &Store) {

@@ -1,7 +1,10 @@
 //! What becomes of an object on its way: acknowledged, named, or dropped.
 
 use super::{
-    super::{Object, client::Part},
+    super::{
+        Object,
+        client::{Part, S3Error},
+    },
     Incoming,
 };
 use crate::store::{KeptPart, StoreError};
@@ -11,8 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long an object is waited for whose upload is over, and how often it is looked for.
-const APPEARS: Duration = Duration::from_secs(60);
+/// How often an object is looked for whose upload is over.
 const LOOK: Duration = Duration::from_millis(250);
 
 impl Incoming {
@@ -61,7 +63,7 @@ impl Incoming {
     /// time for a large one, and goes on with it when the process that asked is killed. What is acknowledged would be taken for
     /// lost in between.
     fn appears(&self) -> Result<bool, StoreError> {
-        let until = Instant::now() + APPEARS;
+        let until = Instant::now() + self.store.appears();
         loop {
             if self.store.stored_size(&self.key)? == Some(self.written) {
                 return Ok(true);
@@ -80,25 +82,23 @@ impl Incoming {
         let Some(upload) = self.upload.clone() else {
             return Ok(client.wait(client.put(&name, bytes))?);
         };
-        if !bytes.is_empty() {
-            // Whoever completes this upload sends the same bytes under this number: there can be no others any more.
-            self.used += 1;
-            let length = bytes.len() as u64;
-            let Part { etag, crc32c } = client.wait(client.upload_part(&name, &upload, self.used, bytes))?;
-            self.done.push(KeptPart(self.used, length, etag, crc32c));
+        let mut again = false;
+        loop {
+            let mut parts: Vec<(u32, Part)> = self.done.iter().map(named).collect();
+            if !bytes.is_empty() {
+                // Whoever completes this upload sends the same bytes under this number: there can be no others any more.
+                let last = self.used + 1;
+                parts.push((
+                    last,
+                    client.wait(client.upload_part(&name, &upload, last, bytes.clone()))?,
+                ));
+            }
+            match client.wait(client.complete(&name, &upload, &parts)) {
+                // Another request has just sent the last part too, to a store that tags each sending by itself.
+                Err(S3Error::InvalidPart(_)) if !again && !bytes.is_empty() => again = true,
+                done => return Ok(done?),
+            }
         }
-        let parts: Vec<(u32, Part)> = self
-            .done
-            .iter()
-            .map(|KeptPart(number, _, etag, crc32c)| {
-                let part = Part {
-                    etag: etag.clone(),
-                    crc32c: *crc32c,
-                };
-                (*number, part)
-            })
-            .collect();
-        Ok(client.wait(client.complete(&name, &upload, &parts))?)
     }
 
     /// Drops it; what nobody can go on with is gone then.
@@ -118,6 +118,15 @@ impl Incoming {
             flying.task.abort();
         }
     }
+}
+
+/// As completing asks for it.
+fn named(KeptPart(number, _, etag, crc32c): &KeptPart) -> (u32, Part) {
+    let part = Part {
+        etag: etag.clone(),
+        crc32c: *crc32c,
+    };
+    (*number, part)
 }
 
 impl Drop for Incoming {

@@ -166,6 +166,10 @@ impl<'a> Life<'a> {
             let Some(answer) = self.ask(speech, "HEAD", "", b"").await else {
                 continue;
             };
+            // Others are still finishing it.
+            if answer.status == 503 {
+                continue;
+            }
             assert!([200, 204].contains(&answer.status), "{}: {}", self.path, answer.head);
             let offset = offset(&answer).unwrap();
             let before = self.acknowledged;
