@@ -76,6 +76,26 @@ fn an_upload_in_pieces_is_one_object_in_the_end_and_nothing_beside_it() {
 }
 
 #[test]
+fn promise_4_what_waits_in_the_bucket_and_is_not_what_came_is_not_gone_on_with() {
+    on_bucket(Backend::Sqlite, |app, bucket| async move {
+        let (client, bytes) = (Client::new(&app), clip(LARGE, 3));
+        let upload = create(&client, &bytes).await;
+        client.send(&upload, 0, &bytes[..1000]).await;
+        let tail = bucket.lies().await.objects.remove(0).0;
+        let kept = Bytes::copy_from_slice(&bytes[..1000]);
+        let mut other = kept.to_vec();
+        other[500] ^= 1;
+        bucket.client.put(&tail, other.into()).await.unwrap();
+        let refused = client.patch(&upload, 1000, bytes[1000..].to_vec()).await;
+        assert_eq!(App::problem(refused).await.0, 500);
+        assert_eq!(client.offset(&upload).await, 1000);
+        bucket.client.put(&tail, kept).await.unwrap();
+        client.send(&upload, 1000, &bytes[1000..]).await;
+        assert!(bucket.only_object().await == bytes);
+    });
+}
+
+#[test]
 fn bytes_under_a_checksum_are_all_or_nothing() {
     on_bucket(Backend::Sqlite, |app, bucket| async move {
         let (client, bytes) = (Client::new(&app), clip(2 * LARGE, 3));
