@@ -90,7 +90,7 @@ impl Files {
         let received = self.receive(input.body, said).await?;
         let crc = received.checksum.checksum_crc32c.clone().unwrap_or_default();
         let escaped = crc.replace('/', "_");
-        // Of its bytes, as with all stores: who sends a part again, or two who send the same one, get the same.
+        // Of its bytes, as most stores have it: who sends a part again, or two who send the same one, get the same.
         let tag = format!("{:x}-{escaped}", received.size);
         let name = format!("{}.{tag}.{escaped}", input.part_number);
         let _turn = self.turn.lock().await;

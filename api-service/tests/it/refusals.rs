@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use common::db::Backend;
 use reqwest::Method;
 use serde_json::json;
 
@@ -132,7 +133,13 @@ fn a_database_that_is_busy_is_an_answer_and_not_a_hang() {
         let (locked, go) = (held.0, release.1);
         let db = app.db.clone();
         let blocker = actix_web::rt::spawn(async move {
+            let postgres = db.backend() == Backend::Postgres;
             db.write(move |conn| {
+                if postgres {
+                    // Who hangs is put out otherwise before others have waited long enough to be refused.
+                    let forever = diesel::sql_query("SET LOCAL idle_in_transaction_session_timeout = 0");
+                    diesel::RunQueryDsl::execute(forever, conn)?;
+                }
                 diesel::RunQueryDsl::execute(diesel::sql_query("UPDATE users SET bio = 'held'"), conn)?;
                 locked.send(()).unwrap();
                 go.recv().unwrap();

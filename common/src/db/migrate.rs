@@ -67,7 +67,8 @@ pub(super) fn apply_all(url: &DatabaseUrl, migrations: &Migrations) -> Result<Ap
     let options = DbOptions {
         statement_timeout: Duration::ZERO,
         lock_timeout: LOCK_WAIT,
-        idle_in_transaction: LOCK_WAIT,
+        // Another process may be waiting for its turn.
+        idle_in_transaction: Duration::from_secs(60),
         ..DbOptions::default()
     };
     match establish(url, Role::Writer, &options)? {

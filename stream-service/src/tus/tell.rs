@@ -53,7 +53,10 @@ pub async fn tell(state: &State, asker: &Asker, key: &ObjectKey) -> Result<HttpR
         };
         match end(state, asker, held).await {
             Err(error) if error.code() == Code::Conflict && !holds(state, key, holder).await? => {
-                until_over(state, key).await?;
+                let known = until_over(state, key).await?;
+                if !unfinished(&known) {
+                    return Ok(say(&asker.terms, &plan(asker, &known)?));
+                }
             }
             ended => return ended,
         }
@@ -62,13 +65,20 @@ pub async fn tell(state: &State, asker: &Asker, key: &ObjectKey) -> Result<HttpR
     Err(ApiError::new(Code::Overloaded, busy).retry_after(Duration::from_secs(1)))
 }
 
-/// Leaves it to whoever has it now.
-async fn until_over(state: &State, key: &ObjectKey) -> Result<(), ApiError> {
+/// Leaves it to whoever has it now, and says what has become of it.
+async fn until_over(state: &State, key: &ObjectKey) -> Result<Known, ApiError> {
     let until = Instant::now() + PATIENCE;
-    while Instant::now() < until && matches!(find(state, key).await?, Known::Is(upload) if !upload.finished) {
+    loop {
+        let known = find(state, key).await?;
+        if Instant::now() >= until || !unfinished(&known) {
+            return Ok(known);
+        }
         tokio::time::sleep(LOOK).await;
     }
-    Ok(())
+}
+
+fn unfinished(known: &Known) -> bool {
+    matches!(known, Known::Is(upload) if !upload.finished)
 }
 
 fn plan(asker: &Asker, known: &Known) -> Result<Plan, ApiError> {

@@ -232,8 +232,7 @@ impl Incoming {
             sha256: hash.map(half_done).unwrap_or_default(),
         };
         self.synced = self.written;
-        debug_assert_eq!(self.kept.bytes(), self.synced);
-        Ok(())
+        self.checked()
     }
 
     /// What is in the buffer as an object, which begins at `at`.
@@ -275,8 +274,17 @@ impl Incoming {
             self.kept.sha256.clone_from(&self.done_hash);
             self.synced = parts;
         }
-        debug_assert_eq!(self.kept.bytes(), self.synced);
-        Ok(())
+        self.checked()
+    }
+
+    /// What the ledger is to keep names as many bytes as it is to acknowledge.
+    fn checked(&self) -> Result<(), StoreError> {
+        let (named, synced) = (self.kept.bytes(), self.synced);
+        if named == synced {
+            return Ok(());
+        }
+        let text = format!("{named} bytes of {} are named, {synced} are there", self.key);
+        Err(StoreError::Io(io::Error::other(text)))
     }
 
     pub fn synced(&self) -> u64 {

@@ -24,8 +24,8 @@ const PART: u64 = 8 << 20;
 /// Parts of the largest object: an upload has 10,000 numbers, and some of them stay unused where processes are killed.
 const MOST_PARTS: u64 = 9_000;
 
-/// How long an object is waited for whose upload is over. Less than a request waits for the one before it: that one is told then.
-const APPEARS: Duration = Duration::from_secs(20);
+/// As long as the store may take to put parts together: it may end an upload before, and goes on when whoever asked is killed.
+const APPEARS_MS: u64 = 300_000;
 
 /// A bucket, or what is below a prefix of it. Cheap to clone. Every call waits for the network: callers are on the blocking pool.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct Bucket {
     names: Names,
     /// Bytes of a part from now on; what is there already may have others.
     part: AtomicU64,
-    /// Milliseconds, see [`APPEARS`].
+    /// Milliseconds that an object is waited for whose upload is over.
     appears: AtomicU64,
 }
 
@@ -49,7 +49,7 @@ impl S3Store {
             client,
             names: Names::new(prefix),
             part: AtomicU64::new(wanted.max(PART)),
-            appears: AtomicU64::new(APPEARS.as_millis() as u64),
+            appears: AtomicU64::new(APPEARS_MS),
         }))
     }
 

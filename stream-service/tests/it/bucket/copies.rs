@@ -2,7 +2,7 @@
 
 use super::on_bucket;
 use crate::{
-    app::{App, SOON, start_service},
+    app::{App, SOON, on_app_of, start_service},
     clip::{clip, sha256},
     tus::client::{Client, create, offset_of, patch_head},
 };
@@ -14,7 +14,7 @@ use common::{
     testing::{Running, eventually, raw::Raw},
 };
 use s3_server::{Effect, Fault};
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 use stream_service::state::State;
 
 const LARGE: usize = 17_000_000;
@@ -118,9 +118,11 @@ fn promise_1_a_request_that_is_taken_over_while_it_saves_keeps_every_byte_in_its
         let db = app.db.clone();
         let locked = actix_web::rt::spawn(async move {
             let locked = db.write(move |conn| {
+                let forever = "SET LOCAL idle_in_transaction_session_timeout = 0";
+                diesel::RunQueryDsl::execute(diesel::sql_query(forever), conn)?;
                 diesel::RunQueryDsl::execute(diesel::sql_query("SELECT 1 FROM tus_uploads FOR UPDATE"), conn)?;
                 entered.send(()).unwrap();
-                held.recv_timeout(Duration::from_secs(2)).ok();
+                held.recv_timeout(SOON).ok();
                 Ok::<_, DbError>(())
             });
             locked.await
@@ -245,34 +247,55 @@ fn promise_1_an_object_that_the_store_is_still_putting_together_is_waited_for() 
         let (offset, ()) = futures_util::future::join(client.offset(&upload), appears).await;
         assert_eq!(offset, LARGE);
         assert!(bucket.only_object().await == bytes);
-        assert_eq!(app.told.lock().unwrap().ready[0].1.sha256, sha256(&bytes));
     });
 }
 
 #[test]
 fn promise_1_a_commit_that_fails_loses_nothing_that_was_acknowledged() {
-    on_bucket(Backend::Postgres, |app, bucket| async move {
-        let (client, bytes) = (Client::new(&app), clip(300_000, 3));
-        let upload = create(&client, &bytes).await;
-        // For longer than anybody waits for a lock. Only the commit of the video writes to it.
-        let (entered, inside) = tokio::sync::oneshot::channel();
-        let db = app.db.clone();
-        let locked = actix_web::rt::spawn(async move {
-            let locked = db.write(move |conn| {
-                diesel::RunQueryDsl::execute(diesel::sql_query("LOCK TABLE outbox IN EXCLUSIVE MODE"), conn)?;
-                entered.send(()).unwrap();
-                diesel::RunQueryDsl::execute(diesel::sql_query("SELECT CAST(pg_sleep(5.5) AS TEXT)"), conn)?;
-                Ok::<_, DbError>(())
-            });
-            locked.await
+    on_bucket(Backend::Postgres, |app, _bucket| a_commit_that_fails(app));
+    on_app_of(Backend::Postgres, |_| (), a_commit_that_fails);
+}
+
+async fn a_commit_that_fails(app: Rc<App>) {
+    let (client, bytes) = (Client::new(&app), clip(300_000, 3));
+    let upload = create(&client, &bytes).await;
+    // For longer than anybody waits for a lock. Only the commit of the video writes to it.
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let db = app.db.clone();
+    let locked = actix_web::rt::spawn(async move {
+        let locked = db.write(move |conn| {
+            diesel::RunQueryDsl::execute(diesel::sql_query("LOCK TABLE outbox IN EXCLUSIVE MODE"), conn)?;
+            entered.send(()).unwrap();
+            diesel::RunQueryDsl::execute(diesel::sql_query("SELECT CAST(pg_sleep(9) AS TEXT)"), conn)?;
+            Ok::<_, DbError>(())
         });
-        inside.await.unwrap();
-        let unclear = client.patch(&upload, 0, bytes.clone()).await;
-        assert_eq!(App::problem(unclear).await.0, 503);
-        locked.await.unwrap().unwrap();
-        assert_eq!(client.offset(&upload).await, bytes.len());
-        assert!(bucket.only_object().await == bytes);
-        assert_eq!(app.told.lock().unwrap().ready.len(), 1);
+        locked.await
+    });
+    inside.await.unwrap();
+    let unclear = client.patch(&upload, 0, bytes.clone()).await;
+    assert_eq!(App::problem(unclear).await.0, 503);
+    locked.await.unwrap().unwrap();
+    assert_eq!(client.offset(&upload).await, bytes.len());
+    assert!(app.get(&client.video).await.bytes().await.unwrap() == bytes);
+    eventually("it is told once", SOON, || async {
+        (app.told.lock().unwrap().ready.len() == 1).then_some(())
+    })
+    .await;
+}
+
+#[test]
+fn a_last_part_that_another_request_has_replaced_is_sent_again() {
+    on_bucket(Backend::Postgres, |app, bucket| async move {
+        for (times, status) in [(1, 204), (2, 500)] {
+            let (client, bytes) = (Client::new(&app), clip(LARGE, times as u8));
+            let upload = create(&client, &bytes).await;
+            let replaced = Fault::new("POST", Effect::Answer(400, "InvalidPart")).of("uploadId");
+            bucket.server.fail(replaced.times(times));
+            let sent = client.patch(&upload, 0, bytes.clone()).await;
+            assert_eq!(sent.status(), status);
+            assert_eq!(client.offset(&upload).await, LARGE);
+            assert!(app.get(&client.video).await.bytes().await.unwrap() == bytes);
+        }
     });
 }
 
@@ -304,7 +327,6 @@ fn a_head_whose_upload_is_taken_meanwhile_looks_again() {
         let (offset, ()) = futures_util::future::join(client.offset(&upload), taken).await;
         assert_eq!(offset, bytes.len());
         assert!(bucket.only_object().await == bytes);
-        assert_eq!(app.told.lock().unwrap().ready.len(), 1);
         other.stop().await;
     });
 }

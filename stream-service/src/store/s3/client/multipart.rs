@@ -11,6 +11,8 @@ use super::{
 use bytes::Bytes;
 use hyper::Method;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Least bytes of every part but the last (Amazon's rule; s3s-fs and Garage have it too).
 pub const MIN_PART: u64 = 5 << 20;
@@ -20,6 +22,9 @@ pub const MAX_PART: u64 = 5 << 30;
 
 /// Largest number of a part; the smallest is 1.
 pub const MAX_PARTS: u32 = 10_000;
+
+/// How often an object is looked for whose upload is over.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What names a part when they are put together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,9 +95,9 @@ impl Client {
                     None => return Ok(()),
                     Some(_) => S3Error::of(hyper::StatusCode::INTERNAL_SERVER_ERROR, &answer.document),
                 },
-                // An attempt whose answer was lost may have done it.
+                // An attempt whose answer was lost may have done it, or be about it.
                 Err(S3Error::NoSuchUpload) if attempts.repeated() => {
-                    return match self.head(key).await? {
+                    return match self.appears(key, Patience::COMPLETE.still()).await? {
                         Some(_) => Ok(()),
                         None => Err(S3Error::NoSuchUpload),
                     };
@@ -100,6 +105,19 @@ impl Client {
                 Err(error) => error,
             };
             attempts.another(error).await?;
+        }
+    }
+
+    /// The bytes of an object whose upload is over, as soon as it is there: a store may end the upload before it has put the parts
+    /// together, and goes on with that when whoever asked is gone. `None` when it is not there `within` this time.
+    pub async fn appears(&self, key: &str, within: Duration) -> Result<Option<u64>, S3Error> {
+        let until = Instant::now() + within;
+        loop {
+            let found = self.head(key).await?;
+            if found.is_some() || Instant::now() >= until {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 

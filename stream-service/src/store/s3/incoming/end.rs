@@ -9,13 +9,7 @@ use super::{
 };
 use crate::store::{KeptPart, StoreError};
 use log::warn;
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
-
-/// How often an object is looked for whose upload is over.
-const LOOK: Duration = Duration::from_millis(250);
+use std::mem;
 
 impl Incoming {
     /// `done`: the ledger has what is kept now, and no tail but that one is needed; else it is another request's, which needs
@@ -25,7 +19,7 @@ impl Incoming {
         if done {
             let known = mem::replace(&mut self.known, self.kept.tail.clone());
             needless.extend(known);
-            needless.retain(|tail| Some(tail) != self.kept.tail.as_ref());
+            needless.retain(|tail| self.kept.tail.as_ref().is_none_or(|kept| kept.name != tail.name));
         }
         for tail in needless {
             let (client, name) = (
@@ -45,7 +39,7 @@ impl Incoming {
         if !self.whole {
             match self.complete() {
                 Ok(()) => {}
-                // A request before this one has done it; what it did is there whole, or will be.
+                // Of what nobody goes on with there is no other request.
                 Err(StoreError::Missing) if !self.temporary && self.appears()? => {}
                 Err(error) => return Err(error),
             }
@@ -59,20 +53,11 @@ impl Incoming {
         Ok(Object::new(&self.store, self.name(), self.written))
     }
 
-    /// Whether another request has put the parts together. The upload may be over before its object is there: a store takes its
-    /// time for a large one, and goes on with it when the process that asked is killed. What is acknowledged would be taken for
-    /// lost in between.
+    /// Whether another request has put the parts together, and what it did is there whole, or will be.
     fn appears(&self) -> Result<bool, StoreError> {
-        let until = Instant::now() + self.store.appears();
-        loop {
-            if self.store.stored_size(&self.key)? == Some(self.written) {
-                return Ok(true);
-            }
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            std::thread::sleep(LOOK);
-        }
+        let client = self.store.client();
+        let found = client.wait(client.appears(&self.name(), self.store.appears()))?;
+        Ok(found == Some(self.written))
     }
 
     fn complete(&mut self) -> Result<(), StoreError> {
