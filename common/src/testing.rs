@@ -6,6 +6,7 @@ mod broker;
 mod databases;
 #[cfg(feature = "db")]
 mod postgres;
+pub mod random;
 pub mod ranges;
 pub mod raw;
 mod service;

@@ -17,6 +17,7 @@ use common::config::{Config, Span};
 use common::error::{ApiError, Code};
 use common::http::payload_error;
 use common::service::Service;
+use common::testing::random::Random;
 use common::testing::raw::{Answer, Raw};
 use common::testing::{Running, spawn, test_config};
 use futures_util::StreamExt;
@@ -149,13 +150,13 @@ fn sum(bytes: &[u8]) -> String {
 
 /// Bytes that look like requests to whoever loses count.
 fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = fuzz::Random(seed);
+    let mut random = Random::fixed(seed);
     let mut bytes = Vec::with_capacity(length + 64);
     while bytes.len() < length {
         if random.below(50) == 0 {
             bytes.extend_from_slice(b"\r\n\r\nGET /small HTTP/1.1\r\nHost: evil\r\n\r\n");
         }
-        bytes.extend_from_slice(&random.next().to_le_bytes());
+        bytes.extend_from_slice(&random.number().to_le_bytes());
     }
     bytes.truncate(length);
     bytes

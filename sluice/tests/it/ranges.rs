@@ -1,6 +1,7 @@
 //! The table of ranges (`common::testing::ranges`) through the real binary: embedded, and through the edge before a
 //! stream-service of its own.
 
+use common::testing::random::noise;
 use common::testing::ranges::{SIZE, Subject, Who, conforms};
 
 use crate::media::{self, Clip};
@@ -13,7 +14,7 @@ fn clip_of_the_table() -> Clip {
     let room = SIZE.checked_sub(bytes.len() + 8).expect("the clip is smaller");
     bytes.extend(u32::try_from(room + 8).unwrap().to_be_bytes());
     bytes.extend(b"free");
-    bytes.extend((0..room).map(|at| (at.wrapping_mul(2_654_435_761) >> 16) as u8));
+    bytes.extend(noise(room, 0));
     Clip { bytes }
 }
 

@@ -1,5 +1,6 @@
 //! A playable MP4 of any size, made here: one H.264 sample whose bytes have no period, so that every byte has a place.
 
+use common::testing::random::noise;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a clip beside its payload.
@@ -22,22 +23,6 @@ pub fn clip(size: usize, seed: u8) -> Vec<u8> {
     clip.extend(noise(size - start, seed));
     assert_eq!(clip.len(), size);
     clip
-}
-
-/// Bytes without a period: what is stored in the wrong place, or twice, differs from what belongs there, also when it is off by a
-/// part or by what is saved at once (SplitMix64, <https://prng.di.unimi.it/splitmix64.c>).
-pub fn noise(length: usize, seed: u8) -> Vec<u8> {
-    let mut state = u64::from(seed) << 56;
-    let mut noise = Vec::with_capacity(length + 8);
-    while noise.len() < length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        noise.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
-    }
-    noise.truncate(length);
-    noise
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

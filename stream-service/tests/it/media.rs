@@ -1,7 +1,13 @@
 //! `/media/{grant}/{videoId}/file`: grants, headers, limits, permits.
 
 use crate::app::{App, SOON, on_each_app, on_each_app_with};
-use common::{grant::Grant, ids::VideoId, messages::Visibility, testing::eventually, time::Timestamp};
+use common::{
+    grant::Grant,
+    ids::VideoId,
+    messages::Visibility,
+    testing::{eventually, random::Random},
+    time::Timestamp,
+};
 use std::{
     sync::atomic::Ordering,
     time::{Duration, Instant},
@@ -207,12 +213,7 @@ pub async fn slow_stream(app: &App, url: &str) -> TcpStream {
 fn promise_9_permits_come_back_from_viewers_who_leave_at_any_moment() {
     on_each_app(|app| async move {
         let (video, _) = app.stored(2 << 20).await;
-        let seed: u64 = std::env::var("SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or_else(|| Timestamp::now().millis().unsigned_abs());
-        println!("SEED={seed}");
-        let mut random = Random(seed | 1);
+        let mut random = Random::from_clock();
         for round in 0..120 {
             let path = app.file_path(&video);
             let range = match random.below(4) {
@@ -225,7 +226,7 @@ fn promise_9_permits_come_back_from_viewers_who_leave_at_any_moment() {
             let mut socket = crate::upload::connect(&app).await;
             // Sometimes not even the head of the request is complete.
             let sent = if round % 10 == 0 {
-                random.below(request.len() as u64) as usize
+                random.below(request.len())
             } else {
                 request.len()
             };
@@ -234,7 +235,7 @@ fn promise_9_permits_come_back_from_viewers_who_leave_at_any_moment() {
             let mut buffer = vec![0; 1 << 16];
             while read > 0 && sent == request.len() {
                 match tokio::time::timeout(Duration::from_millis(20), socket.read(&mut buffer)).await {
-                    Ok(Ok(n)) if n > 0 => read = read.saturating_sub(n as u64),
+                    Ok(Ok(n)) if n > 0 => read = read.saturating_sub(n),
                     _ => break,
                 }
             }
@@ -255,34 +256,20 @@ fn promise_9_permits_come_back_from_viewers_who_leave_at_any_moment() {
 #[test]
 fn promise_9_permits_come_back_from_uploads_that_end_at_any_moment() {
     on_each_app(|app| async move {
-        let seed = Timestamp::now().millis().unsigned_abs();
-        println!("SEED={seed}");
-        let mut random = Random(seed | 1);
+        let mut random = Random::from_clock();
         let bytes = crate::clip::clip(700_000, 1);
         for _ in 0..40 {
             let video = VideoId::random();
             let mut socket = crate::upload::connect(&app).await;
             let head = crate::upload::put_head(&app, &video, &app.upload_token(&video), "Content-Length: 700000\r\n");
             let whole = [head.as_bytes(), &bytes].concat();
-            let sent = random.below(whole.len() as u64) as usize;
+            let sent = random.below(whole.len());
             // An answer that comes first (429) closes the connection under us.
             drop(socket.write_all(&whole[..sent]).await);
             drop(socket);
         }
         app.nothing_is_left().await;
     });
-}
-
-/// A generator good enough for choosing moments (xorshift64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
 
 #[test]

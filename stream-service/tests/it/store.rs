@@ -61,7 +61,7 @@ pub fn key(number: u64) -> ObjectKey {
 
 /// Bytes that differ from place to place.
 pub fn bytes(length: usize) -> Vec<u8> {
-    crate::clip::noise(length, 0)
+    common::testing::random::noise(length, 0)
 }
 
 pub fn publish(incoming: Incoming) -> Result<(), StoreError> {

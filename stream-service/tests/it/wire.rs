@@ -10,8 +10,10 @@ use crate::app::{App, on_one_app_with};
 use common::{
     config::Config,
     ids::VideoId,
-    testing::raw::{Answer, Raw},
-    time::Timestamp,
+    testing::{
+        random::Random,
+        raw::{Answer, Raw},
+    },
 };
 use std::rc::Rc;
 
@@ -81,29 +83,4 @@ pub fn is_range(answer: &Answer, (start, end): (usize, usize), bytes: &[u8]) {
     let range = format!("bytes {start}-{}/{}", end - 1, bytes.len());
     assert_eq!(answer.header("content-range"), Some(range.as_str()));
     assert!(answer.body == bytes[start..end], "other bytes in {start}..{end}");
-}
-
-/// A generator good enough for choosing places (xorshift64); it prints its seed.
-pub struct Random(u64);
-
-impl Random {
-    pub fn new() -> Random {
-        let given = std::env::var("SEED").ok().and_then(|text| text.parse().ok());
-        let seed: u64 = given.unwrap_or_else(|| Timestamp::now().millis().unsigned_abs());
-        println!("SEED={seed}");
-        Random(seed | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound as u64) as usize
-    }
-
-    /// A range of at most `most` bytes.
-    pub fn range(&mut self, size: usize, most: usize) -> (usize, usize) {
-        let start = self.below(size);
-        (start, start + 1 + self.below(most.min(size - start)))
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::capture::CaptureStream;
+use crate::testing::random::noise;
 use std::io::{Read, Write};
 use std::pin::Pin;
 use std::task::Poll;
@@ -9,12 +10,6 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 const LENGTH: usize = (20 << 20) + 12_345;
 const SOON: Duration = Duration::from_secs(10);
-
-fn content() -> Vec<u8> {
-    (0..LENGTH)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect()
-}
 
 fn file() -> Arc<File> {
     Arc::new(tempfile::tempfile().unwrap())
@@ -41,7 +36,7 @@ async fn captured(sent: Vec<u8>) -> (CaptureStream, Captured, std::thread::JoinH
 }
 
 async fn check(patience: Duration) {
-    let mut sent = content();
+    let mut sent = noise(LENGTH, 0);
     sent.extend_from_slice(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     let (mut stream, mut body, client) = captured(sent).await;
     let file = file();
@@ -53,7 +48,7 @@ async fn check(patience: Duration) {
     std::io::Seek::rewind(&mut whole).unwrap();
     whole.read_to_end(&mut stored).unwrap();
     assert!(
-        stored[..6] == *b"before" && stored[6..] == content(),
+        stored[..6] == *b"before" && stored[6..] == noise(LENGTH, 0),
         "the file is what was sent"
     );
     let mut next = [0; 100];
@@ -75,12 +70,12 @@ async fn so_does_one_whose_disk_is_slow_on_the_blocking_pool() {
 #[tokio::test(flavor = "current_thread")]
 async fn a_body_that_stops_ends_in_both_places() {
     for patience in [Duration::MAX, Duration::ZERO] {
-        let (_stream, mut body, client) = captured(content()[..5 << 20].to_vec()).await;
+        let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
         let stall = Duration::from_millis(600);
         let error = body.move_to_file_within(&file(), 0, stall, patience).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client.join().unwrap());
-        let (_stream, mut body, client) = captured(content()[..5 << 20].to_vec()).await;
+        let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
         let gone = std::thread::spawn(move || drop(client.join().unwrap()));
         let error = body.move_to_file_within(&file(), 0, SOON, patience).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -90,7 +85,7 @@ async fn a_body_that_stops_ends_in_both_places() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn the_thread_of_a_body_that_nobody_waits_for_ends() {
-    let (_stream, mut body, client) = captured(content()[..5 << 20].to_vec()).await;
+    let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
     let file = file();
     let moving = body.move_to_file_within(&file, 0, Duration::from_secs(600), Duration::ZERO);
     assert!(tokio::time::timeout(Duration::from_millis(300), moving).await.is_err());
@@ -110,7 +105,7 @@ async fn a_body_whose_connection_ends_under_it_is_not_taken_further() {
         let lingers = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *stream).poll_shutdown(cx).is_pending()));
         assert!(lingers.await);
     };
-    let part = &content()[..5 << 20];
+    let part = &noise(LENGTH, 0)[..5 << 20];
     let (mut stream, mut body, _client) = captured(part.to_vec()).await;
     shutdown(&mut stream).await;
     let error = body.read(&mut Vec::new(), 10).await.unwrap_err();

@@ -6,14 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
+use crate::testing::random::noise;
 
 const SIZE: usize = 3 << 20;
-
-fn content() -> Vec<u8> {
-    (0..SIZE)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 16) as u8)
-        .collect()
-}
 
 /// Serves one connection: everything is the file, after a prefix that is the path.
 async fn serve(listener: TcpListener, violations: Counter) {
@@ -28,7 +23,7 @@ async fn serve(listener: TcpListener, violations: Counter) {
             let slot = request.conn_data::<SlotHandle>().unwrap();
             let prefix = Bytes::from(request.path().to_owned());
             let length = (prefix.len() + SIZE) as u64;
-            let body = SlotBody::new(slot, prefix, job(&content(), SIZE as u64));
+            let body = SlotBody::new(slot, prefix, job(&noise(SIZE, 0), SIZE as u64));
             Ok::<_, Infallible>(Response::build(StatusCode::OK).no_chunking(length).body(body))
         }));
     service
@@ -69,7 +64,7 @@ async fn answers_through_the_smallest_buffers_are_whole_and_in_their_order() {
             count => all.extend_from_slice(&piece[..count]),
         }
     }
-    let (mut rest, content) = (&all[..], content());
+    let (mut rest, content) = (&all[..], noise(SIZE, 0));
     for path in paths {
         let head = rest.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
         rest = &rest[head..];

@@ -7,6 +7,7 @@ use actix_codec::Decoder;
 use actix_http::h1::{Codec, Message, MessageType};
 use bytes::BytesMut;
 use common::capture::{Verdict, classify};
+use common::testing::random::Random;
 use common::testing::raw::Raw;
 
 use super::{GET, MIB, bytes, config, put, start, sum};
@@ -14,30 +15,9 @@ use super::{GET, MIB, bytes, config, put, start, sum};
 const CASES: u64 = 5_000;
 const SEED: u64 = 0x51_1c_e0;
 
-/// SplitMix64: small, and good enough to choose.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-}
-
 /// One request. A `wild` one has something odd in most of its parts.
 fn request(random: &mut Random, wild: bool, out: &mut Vec<u8>) {
-    let odd = |random: &mut Random, one_in: u64| wild && random.below(one_in) == 0;
+    let odd = |random: &mut Random, one_in: usize| wild && random.below(one_in) == 0;
     let end = if odd(random, 30) { "\n" } else { "\r\n" };
     if odd(random, 20) {
         out.extend_from_slice(random.pick(&["\r\n", "\n", "\r\n\r\n"]).as_bytes());
@@ -71,12 +51,12 @@ fn request(random: &mut Random, wild: bool, out: &mut Vec<u8>) {
     } else {
         body.min(6_000)
     };
-    out.extend_from_slice(&bytes(sent as usize, random.next()));
+    out.extend_from_slice(&bytes(sent, random.number()));
 }
 
 /// Of a request whose body has, or seems to have, so many bytes.
-fn fields(random: &mut Random, wild: bool, body: u64) -> Vec<String> {
-    let odd = |random: &mut Random, one_in: u64| wild && random.below(one_in) == 0;
+fn fields(random: &mut Random, wild: bool, body: usize) -> Vec<String> {
+    let odd = |random: &mut Random, one_in: usize| wild && random.below(one_in) == 0;
     let mut fields = Vec::new();
     for _ in 0..1 + u64::from(odd(random, 12)) - u64::from(odd(random, 12)) {
         fields.push(random.pick(&["Host: t", "hOST:t", "Host: t:80"]).to_owned());
@@ -144,13 +124,13 @@ fn fields(random: &mut Random, wild: bool, body: u64) -> Vec<String> {
         );
     }
     for at in (1..fields.len()).rev() {
-        fields.swap(at, random.below(at as u64 + 1) as usize);
+        fields.swap(at, random.below(at + 1));
     }
     fields
 }
 
 fn case(seed: u64) -> Vec<u8> {
-    let (mut random, mut out) = (Random(seed), Vec::new());
+    let (mut random, mut out) = (Random::fixed(seed), Vec::new());
     let wild = random.below(2) == 0;
     for last in (0..1 + random.below(4)).rev() {
         let wild = wild && (last == 0 || random.below(3) == 0);
@@ -161,9 +141,9 @@ fn case(seed: u64) -> Vec<u8> {
             if out.is_empty() {
                 break;
             }
-            let at = random.below(out.len() as u64) as usize;
+            let at = random.below(out.len());
             match random.below(4) {
-                0 => out[at] = random.next() as u8,
+                0 => out[at] = random.number() as u8,
                 1 => out.insert(at, random.pick(&[" ", "\r", "\n", "\0", ":", "0"]).as_bytes()[0]),
                 2 => drop(out.remove(at)),
                 _ => out.truncate(at.max(1)),
@@ -278,11 +258,11 @@ async fn good_requests_in_pieces_of_any_size_get_their_own_answers() {
     let (server, _) = start(config()).await;
     let first = setting("CAPTURE_SEED", SEED);
     for seed in first..first + setting("CAPTURE_FUZZ", CASES) / 500 {
-        let (mut random, mut due) = (Random(seed), Vec::new());
+        let (mut random, mut due) = (Random::fixed(seed), Vec::new());
         let mut client = Raw::connect(&server.public).await;
         for number in 0..2 + random.below(4) {
-            let length = random.below(2 * MIB as u64) as usize;
-            let body = bytes(length, seed * 10 + number);
+            let length = random.below(2 * MIB);
+            let body = bytes(length, seed * 10 + number as u64);
             let way = random.below(4);
             let (head, expected) = match way {
                 0 => (GET.to_owned(), "small".to_owned()),
@@ -318,8 +298,8 @@ async fn answers(client: &mut Raw, due: &mut Vec<String>, seed: u64) {
 
 async fn send_in_pieces(client: &mut Raw, random: &mut Random, mut rest: &[u8]) {
     while !rest.is_empty() {
-        let most = [3, 700, 9_000, 300_000][random.below(4) as usize];
-        let (piece, later) = rest.split_at((1 + random.below(most) as usize).min(rest.len()));
+        let most = [3, 700, 9_000, 300_000][random.below(4)];
+        let (piece, later) = rest.split_at((1 + random.below(most)).min(rest.len()));
         client.send_bytes(piece).await;
         rest = later;
         if random.below(4) == 0 {

@@ -17,6 +17,7 @@ use common::error::{ApiError, Code};
 use common::plain::{Answer, Body, PlainHandler, PlainRequest};
 use common::slot::{Job, Outlet};
 use common::testing::eventually;
+use common::testing::random::noise;
 use common::testing::raw::{self, Raw};
 use futures_util::future::LocalBoxFuture;
 
@@ -29,9 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Handler(pub Held);
 
 fn content() -> Vec<u8> {
-    (0..SIZE)
-        .map(|at| (at.wrapping_mul(2_654_435_761) >> 16) as u8)
-        .collect()
+    noise(SIZE, 0)
 }
 
 impl PlainHandler for Handler {

@@ -6,7 +6,6 @@
 
 mod killed;
 mod life;
-mod random;
 mod server;
 mod wire;
 
@@ -17,10 +16,13 @@ use crate::{
     clip::clip,
     crash::{Process, on_each_place},
 };
-use common::{db::Backend, ids::VideoId, testing::TestDatabase};
+use common::{
+    db::Backend,
+    ids::VideoId,
+    testing::{TestDatabase, random::Random},
+};
 use futures_util::future::join_all;
 use life::Life;
-use random::{Random, env};
 use server::Server;
 use std::{
     cell::RefCell,
@@ -35,9 +37,14 @@ const SIDE_BY_SIDE: u64 = 4;
 const BREAKS: u64 = 200;
 const AT_MOST: Duration = Duration::from_secs(12);
 
+fn asked_for() -> Option<u64> {
+    let breaks = std::env::var("SLUICE_TEST_BREAKS").ok();
+    breaks.map(|text| text.parse().expect("a number"))
+}
+
 #[test]
 fn promise_1_random_breaks_lose_nothing_acknowledged() {
-    let (asked, random) = (env("SLUICE_TEST_BREAKS"), RefCell::new(Random::from_clock()));
+    let (asked, random) = (asked_for(), RefCell::new(Random::from_clock()));
     let breaks = asked.map_or(BREAKS, |all| all.div_ceil(2));
     on_each_place(async |dir, database, key| {
         let mut random = random.borrow_mut().fork();
@@ -79,7 +86,7 @@ async fn break_many(server: Rc<Server>, random: &mut Random, breaks: u64, in_tim
 /// Two copies of the service over one PostgreSQL and one bucket take the requests in turns, and are killed in turns.
 #[test]
 fn promise_1_random_breaks_between_copies_lose_nothing_acknowledged() {
-    let (asked, mut random) = (env("SLUICE_TEST_BREAKS"), Random::from_clock());
+    let (asked, mut random) = (asked_for(), Random::from_clock());
     let breaks = asked.unwrap_or(BREAKS);
     let (database, dir) = (TestDatabase::new(Backend::Postgres), tempfile::tempdir().unwrap());
     let (bucket, key) = (Bucket::new(), common::grant::GrantKey::generate("k1"));

@@ -142,7 +142,7 @@ async fn asks_and_asks_and_takes_nothing(place: &Place<'_>) {
 }
 
 async fn leaves_with_a_reset(place: &Place<'_>) {
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     for _ in 0..20 {
         let mut client = place.connect().await;
         let text = request("GET", &place.path, "");
@@ -159,7 +159,7 @@ fn socket_resets(client: Raw) {
 
 /// Goes through the file in ranges on one connection until `done`; the number of them.
 async fn behaves(place: &Place<'_>, done: &Cell<bool>) -> usize {
-    let (mut random, mut client, mut count) = (Random::new(), place.connect().await, 0);
+    let (mut random, mut client, mut count) = (Random::from_clock(), place.connect().await, 0);
     while !done.get() || count < 20 {
         let range = random.range(SIZE, 1 << 20);
         range_is_right(&mut client, &place.path, range, place.bytes).await;

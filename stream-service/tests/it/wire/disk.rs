@@ -83,7 +83,7 @@ fn cold_files_are_read_whole_and_in_ranges() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let file = File::open(app.file_of(&video)).unwrap();
-        let (path, mut random) = (way.path(&app, &video), Random::new());
+        let (path, mut random) = (way.path(&app, &video), Random::from_clock());
         let mut client = Raw::connect(&app.running.public).await;
         for round in 0..6 {
             if !evicted(&file) && round == 0 {

@@ -17,7 +17,7 @@ use tokio::{
 fn a_hundred_and_fifty_random_ranges_on_one_connection() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(3 << 20).await;
-        let (path, mut random) = (way.path(&app, &video), Random::new());
+        let (path, mut random) = (way.path(&app, &video), Random::from_clock());
         let mut client = Raw::connect(&app.running.public).await;
         for _ in 0..150 {
             let (start, end) = random.range(bytes.len(), 300_000);
@@ -95,7 +95,7 @@ fn thirty_two_connections_in_parallel_get_their_own_bytes() {
         let (path, bytes) = (&way.path(&app, &video), &bytes);
         let app = &app;
         let clients = (0..32).map(|number| async move {
-            let mut random = Random::new();
+            let mut random = Random::from_clock();
             let mut client = if number % 2 == 0 {
                 narrow(app).await
             } else {
@@ -128,7 +128,7 @@ fn connections(app: &App) -> usize {
 fn two_hundred_clients_that_leave_in_mid_body_leave_nothing_behind() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, _) = app.stored(8 << 20).await;
-        let (path, mut random) = (way.path(&app, &video), Random::new());
+        let (path, mut random) = (way.path(&app, &video), Random::from_clock());
         let address = app.running.public.strip_prefix("http://").unwrap().to_owned();
         // The client that uploaded keeps one or two.
         let before = connections(&app);

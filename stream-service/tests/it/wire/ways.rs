@@ -36,7 +36,7 @@ fn the_head_of_a_range_says_its_length_and_keeps_the_connection() {
 #[test]
 fn a_connection_that_does_other_things_plays_like_one_that_does_not() {
     on_one_app_with(as_it_is, |app| async move {
-        let (mut client, mut random) = (Raw::connect(&app.running.public).await, Random::new());
+        let (mut client, mut random) = (Raw::connect(&app.running.public).await, Random::from_clock());
         let plain = || app.running.platform.metrics.http.plain.get();
         for _ in 0..3 {
             let (video, bytes) = (VideoId::random(), clip(SIZE, 7));

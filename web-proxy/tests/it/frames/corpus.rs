@@ -41,8 +41,8 @@ fn mutate(mut bytes: Vec<u8>, random: &mut Random) -> Vec<u8> {
         let to = at + 1 + random.below((bytes.len() - at).min(16));
         match random.below(7) {
             0 => bytes[at] ^= 1 << random.below(8),
-            1 => bytes[at] = random.next() as u8,
-            2 => bytes[at] = *random.pick(&[0x00, 0x7D, 0x7E, 0x7F, 0x80, 0xFD, 0xFE, 0xFF]),
+            1 => bytes[at] = random.number() as u8,
+            2 => bytes[at] = random.pick(&[0x00, 0x7D, 0x7E, 0x7F, 0x80, 0xFD, 0xFE, 0xFF]),
             3 => bytes.truncate(at),
             4 => drop(bytes.drain(at..to)),
             5 => bytes.extend_from_within(at..to),

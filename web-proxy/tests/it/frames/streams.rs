@@ -2,23 +2,23 @@
 //! (Random bytes alone end at the second of them.) The codec must say what the naive decoder says, however they are cut.
 
 use super::corpus::frame::{check, reference};
-use super::{Random, corpus::frame::reference::Event};
+use super::{Random, corpus::frame::reference::Event, words};
 
 const STREAMS: usize = 4000;
 const MAX_MESSAGE: usize = 300;
 
 #[test]
 fn random_streams_have_one_verdict() {
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     for _ in 0..STREAMS {
         let stream = stream(&mut random);
-        check(&stream, MAX_MESSAGE, random.next());
+        check(&stream, MAX_MESSAGE, random.number());
     }
 }
 
 #[test]
 fn random_bytes_never_panic() {
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     for _ in 0..STREAMS {
         let len = random.below(64);
         let mut bytes = random.bytes(len);
@@ -26,10 +26,10 @@ fn random_bytes_never_panic() {
         if let [first, second, ..] = &mut bytes[..]
             && random.once_in(2)
         {
-            *first = *random.pick(&[0x81, 0x82, 0x01, 0x02, 0x88, 0x89, 0x8A]);
+            *first = random.pick(&[0x81, 0x82, 0x01, 0x02, 0x88, 0x89, 0x8A]);
             *second |= 0x80;
         }
-        check(&bytes, MAX_MESSAGE, random.next());
+        check(&bytes, MAX_MESSAGE, random.number());
     }
 }
 
@@ -71,9 +71,9 @@ fn frame(random: &mut Random, open: &mut bool) -> Vec<u8> {
     let is_control = random.once_in(4);
     let fin = is_control || !random.once_in(3);
     let opcode = match (is_control, *open) {
-        (true, _) => *random.pick(&[8, 9, 9, 9, 10, 10]),
+        (true, _) => random.pick(&[8, 9, 9, 9, 10, 10]),
         (false, true) => 0,
-        (false, false) => *random.pick(&[1, 1, 2]),
+        (false, false) => random.pick(&[1, 1, 2]),
     };
     if !is_control {
         *open = !fin;
@@ -117,18 +117,18 @@ fn frame(random: &mut Random, open: &mut bool) -> Vec<u8> {
 
 fn payload(random: &mut Random, opcode: u8) -> Vec<u8> {
     if opcode == 8 {
-        let code = *random.pick(&[1000u16, 1001, 1012, 3000, 4999, 999, 1005, 1015, 2000, 5000]);
+        let code = random.pick(&[1000u16, 1001, 1012, 3000, 4999, 999, 1005, 1015, 2000, 5000]);
         let mut payload = code.to_be_bytes().to_vec();
         let reason = random.below(10);
-        payload.extend(random.text(reason).bytes());
-        payload.truncate(*random.pick(&[0, 1, 2, 50, 50, 50]));
+        payload.extend(words(random, reason).bytes());
+        payload.truncate(random.pick(&[0, 1, 2, 50, 50, 50]));
         return payload;
     }
-    let size = *random.pick(&[0, 1, 2, 5, 20, 40, 100]);
+    let size = random.pick(&[0, 1, 2, 5, 20, 40, 100]);
     let mut payload = if opcode == 2 {
         random.bytes(size)
     } else {
-        random.text(size).into_bytes()
+        words(random, size).into_bytes()
     };
     if opcode >= 8 {
         payload.truncate(125);

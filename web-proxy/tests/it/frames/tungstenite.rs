@@ -9,9 +9,9 @@ use tungstenite::protocol::{Role, WebSocket};
 use tungstenite::{Error, Message};
 use web_proxy::gateway::frame::{Opcode, close, encode, ping, pong, text};
 
-use super::Random;
 use super::corpus::frame::reference::Event;
 use super::corpus::frame::run;
+use super::{Random, words};
 
 const ROUNDS: usize = 300;
 const MAX_MESSAGE: usize = 1 << 17;
@@ -49,10 +49,10 @@ fn client(incoming: Vec<u8>) -> WebSocket<Wire> {
 }
 
 fn random_message(random: &mut Random) -> Event {
-    let size = *random.pick(&[0, 1, 5, 30, 124, 125, 126, 127, 1000, 20_000, 65_535, 65_536]);
+    let size = random.pick(&[0, 1, 5, 30, 124, 125, 126, 127, 1000, 20_000, 65_535, 65_536]);
     match random.below(6) {
         0 | 1 => {
-            let mut text = random.text(size.min(2000));
+            let mut text = words(random, size.min(2000));
             text.push_str(&"x".repeat(size.saturating_sub(text.len())));
             Event::Text(text.into_bytes())
         }
@@ -100,7 +100,7 @@ fn send(client: &mut WebSocket<Wire>, event: &Event, random: &mut Random, sent: 
 
 #[test]
 fn what_tungstenite_sends_is_understood() {
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     for _ in 0..ROUNDS {
         let mut client = client(Vec::new());
         let mut sent = Vec::new();
@@ -109,7 +109,7 @@ fn what_tungstenite_sends_is_understood() {
             send(&mut client, &event, &mut random, &mut sent);
         }
         if random.once_in(3) {
-            let reason = random.text(20);
+            let reason = words(&mut random, 20);
             client
                 .close(Some(CloseFrame {
                     code: 4321.into(),
@@ -120,7 +120,7 @@ fn what_tungstenite_sends_is_understood() {
         }
         client.flush().unwrap();
         let wire = &client.get_ref().outgoing;
-        let largest = *random.pick(&[1, 3, 100, 5000, 100_000]);
+        let largest = random.pick(&[1, 3, 100, 5000, 100_000]);
         let received = run(wire, MAX_MESSAGE, |rest| 1 + random.below(rest.min(largest)));
         assert!(received == sent, "{received:.200?}\n{sent:.200?}");
     }
@@ -128,7 +128,7 @@ fn what_tungstenite_sends_is_understood() {
 
 #[test]
 fn what_we_send_tungstenite_understands() {
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     for _ in 0..ROUNDS {
         let mut wire = Vec::new();
         let mut sent = Vec::new();
@@ -153,7 +153,7 @@ fn what_we_send_tungstenite_understands() {
                 }
             });
         }
-        let reason = random.text(10);
+        let reason = words(&mut random, 10);
         wire.extend(close(4408u16, &reason));
         sent.push(Message::Close(Some(CloseFrame {
             code: 4408.into(),

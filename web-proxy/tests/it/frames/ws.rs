@@ -16,7 +16,7 @@ fn what_ws_sends_comes_back() {
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || echo::serve(listener.accept().unwrap().0));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/frames/ws.mjs");
-    let seed = Random::new().next();
+    let seed = Random::from_clock().number();
     // The page's packages must be installed, as `make test` does first.
     let client = Command::new("node")
         .args([script, &port.to_string(), &seed.to_string()])

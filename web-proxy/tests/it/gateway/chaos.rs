@@ -14,7 +14,7 @@ use super::client::{Came, Client, masked};
 use super::knock::Knock;
 use super::rooms::expect_entries;
 use super::site::{CONNECTIONS, Site};
-use crate::frames::Random;
+use common::testing::random::Random;
 
 const ACTORS: usize = 40;
 const LIVES: usize = 4;
@@ -90,7 +90,7 @@ async fn ask(client: &mut Client, owed: &mut Owed, function: &str, data: Value) 
 async fn step(world: &World, random: &RefCell<Random>, client: &mut Client, owed: &mut Owed) -> Option<()> {
     let (what, room) = {
         let mut random = random.borrow_mut();
-        (random.below(12), random.pick(&world.rooms).clone())
+        (random.below(12), random.pick(&world.rooms))
     };
     match what {
         0..4 => {
@@ -132,7 +132,7 @@ async fn step(world: &World, random: &RefCell<Random>, client: &mut Client, owed
 async fn life(world: &World, random: &RefCell<Random>) -> bool {
     let user = {
         let mut random = random.borrow_mut();
-        random.pick(&world.sessions.borrow()).clone()
+        random.pick(&world.sessions.borrow())
     };
     let Ok(mut client) = Knock::by(&user).try_enter(world.site.base()).await else {
         return false;
@@ -162,7 +162,7 @@ async fn life(world: &World, random: &RefCell<Random>) -> bool {
 async fn speak(world: &World, random: &RefCell<Random>) {
     let (mut late, mut ends) = (Vec::new(), 0);
     while !world.over.get() {
-        let room = random.borrow_mut().pick(&world.rooms).clone();
+        let room = random.borrow_mut().pick(&world.rooms);
         let entry = world.site.unpublished(&room, "words");
         match random.borrow_mut().below(6) {
             0 => {}
@@ -194,7 +194,7 @@ async fn whatever_forty_clients_do_each_sees_its_rooms_without_gap_or_repeat_and
         sessions: RefCell::new(sessions),
         over: Cell::new(false),
     };
-    let random = RefCell::new(Random::new());
+    let random = RefCell::new(Random::from_clock());
     let lives = async {
         let lived = join_all((0..ACTORS).map(async |_| {
             let mut whole = 0;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::client::{Client, data_of, seqs};
 use super::knock::Knock;
 use super::site::Site;
-use crate::frames::Random;
+use common::testing::random::Random;
 
 /// Reads entries until number `last`; they must be all from `first` on, in order, each once.
 pub async fn expect_entries(client: &mut Client, first: i64, last: i64) -> Vec<Value> {
@@ -46,12 +46,12 @@ async fn every_entry_once_and_in_order_whatever_the_bus_loses_repeats_and_reorde
     let site = Site::new().await;
     let room = site.api.room();
     let mut clients = crowd(&site, &room).await;
-    let mut random = Random::new();
+    let mut random = Random::from_clock();
     const COUNT: i64 = 300;
     let mut waiting = Vec::new();
     for number in 1..=COUNT {
         let entry = site.unpublished(&room, &format!("\"{number}\" 漢字 \\"));
-        for _ in 0..*random.pick(&[0, 1, 1, 1, 2]) {
+        for _ in 0..random.pick(&[0, 1, 1, 1, 2]) {
             let at = random.below(waiting.len() + 1);
             waiting.insert(at, entry.clone());
         }

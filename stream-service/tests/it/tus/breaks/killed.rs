@@ -1,6 +1,6 @@
 //! Clients that are killed: processes of their own, so that it is the kernel that ends their connections.
 
-use super::random::Random;
+use common::testing::random::Random;
 use std::{
     io::Write,
     process::{Command, Stdio},

@@ -2,12 +2,14 @@
 
 use super::{
     killed::kill_a_client,
-    random::Random,
     server::Server,
     wire::{Framing, Speech, answer, connect, offset, send},
 };
 use crate::clip::{clip, sha256};
-use common::{ids::VideoId, testing::raw::Answer};
+use common::{
+    ids::VideoId,
+    testing::{random::Random, raw::Answer},
+};
 use std::time::Duration;
 use tokio::{io::AsyncWriteExt, time::timeout};
 

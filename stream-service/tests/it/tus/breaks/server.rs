@@ -1,8 +1,8 @@
 //! The process that is killed and started again, and the count of what was broken.
 
-use super::{life::Kind, random::Random};
+use super::life::Kind;
 use crate::crash::Process;
-use common::ids::VideoId;
+use common::{ids::VideoId, testing::random::Random};
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
