@@ -10,6 +10,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -124,6 +125,23 @@ fn a_server_that_stays_away_is_unavailable_until_it_is_back() {
     });
 }
 
+/// A change under way, which goes on when it is told to.
+async fn holding(db: Db) -> (JoinHandle<Result<()>>, mpsc::Sender<()>) {
+    let (go, held) = mpsc::channel::<()>();
+    let (entered, inside) = tokio::sync::oneshot::channel();
+    let holding = tokio::spawn(async move {
+        db.write(move |conn| -> Result<()> {
+            diesel::update(things).set(size.eq(1)).execute(conn)?;
+            entered.send(()).unwrap();
+            held.recv().unwrap();
+            Ok(())
+        })
+        .await
+    });
+    inside.await.unwrap();
+    (holding, go)
+}
+
 #[test]
 fn a_lock_held_by_another_process_is_overloaded_not_a_hang() {
     let options = DbOptions {
@@ -133,19 +151,7 @@ fn a_lock_held_by_another_process_is_overloaded_not_a_hang() {
     on_each_backend_with(&MIGRATIONS, &options, |db: Db, url: String| async move {
         let other = Db::open(&url.parse().unwrap(), &DbOptions::default()).unwrap();
         insert(&db, "a").await.unwrap();
-        let (go, held) = mpsc::channel::<()>();
-        let (entered, inside) = tokio::sync::oneshot::channel();
-        let holding = tokio::spawn(async move {
-            other
-                .write(move |conn| -> Result<()> {
-                    diesel::update(things).set(size.eq(1)).execute(conn)?;
-                    entered.send(()).unwrap();
-                    held.recv().unwrap();
-                    Ok(())
-                })
-                .await
-        });
-        inside.await.unwrap();
+        let (holding, go) = holding(other).await;
         let update =
             |to: i64| db.write(move |conn| -> Result<_> { Ok(diesel::update(things).set(size.eq(to)).execute(conn)?) });
         let refused = update(2).await;
@@ -169,19 +175,7 @@ fn a_process_that_hangs_inside_a_transaction_holds_nobody_up_on_postgres() {
         };
         let other = Db::open(&url.parse().unwrap(), &hanging).unwrap();
         insert(&db, "a").await.unwrap();
-        let (go, held) = mpsc::channel::<()>();
-        let (entered, inside) = tokio::sync::oneshot::channel();
-        let holding = tokio::spawn(async move {
-            other
-                .write(move |conn| -> Result<()> {
-                    diesel::update(things).set(size.eq(1)).execute(conn)?;
-                    entered.send(()).unwrap();
-                    held.recv().unwrap();
-                    Ok(())
-                })
-                .await
-        });
-        inside.await.unwrap();
+        let (holding, go) = holding(other).await;
         let update = db.write(|conn| -> Result<_> { Ok(diesel::update(things).set(size.eq(2)).execute(conn)?) });
         assert_eq!(
             update.await.unwrap(),
