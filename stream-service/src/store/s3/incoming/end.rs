@@ -9,7 +9,7 @@ use super::{
 };
 use crate::store::{KeptPart, StoreError};
 use log::warn;
-use std::mem;
+use std::{mem, time::Instant};
 
 impl Incoming {
     /// `done`: the ledger has what is kept now, and no tail but that one is needed; else it is another request's, which needs
@@ -37,10 +37,11 @@ impl Incoming {
     /// Gives the object its name, durably. Repeating it, here or in another process, is no error.
     pub fn publish(mut self) -> Result<Object, StoreError> {
         if !self.whole {
+            let began = Instant::now();
             match self.complete() {
                 Ok(()) => {}
                 // Of what nobody goes on with there is no other request.
-                Err(StoreError::Missing) if !self.temporary && self.appears()? => {}
+                Err(StoreError::Missing) if !self.temporary && self.appears(began)? => {}
                 Err(error) => return Err(error),
             }
             self.upload = None;
@@ -53,10 +54,12 @@ impl Incoming {
         Ok(Object::new(&self.store, self.name(), self.written))
     }
 
-    /// Whether another request has put the parts together, and what it did is there whole, or will be.
-    fn appears(&self) -> Result<bool, StoreError> {
+    /// Whether another request has put the parts together, and what it did is there whole, or will be. Completing may have waited
+    /// for it since it `began`.
+    fn appears(&self, began: Instant) -> Result<bool, StoreError> {
         let client = self.store.client();
-        let found = client.wait(client.appears(&self.name(), self.store.appears()))?;
+        let left = self.store.appears().saturating_sub(began.elapsed());
+        let found = client.wait(client.appears(&self.name(), left))?;
         Ok(found == Some(self.written))
     }
 

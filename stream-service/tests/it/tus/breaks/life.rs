@@ -168,10 +168,6 @@ impl<'a> Life<'a> {
             let Some(answer) = self.ask(speech, "HEAD", "", b"").await else {
                 continue;
             };
-            // Others are still finishing it.
-            if answer.status == 503 {
-                continue;
-            }
             assert!([200, 204].contains(&answer.status), "{}: {}", self.path, answer.head);
             let offset = offset(&answer).unwrap();
             let before = self.acknowledged;
