@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::goals::Goals;
@@ -49,6 +50,7 @@ pub struct Bench {
     /// Only shapes whose name has this in it.
     shape: String,
     content: Content,
+    clip: Bytes,
     folder: tempfile::TempDir,
     goals: Goals,
 }
@@ -78,6 +80,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
         shape: String::new(),
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         content: Content::make(&folder.path().join("root/content.mp4"), &clip, SIZE),
+        clip,
         folder,
         goals: Goals::default(),
     };
@@ -150,6 +153,12 @@ impl Bench {
 
     fn asked(&self, shape: &side::Shape) -> bool {
         shape.name.contains(&self.shape)
+    }
+
+    /// A file of another size beside the one that is served.
+    fn other_content(&self, size: u64) -> Content {
+        let path = self.folder.path().join(format!("{size}.mp4"));
+        Content::make(&path, &self.clip, size)
     }
 
     /// The folder that peers serve.

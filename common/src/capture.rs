@@ -35,6 +35,7 @@ use actix_web::http::Method;
 pub use body::{Captured, take};
 pub(crate) use body::{Claim, claim};
 pub use classify::{Head, Verdict, classify};
+pub use splice::WriteBack;
 pub use stream::{Capture, CaptureStream, Left};
 
 /// Bodies below this take the ordinary way: they cost little there, and most are not worth the second look.

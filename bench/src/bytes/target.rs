@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::client::{Expect, Request};
+use super::content::Content;
 use super::platform::{self, Platform};
 use super::{Bench, peers};
 use crate::meter::Meter;
@@ -80,18 +81,18 @@ impl Target {
             command.args(["raw", way, &bench.workers.to_string()]).arg(&folder);
             (folder, Running::says(&mut command))
         };
-        let (inline, captured) = (raw("inline"), raw("captured"));
+        let (inline, captured, early) = (raw("inline"), raw("captured"), raw("early"));
         vec![
             of("nginx DAV", "", dav, nginx),
             of("go", "", go, program),
             of("raw, inline", "", inline.0, inline.1),
             of("raw, captured", "/uploads/by-video", captured.0, captured.1),
+            of("raw, captured, write-back", "/uploads/by-video", early.0, early.1),
         ]
     }
 
-    /// The requests of `count` uploads. What has to be said before them is said here.
-    pub fn prepare(&mut self, bench: &Bench, count: usize) -> Vec<Request> {
-        let content = &bench.content;
+    /// The requests of `count` uploads of `content`. What has to be said before them is said here.
+    pub fn prepare(&mut self, bench: &Bench, content: &Content, count: usize) -> Vec<Request> {
         let (platform, way, videos) = match &mut self.kind {
             Kind::Sluice { platform, way, videos } => (platform, way, videos),
             Kind::Folder { path, .. } => {
@@ -127,8 +128,8 @@ impl Target {
         files(&self.folder, size)
     }
 
-    /// Removes what came. Files that were not written to the disk yet then never are.
-    pub fn remove(&mut self, bench: &Bench) {
+    /// Removes what came of `content`. Files that were not written to the disk yet then never are.
+    pub fn remove(&mut self, bench: &Bench, content: &Content) {
         if let Kind::Sluice { platform, videos, .. } = &mut self.kind {
             let ids = std::mem::take(videos);
             bench.runtime.block_on(async {
@@ -137,15 +138,11 @@ impl Target {
                 }
             });
         } else {
-            for path in self.stored(bench.content.size) {
+            for path in self.stored(content.size) {
                 std::fs::remove_file(path).expect("the file is there");
             }
         }
-        assert!(
-            self.stored(bench.content.size).is_empty(),
-            "{}: nothing is left",
-            self.name
-        );
+        assert!(self.stored(content.size).is_empty(), "{}: nothing is left", self.name);
     }
 }
 

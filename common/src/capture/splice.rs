@@ -98,21 +98,53 @@ fn stalled() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the body stopped arriving")
 }
 
+/// When the disk begins with what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteBack {
+    /// Every 8 MiB, so that a sync at the end is short.
+    Early,
+    /// When the kernel sees fit: for a file that nobody syncs.
+    Kernel,
+}
+
+impl WriteBack {
+    /// Bytes after which it is told to.
+    fn every(self) -> u64 {
+        match self {
+            WriteBack::Early => WRITE_BACK_EVERY,
+            WriteBack::Kernel => u64::MAX,
+        }
+    }
+}
+
+/// The bounds of one move.
+#[derive(Clone, Copy)]
+struct Bounds {
+    stall: Duration,
+    patience: Duration,
+    write_back: WriteBack,
+}
+
 impl Captured {
     /// Moves the rest of the body into `file` from `at` on. `stall` is the longest wait for the next byte (`TimedOut`). The file
     /// is not synced. Work on a disk that can't follow goes on on the blocking pool; there it ends soon after the
     /// future is dropped.
-    pub async fn move_to_file(&mut self, file: &Arc<File>, at: u64, stall: Duration) -> io::Result<()> {
-        self.move_to_file_within(file, at, stall, PATIENCE).await
-    }
-
-    async fn move_to_file_within(
+    pub async fn move_to_file(
         &mut self,
         file: &Arc<File>,
         at: u64,
         stall: Duration,
-        patience: Duration,
+        write_back: WriteBack,
     ) -> io::Result<()> {
+        let bounds = Bounds {
+            stall,
+            patience: PATIENCE,
+            write_back,
+        };
+        self.move_to_file_within(file, at, bounds).await
+    }
+
+    async fn move_to_file_within(&mut self, file: &Arc<File>, at: u64, bounds: Bounds) -> io::Result<()> {
         let shared = self.shared.clone();
         let ended = async {
             loop {
@@ -123,25 +155,25 @@ impl Captured {
         tokio::select! {
             biased;
             ended = ended => ended,
-            moved = self.move_on(file, at, stall, patience) => moved,
+            moved = self.move_on(file, at, bounds) => moved,
         }
     }
 
-    async fn move_on(&mut self, file: &Arc<File>, mut at: u64, stall: Duration, patience: Duration) -> io::Result<()> {
+    async fn move_on(&mut self, file: &Arc<File>, mut at: u64, bounds: Bounds) -> io::Result<()> {
         let early = self.take_early(usize::try_from(self.left()).unwrap_or(usize::MAX));
         file.write_all_at(&early, at)?;
         at += early.len() as u64;
         let pipe = Pipe::get()?;
         let (mut turn, mut begun) = (at, at);
         while self.left() > 0 {
-            let held = self.fill(&pipe, stall).await?;
+            let held = self.fill(&pipe, bounds.stall).await?;
             let began = Instant::now();
             pipe.empty(file.as_fd(), &mut at, held)?;
             self.taken(held);
-            if began.elapsed() >= patience && self.left() > 0 {
-                return self.on_the_pool(pipe, file, (begun, at), stall).await;
+            if began.elapsed() >= bounds.patience && self.left() > 0 {
+                return self.on_the_pool(pipe, file, (begun, at), bounds).await;
             }
-            if at - begun >= WRITE_BACK_EVERY {
+            if at - begun >= bounds.write_back.every() {
                 let (file, from) = (file.clone(), begun);
                 blocking(move || begin_write_back(&file, from, at)).await?;
                 begun = at;
@@ -174,7 +206,7 @@ impl Captured {
         pipe: Pipe,
         file: &Arc<File>,
         (begun, at): (u64, u64),
-        stall: Duration,
+        bounds: Bounds,
     ) -> io::Result<()> {
         let socket = self.shared.socket.as_fd().try_clone_to_owned()?;
         let wanted = Arc::new(AtomicBool::new(true));
@@ -185,7 +217,7 @@ impl Captured {
             file,
             wanted,
         };
-        let moved = blocking(move || work.move_all(begun, at, left, stall)).await;
+        let moved = blocking(move || work.move_all(begun, at, left, bounds)).await;
         drop(guard);
         moved?;
         self.taken(usize::try_from(left).map_err(io::Error::other)?);
@@ -210,7 +242,7 @@ struct Rest {
 }
 
 impl Rest {
-    fn move_all(&self, mut begun: u64, mut at: u64, mut left: u64, stall: Duration) -> io::Result<()> {
+    fn move_all(&self, mut begun: u64, mut at: u64, mut left: u64, bounds: Bounds) -> io::Result<()> {
         let mut progress = Instant::now();
         while left > 0 {
             match self.pipe.fill(&self.socket, left) {
@@ -221,7 +253,7 @@ impl Rest {
                     progress = Instant::now();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if progress.elapsed() >= stall {
+                    if progress.elapsed() >= bounds.stall {
                         return Err(stalled());
                     }
                     self.wait()?;
@@ -231,7 +263,7 @@ impl Rest {
             if !self.wanted.load(Ordering::Relaxed) {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            if at - begun >= WRITE_BACK_EVERY {
+            if at - begun >= bounds.write_back.every() {
                 begin_write_back(&self.file, begun, at)?;
                 begun = at;
             }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use common::capture::{self, Captured};
+use common::capture::{self, Captured, WriteBack};
 use common::config::{Config, Span};
 use common::error::{ApiError, Code};
 use common::http::payload_error;
@@ -113,7 +113,7 @@ async fn read(mut body: Captured, most: usize) -> Result<Vec<u8>, ApiError> {
 
 async fn to_file(mut body: Captured) -> Result<Vec<u8>, ApiError> {
     let file = Arc::new(tempfile::tempfile().unwrap());
-    body.move_to_file(&file, 0, Duration::from_millis(900))
+    body.move_to_file(&file, 0, Duration::from_millis(900), WriteBack::Early)
         .await
         .map_err(ended)?;
     assert_eq!(body.left(), 0);

@@ -11,6 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 const LENGTH: usize = (20 << 20) + 12_345;
 const SOON: Duration = Duration::from_secs(10);
 
+fn bounds(stall: Duration, patience: Duration) -> Bounds {
+    let write_back = WriteBack::Early;
+    Bounds {
+        stall,
+        patience,
+        write_back,
+    }
+}
+
 fn file() -> Arc<File> {
     Arc::new(tempfile::tempfile().unwrap())
 }
@@ -35,13 +44,13 @@ async fn captured(sent: Vec<u8>) -> (CaptureStream, Captured, std::thread::JoinH
     (stream, captured, client)
 }
 
-async fn check(patience: Duration) {
+async fn check(bounds: Bounds) {
     let mut sent = noise(LENGTH, 0);
     sent.extend_from_slice(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n");
     let (mut stream, mut body, client) = captured(sent).await;
     let file = file();
     file.write_all_at(b"before", 0).unwrap();
-    body.move_to_file_within(&file, 6, SOON, patience).await.unwrap();
+    body.move_to_file_within(&file, 6, bounds).await.unwrap();
     assert_eq!(body.left(), 0);
     let mut stored = Vec::new();
     let mut whole = &*file;
@@ -59,12 +68,15 @@ async fn check(patience: Duration) {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_body_goes_into_a_file_and_leaves_what_follows() {
-    check(Duration::MAX).await;
+    for write_back in [WriteBack::Early, WriteBack::Kernel] {
+        let bounds = bounds(SOON, Duration::MAX);
+        check(Bounds { write_back, ..bounds }).await;
+    }
 }
 
 #[tokio::test(flavor = "current_thread")]
 async fn so_does_one_whose_disk_is_slow_on_the_blocking_pool() {
-    check(Duration::ZERO).await;
+    check(bounds(SOON, Duration::ZERO)).await;
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -72,12 +84,18 @@ async fn a_body_that_stops_ends_in_both_places() {
     for patience in [Duration::MAX, Duration::ZERO] {
         let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
         let stall = Duration::from_millis(600);
-        let error = body.move_to_file_within(&file(), 0, stall, patience).await.unwrap_err();
+        let error = body
+            .move_to_file_within(&file(), 0, bounds(stall, patience))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(client.join().unwrap());
         let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
         let gone = std::thread::spawn(move || drop(client.join().unwrap()));
-        let error = body.move_to_file_within(&file(), 0, SOON, patience).await.unwrap_err();
+        let error = body
+            .move_to_file_within(&file(), 0, bounds(SOON, patience))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         gone.join().unwrap();
     }
@@ -87,7 +105,7 @@ async fn a_body_that_stops_ends_in_both_places() {
 async fn the_thread_of_a_body_that_nobody_waits_for_ends() {
     let (_stream, mut body, client) = captured(noise(LENGTH, 0)[..5 << 20].to_vec()).await;
     let file = file();
-    let moving = body.move_to_file_within(&file, 0, Duration::from_secs(600), Duration::ZERO);
+    let moving = body.move_to_file_within(&file, 0, bounds(Duration::from_secs(600), Duration::ZERO));
     assert!(tokio::time::timeout(Duration::from_millis(300), moving).await.is_err());
     let client = client.join().unwrap();
     let began = Instant::now();
@@ -113,7 +131,7 @@ async fn a_body_whose_connection_ends_under_it_is_not_taken_further() {
     for patience in [Duration::MAX, Duration::ZERO] {
         let (mut stream, mut body, _client) = captured(part.to_vec()).await;
         let file = file();
-        let moving = body.move_to_file_within(&file, 0, SOON, patience);
+        let moving = body.move_to_file_within(&file, 0, bounds(SOON, patience));
         let (moved, ()) = tokio::join!(moving, async {
             // Whichever thread moves it has begun.
             while file.metadata().unwrap().len() == 0 {
