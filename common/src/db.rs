@@ -19,6 +19,8 @@
 //!   row values, `WITH`, window functions and `VALUES` lists mean the same on both;
 //! - types: `BigInt`, `Integer`, `Text`, `Binary`, `Bool`, `Double` and `Nullable` of them. Times are BIGINT Unix milliseconds.
 //!
+//! `sql_query` and `update` are prepared each time they run: what runs for each request or video is a [`statement`].
+//!
 //! What does not compile through it: `on_conflict()` of the query language, batch inserts of several rows, `skip_locked`,
 //! `eq_any`/`= ANY`: write them with `sql_query`. Where the text must differ, match on [`AnyConn::backend`] and let both forms
 //! stand side by side. The type in `bind` is
@@ -32,6 +34,7 @@ mod migrate;
 mod pool;
 mod settle;
 mod sqlite_library;
+mod statement;
 mod transaction;
 pub mod transfer;
 mod url;
@@ -42,6 +45,7 @@ pub use self::error::DbError;
 pub use self::examine::examine;
 pub use self::migrate::{Applied, MigrateError, Migrations, migrate, pending};
 pub use self::pool::{Db, DbOptions};
+pub use self::statement::{Bound, Statement, statement};
 pub use self::url::{DatabaseUrl, UrlError};
 
 use diesel::pg::PgConnection;
@@ -86,7 +90,7 @@ pub fn now_ms(conn: &mut AnyConn) -> QueryResult<i64> {
         Backend::Sqlite => "SELECT CAST(ROUND(unixepoch('subsec') * 1000) AS INTEGER) AS now_ms",
         Backend::Postgres => "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS now_ms",
     };
-    let now = diesel::sql_query(text).get_result::<Now>(conn)?.now_ms;
+    let now = statement(text).get_result::<Now>(conn)?.now_ms;
     #[cfg(feature = "testing")]
     let now = now + pool::clock_shift();
     Ok(now)

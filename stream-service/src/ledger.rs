@@ -8,7 +8,7 @@ pub mod sweep;
 
 use crate::schema::{media, objects, tombstones};
 use common::{
-    db::{AnyConn, now_ms},
+    db::{AnyConn, now_ms, statement},
     ids::{Id, VideoId},
     messages::{MediaReady, MediaRecord, RecordPage, Visibility},
     time::Timestamp,
@@ -119,19 +119,21 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId, object: &Id, found: &MediaRea
         return Ok(Err(barred));
     }
     let now = now_ms(conn)?;
-    let writing = objects::table.find(object.as_str()).filter(objects::state.eq(WRITING));
-    let changed = diesel::update(writing)
-        .set((
-            objects::state.eq(LIVE),
-            objects::size_bytes.eq(i64::try_from(found.size_bytes).unwrap_or(i64::MAX)),
-            objects::sha256.eq(&found.sha256),
-            objects::mime.eq(&found.mime),
-            objects::media.eq(serde_json::to_string(found).unwrap_or_default()),
-            objects::updated_at.eq(now),
-            // The hash was made of what was written.
-            objects::tried_at.eq(now),
-        ))
-        .execute(conn)?;
+    let changed = statement(
+        "UPDATE objects SET state = $1, size_bytes = $2, sha256 = $3, mime = $4, media = $5, updated_at = $6, tried_at = $7 \
+         WHERE object_id = $8 AND state = $9",
+    )
+    .bind::<Text, _>(LIVE)
+    .bind::<BigInt, _>(i64::try_from(found.size_bytes).unwrap_or(i64::MAX))
+    .bind::<Text, _>(&found.sha256)
+    .bind::<Text, _>(&found.mime)
+    .bind::<Text, _>(serde_json::to_string(found).unwrap_or_default())
+    .bind::<BigInt, _>(now)
+    // The hash was made of what was written.
+    .bind::<BigInt, _>(now)
+    .bind::<Text, _>(object.as_str())
+    .bind::<Text, _>(WRITING)
+    .execute(conn)?;
     if changed == 1 {
         return Ok(Ok(()));
     }

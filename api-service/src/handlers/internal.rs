@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::auth::unauthenticated;
 use crate::leaving;
 use crate::ops::leaving as left;
-use crate::ops::{accounts, lists, media, purge, sessions};
+use crate::ops::purge::{self, End};
+use crate::ops::{accounts, lists, media, sessions};
 use crate::state::State;
 
 /// Sessions one question may name.
@@ -106,22 +107,18 @@ pub async fn purge_done(
     body: Body<PurgeDone>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    loop {
-        let video = id.clone();
-        let removed = state
-            .db
-            .write(move |conn| Ok::<_, ApiError>(purge::clear(conn, &video)?));
-        if removed.await? == 0 {
-            break;
+    let receipt = loop {
+        let (video, receipt) = (id.clone(), body.receipt);
+        let end = state.change(move |conn, news| purge::done(conn, news, &video, receipt));
+        match end.await? {
+            End::Partly => {}
+            End::Repeated(receipt) => break receipt,
+            End::Done(receipt) => {
+                log::info!(video_id = *id, objects = receipt.objects, bytes = receipt.bytes; "Purged video {id}");
+                break receipt;
+            }
         }
-    }
-    let (video, receipt) = (id.clone(), body.receipt);
-    let (receipt, first) = state
-        .change(move |conn, news| purge::done(conn, news, &video, receipt))
-        .await?;
-    if first {
-        log::info!(video_id = *id, objects = receipt.objects, bytes = receipt.bytes; "Purged video {id}");
-    }
+    };
     Ok(HttpResponse::Ok().json(json!({ "receipt": receipt })))
 }
 

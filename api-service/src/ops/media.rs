@@ -1,11 +1,12 @@
 //! What stream-service reports about the media of a video. Reports may come twice, late, and while the video is in the
 //! trash: then the state that a restore brings back is what changes.
 
-use common::db::{AnyConn, now_ms};
+use common::db::{AnyConn, now_ms, statement};
 use common::error::{ApiError, Code};
 use common::ids::{Id, VideoId};
 use common::messages::{MediaFailed, MediaReady, VideoState};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::trash::DONE;
 use super::videos::{VideoRow, find, lock, not_found};
@@ -70,20 +71,21 @@ pub fn ready(conn: &mut AnyConn, news: &mut News, id: &VideoId, media: &MediaRea
     }
     let now = now_ms(conn)?;
     let codecs = serde_json::to_string(&media.codecs).map_err(ApiError::internal)?;
-    diesel::update(videos::table.filter(videos::id.eq(id.as_str())))
-        .set((
-            videos::size_bytes.eq(number(Some(media.size_bytes))?),
-            videos::sha256.eq(Some(&media.sha256)),
-            videos::mime.eq(Some(&media.mime)),
-            videos::duration_ms.eq(number(media.duration_ms)?),
-            videos::width.eq(media.width.map(i64::from)),
-            videos::height.eq(media.height.map(i64::from)),
-            videos::codecs.eq(codecs),
-            videos::failure.eq(None::<String>),
-            // A video whose lost media came back keeps its place in the list.
-            videos::ready_at.eq(if row.ready_at > 0 { row.ready_at } else { now }),
-        ))
-        .execute(conn)?;
+    statement(
+        "UPDATE videos SET size_bytes = $1, sha256 = $2, mime = $3, duration_ms = $4, width = $5, height = $6, codecs = $7, \
+         failure = NULL, ready_at = $8 WHERE id = $9",
+    )
+    .bind::<Nullable<BigInt>, _>(number(Some(media.size_bytes))?)
+    .bind::<Text, _>(&media.sha256)
+    .bind::<Text, _>(&media.mime)
+    .bind::<Nullable<BigInt>, _>(number(media.duration_ms)?)
+    .bind::<Nullable<BigInt>, _>(media.width.map(i64::from))
+    .bind::<Nullable<BigInt>, _>(media.height.map(i64::from))
+    .bind::<Text, _>(codecs)
+    // A video whose lost media came back keeps its place in the list.
+    .bind::<BigInt, _>(if row.ready_at > 0 { row.ready_at } else { now })
+    .bind::<Text, _>(id.as_str())
+    .execute(conn)?;
     move_to(conn, id, trashed, VideoState::Ready)?;
     if !trashed {
         news.owner(&row.owner_id, "OnVideoReady", id);
@@ -116,14 +118,16 @@ pub fn failed(conn: &mut AnyConn, news: &mut News, id: &VideoId, failure: &Media
 
 /// Sets the state, or the state behind the trash.
 fn move_to(conn: &mut AnyConn, id: &VideoId, trashed: bool, state: VideoState) -> QueryResult<()> {
-    let video = videos::table.filter(videos::id.eq(id.as_str()));
-    let update = diesel::update(video);
-    if trashed {
-        update.set(videos::trashed_from.eq(Some(state.name()))).execute(conn)?;
+    let text = if trashed {
+        "UPDATE videos SET trashed_from = $1 WHERE id = $2"
     } else {
-        update.set(videos::state.eq(state.name())).execute(conn)?;
-    }
-    Ok(())
+        "UPDATE videos SET state = $1 WHERE id = $2"
+    };
+    statement(text)
+        .bind::<Text, _>(state.name())
+        .bind::<Text, _>(id.as_str())
+        .execute(conn)
+        .map(drop)
 }
 
 /// How many videos wait for an upload that can't come any more: the newest grant ended `grace` ms ago.

@@ -1,12 +1,11 @@
 //! The two steps of a purge that happen here: the point of no return, and the end with its receipt. Both may be repeated.
 
-use common::db::{AnyConn, now_ms};
+use common::db::{AnyConn, now_ms, statement};
 use common::error::{ApiError, Code};
 use common::ids::VideoId;
 use common::messages::{Receipt, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 
 use super::media::missing;
@@ -14,22 +13,22 @@ use super::rooms::{self, Closing};
 use super::trash::{DONE, RUNNING};
 use super::videos::{find, lock};
 use crate::news::News;
-use crate::schema::{comments, deletions, videos};
+use crate::schema::{deletions, videos};
 use common::views::FinalReceipt;
 
 /// Trashed and due → purging. 409 when it was restored or is not due, 410 when the purge is over, 404 when it never was.
 pub fn begin(conn: &mut AnyConn, news: &mut News, id: &VideoId) -> Result<(), ApiError> {
     let now = now_ms(conn)?;
-    let due = videos::table
-        .filter(videos::id.eq(id.as_str()))
-        .filter(videos::state.eq(VideoState::Trashed.name()))
-        .filter(videos::purge_at.le(now));
-    let changed = diesel::update(due)
-        .set(videos::state.eq(VideoState::Purging.name()))
+    let changed = statement("UPDATE videos SET state = $1 WHERE id = $2 AND state = $3 AND purge_at <= $4")
+        .bind::<Text, _>(VideoState::Purging.name())
+        .bind::<Text, _>(id.as_str())
+        .bind::<Text, _>(VideoState::Trashed.name())
+        .bind::<BigInt, _>(now)
         .execute(conn)?;
     if changed == 1 {
-        diesel::update(deletions::table.filter(deletions::video_id.eq(id.as_str())))
-            .set(deletions::state.eq(RUNNING))
+        statement("UPDATE deletions SET state = $1 WHERE video_id = $2")
+            .bind::<Text, _>(RUNNING)
+            .bind::<Text, _>(id.as_str())
             .execute(conn)?;
         return rooms::closed(conn, news, id, Closing::Purged, now);
     }
@@ -43,59 +42,68 @@ pub fn begin(conn: &mut AnyConn, news: &mut News, id: &VideoId) -> Result<(), Ap
     }
 }
 
-/// Rows of each kind that one transaction of [`clear`] removes: nobody else can write while it runs.
-const CLEAR_BATCH: i64 = 1_000;
+/// Rows of each kind that one transaction of [`done`] removes: nobody else can write while it runs.
+const CLEAR_BATCH: usize = 1_000;
 
-/// Removes a part of what was said about a video whose purge has begun; gives how many rows. 0 when nothing is left.
-pub fn clear(conn: &mut AnyConn, id: &VideoId) -> QueryResult<usize> {
-    let purging = videos::table
-        .filter(videos::id.eq(id.as_str()))
-        .filter(videos::state.eq(VideoState::Purging.name()));
-    if !diesel::select(diesel::dsl::exists(purging)).get_result::<bool>(conn)? {
-        return Ok(0);
-    }
-    let mut removed = 0;
-    for text in [
-        "DELETE FROM danmaku WHERE id IN (SELECT id FROM danmaku WHERE video_id = $1 ORDER BY id LIMIT $2)",
-        "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE video_id = $1 ORDER BY id LIMIT $2)",
-        "DELETE FROM room_log WHERE video_id = $1 AND seq IN \
-         (SELECT seq FROM room_log WHERE video_id = $1 ORDER BY seq LIMIT $2)",
-    ] {
-        removed += sql_query(text)
-            .bind::<Text, _>(id.as_str())
-            .bind::<BigInt, _>(CLEAR_BATCH)
-            .execute(conn)?;
-    }
-    Ok(removed)
+/// Removes a part of what was said about a video whose purge has begun; says whether that was all.
+fn clear(conn: &mut AnyConn, id: &VideoId) -> QueryResult<bool> {
+    let id = id.as_str();
+    let removed = [
+        statement("DELETE FROM danmaku WHERE id IN (SELECT id FROM danmaku WHERE video_id = $1 ORDER BY id LIMIT $2)")
+            .bind::<Text, _>(id)
+            .bind::<BigInt, _>(CLEAR_BATCH as i64)
+            .execute(conn)?,
+        statement(
+            "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE video_id = $1 ORDER BY id LIMIT $2)",
+        )
+        .bind::<Text, _>(id)
+        .bind::<BigInt, _>(CLEAR_BATCH as i64)
+        .execute(conn)?,
+        statement(
+            "DELETE FROM room_log WHERE video_id = $1 AND seq IN \
+             (SELECT seq FROM room_log WHERE video_id = $2 ORDER BY seq LIMIT $3)",
+        )
+        .bind::<Text, _>(id)
+        .bind::<Text, _>(id)
+        .bind::<BigInt, _>(CLEAR_BATCH as i64)
+        .execute(conn)?,
+    ];
+    Ok(removed.iter().all(|removed| *removed < CLEAR_BATCH))
 }
 
-/// Removes what is left of the video (its danmaku and its log go with it) and keeps the receipt; a repetition gives the receipt of the first time. Says
-/// whether this was the first time.
-pub fn done(
-    conn: &mut AnyConn,
-    news: &mut News,
-    id: &VideoId,
-    receipt: Receipt,
-) -> Result<(FinalReceipt, bool), ApiError> {
+/// What became of the end of a purge.
+pub enum End {
+    /// A part of what was said about the video is removed: to be called again.
+    Partly,
+    /// With this receipt, for the first time.
+    Done(FinalReceipt),
+    /// With this receipt, before.
+    Repeated(FinalReceipt),
+}
+
+/// Removes what is left of the video, or a part of it where that is much, and keeps the receipt; a repetition gives the receipt of
+/// the first time.
+pub fn done(conn: &mut AnyConn, news: &mut News, id: &VideoId, receipt: Receipt) -> Result<End, ApiError> {
     lock(conn, id)?;
     let Some((row, _)) = find(conn, id)? else {
-        return kept(conn, id).map(|receipt| (receipt, false));
+        return kept(conn, id).map(End::Repeated);
     };
     if row.state()? != VideoState::Purging {
         return Err(ApiError::new(Code::Conflict, "The purge of the video has not begun."));
     }
+    if !clear(conn, id)? {
+        return Ok(End::Partly);
+    }
     let now = now_ms(conn)?;
     let amount = |n: u64| i64::try_from(n).map_err(|_| ApiError::invalid("/receipt", "a number is too large"));
     let (objects, bytes) = (amount(receipt.objects)?, amount(receipt.bytes)?);
-    diesel::delete(comments::table.filter(comments::video_id.eq(id.as_str()))).execute(conn)?;
     diesel::delete(videos::table.filter(videos::id.eq(id.as_str()))).execute(conn)?;
-    diesel::update(deletions::table.filter(deletions::video_id.eq(id.as_str())))
-        .set((
-            deletions::state.eq(DONE),
-            deletions::objects.eq(Some(objects)),
-            deletions::bytes.eq(Some(bytes)),
-            deletions::finished_at.eq(Some(now)),
-        ))
+    statement("UPDATE deletions SET state = $1, objects = $2, bytes = $3, finished_at = $4 WHERE video_id = $5")
+        .bind::<Text, _>(DONE)
+        .bind::<BigInt, _>(objects)
+        .bind::<BigInt, _>(bytes)
+        .bind::<BigInt, _>(now)
+        .bind::<Text, _>(id.as_str())
         .execute(conn)?;
     let receipt = FinalReceipt {
         objects,
@@ -103,7 +111,7 @@ pub fn done(
         finished_at: Timestamp(now),
     };
     news.owner(&row.owner_id, "OnVideoPurged", id);
-    Ok((receipt, true))
+    Ok(End::Done(receipt))
 }
 
 /// The receipt of a purge that is over; 404 when there was none.

@@ -4,7 +4,7 @@
 
 mod read;
 
-use common::db::AnyConn;
+use common::db::{AnyConn, statement};
 use common::error::{ApiError, Code};
 use common::ids::{Id, VideoId};
 use common::messages::{RoomEntry, RoomEntryKind, VideoState};
@@ -105,7 +105,7 @@ fn next(conn: &mut AnyConn, video: &VideoId, counted: Counted) -> QueryResult<Op
              WHERE id = $1 RETURNING room_seq AS seq"
         }
     };
-    let given = sql_query(text).bind::<Text, _>(video.as_str()).load::<Seq>(conn)?;
+    let given = statement(text).bind::<Text, _>(video.as_str()).load::<Seq>(conn)?;
     Ok(given.first().map(|given| given.seq))
 }
 

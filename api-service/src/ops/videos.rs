@@ -3,13 +3,12 @@
 mod change;
 mod create;
 
-use common::db::{AnyConn, Backend};
+use common::db::{AnyConn, Backend, statement};
 use common::error::ApiError;
 use common::ids::{Id, VideoId};
 use common::messages::VideoState;
 use common::time::Timestamp;
 use diesel::prelude::*;
-use diesel::sql_query;
 use diesel::sql_types::Text;
 
 use crate::schema::{users, videos};
@@ -165,7 +164,7 @@ pub fn hold_account(conn: &mut AnyConn, user: &Id) -> Result<AuthorRow, ApiError
         Backend::Sqlite => "SELECT username, display_name FROM users WHERE id = $1 AND deleted_at IS NULL",
         Backend::Postgres => "SELECT username, display_name FROM users WHERE id = $1 AND deleted_at IS NULL FOR SHARE",
     };
-    let alive: Vec<Alive> = sql_query(text).bind::<Text, _>(user.as_str()).load(conn)?;
+    let alive: Vec<Alive> = statement(text).bind::<Text, _>(user.as_str()).load(conn)?;
     let alive = alive.into_iter().next().ok_or_else(crate::auth::unauthenticated)?;
     Ok(AuthorRow {
         username: alive.username,
@@ -178,7 +177,7 @@ pub fn lock(conn: &mut AnyConn, id: &VideoId) -> QueryResult<()> {
     match conn.backend() {
         // The transaction holds the one write lock.
         Backend::Sqlite => Ok(()),
-        Backend::Postgres => sql_query("SELECT id FROM videos WHERE id = $1 FOR UPDATE")
+        Backend::Postgres => statement("SELECT id FROM videos WHERE id = $1 FOR UPDATE")
             .bind::<Text, _>(id.as_str())
             .execute(conn)
             .map(drop),

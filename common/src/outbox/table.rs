@@ -8,7 +8,7 @@ use diesel::sql_query;
 use diesel::sql_types::{BigInt, Text};
 use serde::Serialize;
 
-use crate::db::{AnyConn, Backend, Db, DbError, now_ms};
+use crate::db::{AnyConn, Backend, Db, DbError, now_ms, statement};
 use crate::operation;
 
 /// A message to be written with a change.
@@ -57,7 +57,7 @@ pub struct Entry {
 
 /// Takes back what is not delivered of `key`: its thing is gone, and nobody needs to hear of it any more.
 pub fn forget(conn: &mut AnyConn, key: &str) -> QueryResult<usize> {
-    sql_query("DELETE FROM outbox WHERE key = $1")
+    statement("DELETE FROM outbox WHERE key = $1")
         .bind::<Text, _>(key)
         .execute(conn)
 }
@@ -65,14 +65,15 @@ pub fn forget(conn: &mut AnyConn, key: &str) -> QueryResult<usize> {
 /// Writes `message`; call it in the transaction of the change. Wake the relay after the commit.
 pub fn enqueue(conn: &mut AnyConn, message: &Message) -> QueryResult<()> {
     let now = now_ms(conn)?;
-    sql_query(
+    statement(
         "INSERT INTO outbox (kind, key, payload, operation_id, created_at, next_at, claimed_until, attempts) \
-         VALUES ($1, $2, $3, $4, $5, $5, 0, 0)",
+         VALUES ($1, $2, $3, $4, $5, $6, 0, 0)",
     )
     .bind::<Text, _>(message.kind)
     .bind::<Text, _>(&message.key)
     .bind::<Text, _>(&message.payload)
     .bind::<Text, _>(&message.operation_id)
+    .bind::<BigInt, _>(now)
     .bind::<BigInt, _>(now)
     .execute(conn)
     .map(drop)

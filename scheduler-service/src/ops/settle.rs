@@ -1,6 +1,6 @@
 //! Ending an attempt. Every settle is a compare-and-set on id and fence: whoever lost the lease changes nothing.
 
-use common::db::AnyConn;
+use common::db::{AnyConn, statement};
 use common::ids::Id;
 use diesel::prelude::*;
 use diesel::sql_query;
@@ -55,7 +55,7 @@ struct Target {
 /// Says whether the lease was still ours.
 pub fn settle(conn: &mut AnyConn, now: i64, settled: &Settled) -> QueryResult<bool> {
     let target = target(now, settled);
-    let changed = sql_query(
+    let changed = statement(
         "UPDATE jobs SET state = CASE WHEN again_at IS NULL THEN $1 ELSE 'scheduled' END, \
          run_at = COALESCE(again_at, $2), attempts = CASE WHEN again_at IS NULL THEN $3 ELSE 0 END, \
          last_error = $4, result = COALESCE($5, result), finished_at = CASE WHEN again_at IS NULL THEN $6 END, \

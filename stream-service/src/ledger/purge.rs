@@ -5,7 +5,7 @@
 use super::DELETING;
 use crate::schema::{media, objects, tombstones, tus_uploads};
 use common::{
-    db::{AnyConn, now_ms},
+    db::{AnyConn, now_ms, statement},
     ids::{Id, VideoId},
     messages::Receipt,
     outbox,
@@ -28,7 +28,7 @@ pub fn receipt(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receip
 /// Closes the video and dooms its objects; the receipt instead, when that has been done.
 pub fn begin(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receipt>> {
     let now = now_ms(conn)?;
-    let closed = diesel::sql_query(
+    let closed = statement(
         "INSERT INTO tombstones (video_id, objects, bytes, begun_at) VALUES ($1, 0, 0, $2) ON CONFLICT (video_id) DO NOTHING",
     )
     .bind::<Text, _>(video.as_str())
@@ -44,9 +44,11 @@ pub fn begin(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Option<Receipt>
 }
 
 fn doom(conn: &mut AnyConn, video: &VideoId, now: i64) -> QueryResult<()> {
-    let of_video = objects::table.filter(objects::video_id.eq(video.as_str()));
-    diesel::update(of_video.filter(objects::state.ne(DELETING)))
-        .set((objects::state.eq(DELETING), objects::updated_at.eq(now)))
+    statement("UPDATE objects SET state = $1, updated_at = $2 WHERE video_id = $3 AND state <> $4")
+        .bind::<Text, _>(DELETING)
+        .bind::<BigInt, _>(now)
+        .bind::<Text, _>(video.as_str())
+        .bind::<Text, _>(DELETING)
         .execute(conn)
         .map(drop)
 }
@@ -85,10 +87,8 @@ pub fn measure(conn: &mut AnyConn, video: &VideoId, files: &[(Id, u64)], owner: 
 /// Takes the tombstone of an unfinished purge until the end of the transaction, so that callers go one after the other;
 /// `false` when the purge is finished.
 fn lock(conn: &mut AnyConn, video: &VideoId) -> QueryResult<bool> {
-    let open = tombstones::table
-        .find(video.as_str())
-        .filter(tombstones::finished_at.is_null());
-    Ok(diesel::update(open).set(tombstones::objects.eq(0)).execute(conn)? == 1)
+    let open = statement("UPDATE tombstones SET objects = 0 WHERE video_id = $1 AND finished_at IS NULL");
+    Ok(open.bind::<Text, _>(video.as_str()).execute(conn)? == 1)
 }
 
 /// A row for a file of the video that had none, so that it counts and survives a crash like the others.
@@ -117,9 +117,9 @@ fn adopt(conn: &mut AnyConn, video: &VideoId, object: &Id, owner: &Id, now: i64,
 }
 
 fn set_removed(conn: &mut AnyConn, object: &Id, bytes: i64) -> QueryResult<()> {
-    let row = objects::table.find(object.as_str());
-    diesel::update(row)
-        .set(objects::removed_bytes.eq(bytes))
+    statement("UPDATE objects SET removed_bytes = $1 WHERE object_id = $2")
+        .bind::<BigInt, _>(bytes)
+        .bind::<Text, _>(object.as_str())
         .execute(conn)
         .map(drop)
 }
@@ -136,12 +136,11 @@ pub fn finish(conn: &mut AnyConn, video: &VideoId) -> QueryResult<Receipt> {
     let measured: Vec<Option<i64>> = doomed.select(objects::removed_bytes).load(conn)?;
     let lost: Vec<i64> = measured.into_iter().flatten().filter(|&bytes| bytes >= 0).collect();
     let (count, bytes) = (i64::try_from(lost.len()).unwrap_or(i64::MAX), lost.iter().sum::<i64>());
-    diesel::update(tombstones::table.find(video.as_str()))
-        .set((
-            tombstones::objects.eq(count),
-            tombstones::bytes.eq(bytes),
-            tombstones::finished_at.eq(now),
-        ))
+    statement("UPDATE tombstones SET objects = $1, bytes = $2, finished_at = $3 WHERE video_id = $4")
+        .bind::<BigInt, _>(count)
+        .bind::<BigInt, _>(bytes)
+        .bind::<BigInt, _>(now)
+        .bind::<Text, _>(video.as_str())
         .execute(conn)?;
     diesel::delete(tus_uploads::table.filter(tus_uploads::video_id.eq(video.as_str()))).execute(conn)?;
     diesel::delete(doomed).execute(conn)?;

@@ -1,11 +1,13 @@
 //! What the module documentation of common::db says about statements written once, proved on both backends.
 
 use super::{MIGRATIONS, Result};
-use common::db::{AnyConn, Backend, Db, DbError, now_ms};
+use common::db::{AnyConn, Backend, Db, DbError, now_ms, statement};
 use common::testing::on_each_backend;
+use diesel::connection::InstrumentationEvent;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Nullable, Text};
+use std::hint::black_box;
 
 #[derive(QueryableByName, Queryable, Selectable, Insertable, Debug, PartialEq, Clone)]
 #[diesel(table_name = super::things)]
@@ -36,6 +38,69 @@ fn check(statement: fn(&mut AnyConn) -> Result<()>) {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
         db.write(statement).await.unwrap();
     });
+}
+
+#[test]
+fn a_statement_is_prepared_once_and_means_what_it_says() {
+    use super::things::dsl::*;
+    check(|conn| {
+        diesel::insert_into(things).values(&thing(1)).execute(conn)?;
+        let (kept, seen) = std::sync::mpsc::channel();
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::CacheQuery { sql, .. } = event {
+                kept.send(sql.to_owned()).unwrap();
+            }
+        });
+        for n in 0..3 {
+            let said = (n == 1).then_some("it's $9");
+            let changed = statement("UPDATE things SET note = $1, size = $2 WHERE id = $3")
+                .bind::<Nullable<Text>, _>(said)
+                .bind::<BigInt, _>(n)
+                .bind::<Text, _>("t1")
+                .execute(conn)?;
+            assert_eq!(changed, 1);
+            let stored: Size = statement("SELECT size FROM things WHERE id = $1 AND size = $2")
+                .bind::<Text, _>("t1")
+                .bind::<BigInt, _>(n)
+                .get_result(conn)?;
+            assert_eq!(stored.size, n);
+            assert_eq!(things.select(note).first::<Option<String>>(conn)?.as_deref(), said);
+            now_ms(conn)?;
+            // Diesel prepares these anew.
+            diesel::update(things).set(name.eq("n")).execute(conn)?;
+            sql_query("SELECT size FROM things").load::<Size>(conn)?;
+        }
+        let texts: Vec<String> = seen.try_iter().map(|text| text.replace('"', "`")).collect();
+        let expected = [
+            "UPDATE things SET note",
+            "SELECT size",
+            "SELECT `things`.`note`",
+            "SELECT CAST",
+        ];
+        assert_eq!(texts.len(), expected.len(), "{texts:?}");
+        assert!(
+            texts.iter().zip(expected).all(|(text, begin)| text.starts_with(begin)),
+            "{texts:?}"
+        );
+        conn.set_instrumentation(|_: InstrumentationEvent<'_>| {});
+        Ok(())
+    });
+}
+
+#[test]
+fn a_statement_with_values_out_of_order_is_a_bug() {
+    for text in ["SELECT $2", "SELECT 1", "SELECT $", "SELECT $1, $1", "SELECT $1, $3"] {
+        let bound = std::panic::catch_unwind(|| {
+            black_box(statement(text).bind::<BigInt, _>(1).bind::<BigInt, _>(2));
+        });
+        assert!(bound.is_err(), "{text}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct Size {
+    #[diesel(sql_type = BigInt)]
+    size: i64,
 }
 
 #[test]
