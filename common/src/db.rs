@@ -19,7 +19,7 @@
 //!   row values, `WITH`, window functions and `VALUES` lists mean the same on both;
 //! - types: `BigInt`, `Integer`, `Text`, `Binary`, `Bool`, `Double` and `Nullable` of them. Times are BIGINT Unix milliseconds.
 //!
-//! `sql_query` and `update` are prepared each time they run: what runs for each request or video is a [`statement`].
+//! `sql_query` and `update` are prepared each time they run: what runs often should be a [`statement`].
 //!
 //! What does not compile through it: `on_conflict()` of the query language, batch inserts of several rows, `skip_locked`,
 //! `eq_any`/`= ANY`: write them with `sql_query`. Where the text must differ, match on [`AnyConn::backend`] and let both forms

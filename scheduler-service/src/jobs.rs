@@ -5,7 +5,7 @@ mod expire;
 mod lookup;
 mod purge;
 pub mod reconcile;
-mod scrub;
+pub mod scrub;
 
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct Context {
     pub hold: Hold,
     /// Nothing younger is called orphaned: it may be on its way.
     pub orphan_grace: Duration,
+    /// What one run of the scrub gets.
+    pub scrub_run: Duration,
 }
 
 /// How a job ended by itself.

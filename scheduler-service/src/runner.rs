@@ -167,7 +167,7 @@ impl Runner {
         let some = !answer.leased.is_empty();
         for leased in answer.leased {
             let hold = Hold::new(asked, self.limits.lease, self.parts.drain.clone());
-            let running = task::start(&self.parts, self.limits.orphan_grace, leased, hold, self.ended.clone());
+            let running = task::start(&self.parts, &self.limits, leased, hold, self.ended.clone());
             self.running.insert(running.id().clone(), running);
         }
         if full && some {

@@ -6,7 +6,7 @@ use common::ids::VideoId;
 use common::messages::{Receipt, VideoState};
 use common::time::Timestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::media::missing;
 use super::rooms::{self, Closing};
@@ -43,32 +43,44 @@ pub fn begin(conn: &mut AnyConn, news: &mut News, id: &VideoId) -> Result<(), Ap
 }
 
 /// Rows of each kind that one transaction of [`done`] removes: nobody else can write while it runs.
-const CLEAR_BATCH: usize = 1_000;
+const CLEAR_BATCH: i64 = 1_000;
+
+#[derive(QueryableByName)]
+struct Left {
+    #[diesel(sql_type = Bool)]
+    rest: bool,
+}
 
 /// Removes a part of what was said about a video whose purge has begun; says whether that was all.
 fn clear(conn: &mut AnyConn, id: &VideoId) -> QueryResult<bool> {
     let id = id.as_str();
-    let removed = [
-        statement("DELETE FROM danmaku WHERE id IN (SELECT id FROM danmaku WHERE video_id = $1 ORDER BY id LIMIT $2)")
+    for text in [
+        "DELETE FROM danmaku WHERE id IN (SELECT id FROM danmaku WHERE video_id = $1 ORDER BY id LIMIT $2)",
+        "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE video_id = $1 ORDER BY id LIMIT $2)",
+    ] {
+        statement(text)
             .bind::<Text, _>(id)
-            .bind::<BigInt, _>(CLEAR_BATCH as i64)
-            .execute(conn)?,
-        statement(
-            "DELETE FROM comments WHERE id IN (SELECT id FROM comments WHERE video_id = $1 ORDER BY id LIMIT $2)",
-        )
-        .bind::<Text, _>(id)
-        .bind::<BigInt, _>(CLEAR_BATCH as i64)
-        .execute(conn)?,
-        statement(
-            "DELETE FROM room_log WHERE video_id = $1 AND seq IN \
-             (SELECT seq FROM room_log WHERE video_id = $2 ORDER BY seq LIMIT $3)",
-        )
-        .bind::<Text, _>(id)
-        .bind::<Text, _>(id)
-        .bind::<BigInt, _>(CLEAR_BATCH as i64)
-        .execute(conn)?,
-    ];
-    Ok(removed.iter().all(|removed| *removed < CLEAR_BATCH))
+            .bind::<BigInt, _>(CLEAR_BATCH)
+            .execute(conn)?;
+    }
+    // Its numbers are dense.
+    statement(
+        "DELETE FROM room_log WHERE video_id = $1 AND seq < (SELECT MIN(seq) FROM room_log WHERE video_id = $2) + $3",
+    )
+    .bind::<Text, _>(id)
+    .bind::<Text, _>(id)
+    .bind::<BigInt, _>(CLEAR_BATCH)
+    .execute(conn)?;
+    // How many went does not tell: another caller may have removed the same ones meanwhile.
+    let left: Left = statement(
+        "SELECT EXISTS (SELECT 1 FROM danmaku WHERE video_id = $1) OR EXISTS (SELECT 1 FROM comments WHERE video_id = $2) \
+         OR EXISTS (SELECT 1 FROM room_log WHERE video_id = $3) AS rest",
+    )
+    .bind::<Text, _>(id)
+    .bind::<Text, _>(id)
+    .bind::<Text, _>(id)
+    .get_result(conn)?;
+    Ok(!left.rest)
 }
 
 /// What became of the end of a purge.

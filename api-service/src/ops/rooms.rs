@@ -184,7 +184,6 @@ pub fn posted(
     append(conn, news, place, draft)
 }
 
-/// Empties the entry of a post whose row was removed, and says so to the room. `seq` is the entry's number; 0 when the post is
 /// Locks the video of a post and says whether `user` may take it back: who wrote it may, and the owner of the video.
 pub fn may_take_back(conn: &mut AnyConn, video: &VideoId, author: &Id, user: &Id) -> QueryResult<bool> {
     lock(conn, video)?;
@@ -196,6 +195,7 @@ pub fn may_take_back(conn: &mut AnyConn, video: &VideoId, author: &Id, user: &Id
     Ok(author == user || owner.as_ref() == Some(user))
 }
 
+/// Empties the entry of a post whose row was removed, and says so to the room. `seq` is the entry's number; 0 when the post is
 /// older than the log.
 pub fn revoked(
     conn: &mut AnyConn,

@@ -179,6 +179,13 @@ fn a_purge_closes_the_room_and_takes_everything_along() {
              (WITH RECURSIVE n(i) AS (SELECT 3 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i FROM n) n"
         ))
         .await;
+        app.sql(&format!(
+            "INSERT INTO comments (id, video_id, author_id, room_seq, text, created_at) \
+             SELECT '01890a5d-ac96-7b00-a000-0000' || CAST(10000000 + n.i AS TEXT), '{id}', '{}', 2500 + n.i, 'more', 0 FROM \
+             (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2100) SELECT i FROM n) n",
+            bob.id
+        ))
+        .await;
         app.sql(&format!("UPDATE videos SET room_seq = 2500 WHERE id = '{id}'"))
             .await;
         let mut room = listen(app, &id);

@@ -1,6 +1,5 @@
-//! Statements that each connection prepares once. Diesel does so by itself only where the type of a query says its whole text; it
-//! prepares every `sql_query` and every `update` anew, which costs SQLite more than a small change itself and PostgreSQL another
-//! round trip.
+//! Statements that each connection prepares once. Diesel does so with most that its query language makes, but prepares every
+//! `sql_query` and every `update` anew. That costs SQLite more than a small change itself, and PostgreSQL parsing and planning.
 
 use std::marker::PhantomData;
 
@@ -15,17 +14,18 @@ use diesel::{QueryResult, RunQueryDsl};
 /// of a newer version has changed.
 ///
 /// # Panics
-/// [`Statement::bind`] panics where the values of `text` are not so.
-#[must_use]
+/// [`Statement::bind`] panics where the values of `text` are not so. One that lacks values is cut at the first of them.
 pub fn statement(text: &'static str) -> Statement {
     Statement(Rest::of(text, 0))
 }
 
 /// A statement without values.
+#[must_use = "a statement does nothing before it is executed or loaded"]
 #[derive(Debug)]
 pub struct Statement(Rest);
 
 /// A statement with one more value than `Before`.
+#[must_use = "a statement does nothing before it is executed or loaded"]
 #[derive(Debug)]
 pub struct Bound<Before, Value, Type> {
     before: Before,

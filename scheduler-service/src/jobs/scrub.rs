@@ -15,7 +15,7 @@ use super::{Context, Finished, Trouble, payload};
 
 /// A run ends after this time: its report is seen now and then, and it does not keep others from running alone. What an operator asked
 /// for goes on in another.
-const AT_MOST: Duration = Duration::from_secs(3600);
+pub const RUN: Duration = Duration::from_secs(3600);
 
 /// Calls in a row that bring nothing forward, after which a run ends.
 const MAX_IDLE: u32 = 3;
@@ -48,7 +48,7 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
         if total.left == 0 || idle >= MAX_IDLE {
             break;
         }
-        if began.elapsed() >= AT_MOST {
+        if began.elapsed() >= context.scrub_run {
             if wish.all {
                 return Ok(Finished::Postponed(now(context).await?));
             }

@@ -10,6 +10,7 @@ use common::db::Db;
 use common::drain::Drain;
 use tokio::sync::Notify;
 
+use crate::jobs::scrub;
 use crate::metrics::JobMetrics;
 use crate::schedule::Schedule;
 
@@ -48,6 +49,8 @@ pub struct Limits {
     pub poll: Duration,
     pub max_attempts: i64,
     pub orphan_grace: Duration,
+    /// What one run of the scrub gets.
+    pub scrub_run: Duration,
     pub schedule: Schedule,
     /// What running jobs get to end after the drain has begun.
     pub drain: Duration,
@@ -64,6 +67,7 @@ impl Limits {
             poll: config.poll.0,
             max_attempts: i64::from(config.attempts),
             orphan_grace: config.orphan_grace.0,
+            scrub_run: scrub::RUN,
             schedule: Schedule::from(config),
             // The rest is for giving back.
             drain: drain.mul_f64(0.8),

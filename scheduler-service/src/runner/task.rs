@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{Hold, Parts, Stop};
+use super::{Hold, Limits, Parts, Stop};
 use crate::backoff;
 use crate::jobs::{self, Context, Finished, Trouble};
 use crate::metrics::JobMetrics;
@@ -32,7 +32,7 @@ pub(super) struct Ended {
 /// Starts the job on this thread, as part of the operation that caused it.
 pub(super) fn start(
     parts: &Parts,
-    orphan_grace: Duration,
+    limits: &Limits,
     leased: Leased,
     hold: Hold,
     ended: mpsc::UnboundedSender<Ended>,
@@ -42,7 +42,8 @@ pub(super) fn start(
         clients: parts.clients.clone(),
         leased: leased.clone(),
         hold: hold.clone(),
-        orphan_grace,
+        orphan_grace: limits.orphan_grace,
+        scrub_run: limits.scrub_run,
     };
     let operation = OperationId::parse(&leased.job.operation_id).unwrap_or_else(OperationId::mint);
     let (id, fence) = (leased.job.id.clone(), leased.job.fence);

@@ -1,11 +1,14 @@
 //! The periodic jobs: they come again by themselves, an outage does not end them, and a dry run changes nothing.
 
+use std::time::Duration;
+
 use common::config::SchedulerConfig;
 use common::db::{Db, DbError, now_ms};
 use common::testing::{eventually, on_each_backend};
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Job, Kind, PERIODIC, State};
 use scheduler_service::ops;
+use scheduler_service::runner::Limits;
 use scheduler_service::schedule::Schedule;
 use serde_json::{Value, json};
 
@@ -203,6 +206,34 @@ fn promise_4_a_scrub_goes_on_until_nothing_is_due() {
             (&json!(1), 4),
             "what nothing brings forward is left to the next run"
         );
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+/// What an operator asked for goes on where it was in as many runs as it takes; of what is due the rest is for the next time.
+#[test]
+fn promise_4_a_scrub_that_takes_longer_than_a_run_goes_on_in_another() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let short = Limits {
+            scrub_run: Duration::ZERO,
+            ..limits()
+        };
+        let worker = Worker::start(&db, &world, short);
+        for (payload, runs, left) in [(r#"{"all":true}"#, 3, 0), ("{}", 1, 4)] {
+            (world.things().to_scrub, world.things().scrubs) = (7, Vec::new());
+            let asked = run_now(&db, Kind::Scrub, payload).await.unwrap();
+            let done = finished(&db, Kind::Scrub, &asked.key).await;
+            assert_eq!((done.state, done.attempts), (State::Done, 1), "{:?}", done.last_error);
+            assert_eq!(done.result.unwrap()["left"], left);
+            let calls = world.things().scrubs.clone();
+            assert_eq!(calls.len(), runs, "{payload}");
+            assert!(
+                calls.iter().all(|before| *before == calls[0]),
+                "each since it was asked for"
+            );
+        }
         worker.drain().await;
         world.stop().await;
     });

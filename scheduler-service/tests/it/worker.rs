@@ -51,6 +51,7 @@ pub fn limits() -> Limits {
         poll: Duration::from_millis(50),
         max_attempts: 8,
         orphan_grace: Duration::from_secs(3600),
+        scrub_run: Duration::from_secs(3600),
         schedule: Schedule::from(&SchedulerConfig::default()),
         drain: Duration::from_secs(20),
     }
