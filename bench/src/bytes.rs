@@ -155,8 +155,11 @@ impl Bench {
         shape.name.contains(&self.shape)
     }
 
-    /// A file of another size beside the one that is served.
-    fn other_content(&self, size: u64) -> Content {
+    /// The file that is served, or one of another size beside it.
+    fn content_of(&self, size: u64) -> Content {
+        if size == self.content.size {
+            return self.content.clone();
+        }
         let path = self.folder.path().join(format!("{size}.mp4"));
         Content::make(&path, &self.clip, size)
     }

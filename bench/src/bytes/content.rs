@@ -30,6 +30,7 @@ impl Random {
     }
 }
 
+#[derive(Clone)]
 pub struct Content {
     pub size: u64,
     pub file: Arc<File>,

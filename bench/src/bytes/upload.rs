@@ -1,5 +1,5 @@
-//! Taking in: uploads of 200 MB, one and sixteen at once, and sixteen of 60 MB. Sluice hashes, syncs to the disk and writes a row; the peers do
-//! neither. `raw` servers of this bench take bytes without hash and sync, to tell what that costs. What came is deleted
+//! Taking in: uploads of 200 MB, one and sixteen at once, and sixteen of 60 MB. Sluice hashes, syncs to the disk and writes
+//! a row; the peers do neither. `raw` servers of this bench take bytes without hash and sync, to tell what that costs. What came is deleted
 //! after every round, before the next server has its turn.
 
 use std::time::Instant;
@@ -48,7 +48,7 @@ pub fn measure(bench: &mut Bench) {
         if !name.contains(&bench.shape) {
             continue;
         }
-        let content = bench.other_content(size);
+        let content = bench.content_of(size);
         let mut peaks = vec![Vec::new(); targets.len()];
         let names = targets.iter().map(|target| target.name.clone()).collect();
         let rounds = Rounds::run(names, bench.rounds, |at, _| {

@@ -53,7 +53,7 @@ impl Rest {
 
     fn behind_next(self) -> Rest {
         let values = self.values + 1;
-        let digits = self.next.trim_start_matches('$');
+        let digits = self.next.strip_prefix('$').unwrap_or_default();
         let behind = digits.trim_start_matches(|digit: char| digit.is_ascii_digit());
         let number = digits.strip_suffix(behind).and_then(|number| number.parse().ok());
         assert_eq!(

@@ -88,7 +88,14 @@ fn a_statement_is_prepared_once_and_means_what_it_says() {
 
 #[test]
 fn a_statement_with_values_out_of_order_is_a_bug() {
-    for text in ["SELECT $2", "SELECT 1", "SELECT $", "SELECT $1, $1", "SELECT $1, $3"] {
+    for text in [
+        "SELECT $2",
+        "SELECT 1",
+        "SELECT $",
+        "SELECT $1, $1",
+        "SELECT $1, $3",
+        "SELECT $$1, $2",
+    ] {
         let bound = std::panic::catch_unwind(|| statement(text).bind::<BigInt, _>(1).bind::<BigInt, _>(2));
         assert!(bound.is_err(), "{text}");
     }
