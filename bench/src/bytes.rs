@@ -1,6 +1,7 @@
 //! Bytes sent, passed on and taken in, beside nginx, haproxy and Go in one run, rounds interleaved. CPU is the servers' own
 //! per GB; ratios are medians of pairs of one round. The load client is one thread of this process, its cost is shown.
 
+mod bucket;
 mod client;
 mod cold;
 pub mod content;
@@ -25,7 +26,7 @@ use crate::goals::Goals;
 use crate::{descriptors, running, server, video};
 use content::Content;
 
-const PARTS: &[&str] = &["send", "stalled", "cold", "proxy", "upload"];
+const PARTS: &[&str] = &["send", "stalled", "cold", "proxy", "bucket", "upload"];
 /// Of the file that is moved.
 const SIZE: u64 = 200_000_000;
 
@@ -100,6 +101,7 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             "stalled" => stalled::measure(&mut bench),
             "cold" => cold::measure(&mut bench),
             "proxy" => proxy::measure(&mut bench),
+            "bucket" => bucket::measure(&mut bench),
             _ => upload::measure(&mut bench),
         }
     }

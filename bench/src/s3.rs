@@ -2,7 +2,7 @@
 //! store beside it, to the same server, in rounds in turn. The load client and the S3 server run on the same cores.
 
 mod api;
-mod store;
+pub mod store;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ const DEADLINE: Duration = Duration::from_secs(600);
 const OURS: &str = "stream-service";
 
 /// What uploads, and how long each round took, in seconds.
-struct Side<'a> {
+pub struct Side<'a> {
     name: &'static str,
     upload: Box<dyn FnMut(usize) + 'a>,
     seconds: Vec<f64>,

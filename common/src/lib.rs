@@ -27,6 +27,7 @@ pub mod operation;
 pub mod outbox;
 pub mod plain;
 pub mod process;
+pub mod relay;
 pub mod reload;
 pub mod replicas;
 pub mod request;

@@ -7,5 +7,6 @@ pub mod open;
 pub mod pace;
 pub mod playable;
 pub mod registry;
+pub mod relayed;
 pub mod remote;
 pub mod reply;

@@ -24,6 +24,7 @@ pub struct Counters {
     pub received_bytes: Counter,
     pub pool_writes: Counter,
     pub sent_bytes: Counter,
+    pub relayed_bytes: Counter,
     pub streams: Gauge,
     pub scrubbed_objects: Counter,
     pub scrubbed_bytes: Counter,
@@ -58,6 +59,11 @@ impl StreamMetrics {
                 "sent_bytes",
                 "Bytes of media given to connections",
                 self.sent_bytes.clone(),
+            );
+            stream.register(
+                "relayed_bytes",
+                "Of them, bytes that the kernel moved from the store's connection to the viewer's",
+                self.relayed_bytes.clone(),
             );
             stream.register(
                 "refused",

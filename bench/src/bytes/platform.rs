@@ -41,9 +41,14 @@ fn settings(more: &[String]) -> Vec<String> {
 impl Platform {
     /// Everything in one process.
     pub fn serve(runtime: &Runtime, binary: &Path, more: &[String]) -> Platform {
+        Platform::serve_with(runtime, binary, more, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn serve_with(runtime: &Runtime, binary: &Path, more: &[String], env: &[(String, String)]) -> Platform {
         let folder = running::folder("sluice");
         let data = folder.path().join("data");
-        let server = Server::launch(binary, "serve", "127.0.0.1:0", &data, &settings(more), &[]);
+        let server = Server::launch(binary, "serve", "127.0.0.1:0", &data, &settings(more), env);
         let person = runtime.block_on(Person::register(&server.base, "ann"));
         Platform {
             servers: vec![server],

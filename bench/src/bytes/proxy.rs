@@ -7,7 +7,7 @@ use super::{Bench, peers};
 
 /// nginx as it comes, with buffers that take a whole window (the plan's peer), and passing on what comes, which the plan did not
 /// measure and which is cheapest where a copy is cheap.
-const BUFFERS: [(&str, &str); 3] = [
+pub const BUFFERS: [(&str, &str); 3] = [
     ("nginx, default buffers", ""),
     (
         BIG_BUFFERS,
@@ -26,12 +26,12 @@ const BIG_BUFFERS: &str = "nginx, big buffers";
 const DIRECT: &str = "(stream-service without a proxy)";
 
 /// Pipe sizes: an ordinary user has 64 MiB of them in all, so that 64 connections take at most 1 MiB each.
-const PIPES: [(&str, usize); 2] = [
+pub const PIPES: [(&str, usize); 2] = [
     ("haproxy, 256 KiB pipes", 256 << 10),
     ("haproxy, 512 KiB pipes", 512 << 10),
 ];
 
-const SHAPES: [Shape; 2] = [
+pub const SHAPES: [Shape; 2] = [
     Shape {
         name: "random 1 MiB ranges × 64 connections",
         connections: 64,

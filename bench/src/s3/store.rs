@@ -1,6 +1,7 @@
 //! The store that is measured, and the clients of S3 beside ours.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -55,14 +56,43 @@ impl Store {
         })
     }
 
+    /// What a Sluice on this store is told of it, in its environment.
+    pub fn settings(&self) -> [(&'static str, String); 5] {
+        [
+            ("SLUICE_STORE__URL", format!("s3://{}/bench", self.bucket)),
+            ("SLUICE_STORE__ENDPOINT", self.endpoint.clone()),
+            ("SLUICE_STORE__REGION", self.region.clone()),
+            ("SLUICE_STORE__ACCESS_KEY", self.access_key.clone()),
+            ("SLUICE_STORE__SECRET_KEY", self.secret_key.clone()),
+        ]
+    }
+
+    /// The path of an object in an address that anybody may use for an hour, who says `host`.
+    pub fn presigned(&self, method: rusty_s3::Method, host: &str, key: &str) -> String {
+        let url = format!("http://{host}/{}/{key}", self.bucket);
+        let signed = rusty_s3::signing::sign(
+            &jiff::Timestamp::now(),
+            method,
+            url.parse().expect("an address"),
+            &self.access_key,
+            &self.secret_key,
+            None,
+            &self.region,
+            3_600,
+            std::iter::empty(),
+            std::iter::empty(),
+        );
+        signed[url::Position::BeforePath..].to_owned()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        let address = self.endpoint.trim_start_matches("http://").parse();
+        address.expect("the endpoint is an IP address and a port")
+    }
+
     /// stream-service alone on this store.
     pub fn service(&self, folder: &Path, key: &str) -> Server {
         let env = [
-            ("STORE__URL", format!("s3://{}/bench", self.bucket)),
-            ("STORE__ENDPOINT", self.endpoint.clone()),
-            ("STORE__REGION", self.region.clone()),
-            ("STORE__ACCESS_KEY", self.access_key.clone()),
-            ("STORE__SECRET_KEY", self.secret_key.clone()),
             ("SECRETS__INTERNAL_TOKEN", "bench-".repeat(6)),
             ("SECRETS__GRANT_KEYS", key.to_owned()),
             ("INTERNAL__API", format!("http://{}", api::serve())),
@@ -71,6 +101,7 @@ impl Store {
             ("LOG__LEVEL", "error".into()),
         ];
         let mut command = Command::new(beside("stream-service"));
+        command.envs(self.settings());
         command.envs(env.map(|(name, value)| (format!("SLUICE_{name}"), value)));
         Server::says(&mut command, &folder.join("data"))
     }

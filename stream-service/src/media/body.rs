@@ -108,6 +108,7 @@ impl FileBody {
                 let piece = ready!(remote.poll_piece(start..end, cx));
                 Poll::Ready(self.taken(piece?).map(Some))
             }
+            Stored::Relayed(_) => Poll::Ready(Err(io::Error::other("what the kernel moves can't be copied"))),
             Stored::File(stored) => match read_cached(stored.file(), start, wanted) {
                 Some(piece) => Poll::Ready(self.taken(piece).map(Some)),
                 None => {

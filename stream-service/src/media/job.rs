@@ -1,7 +1,9 @@
-//! Sending a range of a stored file by sendfile: the job that an answer leaves in the slot of its connection.
+//! Sending a range of what is stored inside the kernel: the job that an answer leaves in the slot of its connection. A file goes by
+//! sendfile, an object of a bucket by splice from the store's connection.
 //!
-//! In each turn it looks whether the stream was cut, or its client's budget of the day used up, keeps the pace, has cold windows
-//! fetched by the blocking pool, and hands the rest to the kernel. A viewer that takes nothing holds its permit and one deadline, and no buffer of ours.
+//! In each turn it looks whether the stream was cut, or its client's budget of the day used up, keeps the pace, has cold windows of
+//! a file fetched by the blocking pool, and hands the rest to the kernel. A viewer that takes nothing holds its permit and one
+//! deadline, and no buffer of ours.
 
 use super::{
     body::shorter,
@@ -24,8 +26,8 @@ use tokio::{
     time::{Timeout, timeout},
 };
 
-/// Bytes `start..end` of the file of `reader`.
-pub struct FileJob {
+/// Bytes `start..end` of what `reader` has open.
+pub struct StoredJob {
     reader: Reader,
     offset: u64,
     end: u64,
@@ -43,7 +45,7 @@ struct Fetching {
     work: Pin<Box<Timeout<JoinHandle<io::Result<()>>>>>,
 }
 
-impl FileJob {
+impl StoredJob {
     pub fn new(
         (reader, meter): (Reader, Meter),
         (start, end): (u64, u64),
@@ -51,7 +53,7 @@ impl FileJob {
         metrics: StreamMetrics,
     ) -> Self {
         metrics.streams.inc();
-        FileJob {
+        StoredJob {
             reader,
             offset: start,
             end,
@@ -61,6 +63,21 @@ impl FileJob {
             meter,
             metrics,
         }
+    }
+
+    /// The next bytes of a file, as many as are in memory, due, and taken at once.
+    fn poll_file(
+        &mut self,
+        open: &Arc<OpenFile>,
+        file: &Arc<StoredFile>,
+        to: &mut Outlet<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        ready!(self.poll_warm(open, file, cx))?;
+        let most = (self.warm - self.offset).min(self.pace.slice());
+        let count = usize::try_from(most).unwrap_or(usize::MAX);
+        let sent = ready!(to.poll_sendfile(cx, file.file().as_fd(), &mut self.offset, count))?;
+        Poll::Ready(if sent == 0 { Err(shorter()) } else { Ok(sent as u64) })
     }
 
     /// Ready when there is something in memory to send.
@@ -107,7 +124,7 @@ fn fetch(open: &Arc<OpenFile>, file: &Arc<StoredFile>, offset: u64, end: u64) ->
     }
 }
 
-impl Job for FileJob {
+impl Job for StoredJob {
     fn poll_send(&mut self, to: &mut Outlet<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.offset < self.end {
             let Some(open) = self.reader.file(cx) else {
@@ -115,16 +132,17 @@ impl Job for FileJob {
             };
             self.meter.go_on().map_err(io::Error::other)?;
             ready!(self.pace.poll_due(cx));
-            let Stored::File(file) = open.content() else {
-                return Poll::Ready(Err(io::Error::other("only a file can be sent past the framework")));
+            let sent = match open.content() {
+                Stored::File(file) => ready!(self.poll_file(&open, file, to, cx))?,
+                Stored::Relayed(relayed) => {
+                    let most = (self.end - self.offset).min(self.pace.slice());
+                    let sent = ready!(relayed.poll_send(to, cx, most))?;
+                    self.offset += sent;
+                    self.metrics.relayed_bytes.inc_by(sent);
+                    sent
+                }
+                Stored::Remote(_) => return Poll::Ready(Err(io::Error::other("a copied object can't be moved"))),
             };
-            ready!(self.poll_warm(&open, file, cx))?;
-            let most = (self.warm - self.offset).min(self.pace.slice());
-            let count = usize::try_from(most).unwrap_or(usize::MAX);
-            let sent = ready!(to.poll_sendfile(cx, file.file().as_fd(), &mut self.offset, count))? as u64;
-            if sent == 0 {
-                return Poll::Ready(Err(shorter()));
-            }
             self.pace.sent(sent);
             self.meter.sent(sent);
             self.metrics.sent_bytes.inc_by(sent);
@@ -133,7 +151,7 @@ impl Job for FileJob {
     }
 }
 
-impl Drop for FileJob {
+impl Drop for StoredJob {
     fn drop(&mut self) {
         self.metrics.streams.dec();
     }

@@ -1,18 +1,27 @@
 //! Opening what a stream reads from.
 
-use super::{file::StoredFile, registry::Stored, remote::Remote};
+use super::{file::StoredFile, registry::Stored, relayed::Relayed, remote::Remote};
 use crate::{
     ledger::Source,
     range::Plan,
     state::State,
-    store::{DiskStore, ObjectKey, Store, StoreError},
+    store::{
+        DiskStore, ObjectKey, Store, StoreError,
+        s3::client::{Client, S3Error},
+    },
     upload::{blocking, store_error},
 };
 use common::{error::ApiError, ids::VideoId};
 use std::{ops::Range, sync::Arc};
 
-/// For a stream that is registered (see [`crate::entries`]).
-pub async fn open(state: &State, video: &VideoId, source: &Source, plan: &Plan) -> Result<Stored, ApiError> {
+/// For a stream that is registered (see [`crate::entries`]). `moves`: its connection can take bytes from the kernel.
+pub async fn open(
+    state: &State,
+    video: &VideoId,
+    source: &Source,
+    plan: &Plan,
+    moves: bool,
+) -> Result<Stored, ApiError> {
     let key = ObjectKey {
         video: video.clone(),
         object: source.object.clone(),
@@ -21,8 +30,7 @@ pub async fn open(state: &State, video: &VideoId, source: &Source, plan: &Plan) 
         Store::Disk(disk) => open_file(state, disk, key, source.size).await?,
         Store::S3(bucket) => {
             let name = bucket.names().object(&key);
-            let remote = Box::pin(Remote::open(bucket.client(), name, first(plan, source.size))).await;
-            let opened = remote.map(|remote| (remote.size(), Stored::Remote(Box::new(remote))));
+            let opened = Box::pin(open_object(bucket.client(), name, plan, source.size, moves)).await;
             opened.map_err(StoreError::from)
         }
     };
@@ -66,6 +74,26 @@ async fn open_file(
         }))
     };
     Box::pin(state.entries.opening.once(&key.video, look, open)).await
+}
+
+/// Asks a store for the first range, by the kernel's way if that can take all there is to send.
+async fn open_object(
+    client: &Client,
+    name: String,
+    plan: &Plan,
+    size: u64,
+    moves: bool,
+) -> Result<(u64, Stored), S3Error> {
+    let range = first(plan, size);
+    let one = matches!(plan, Plan::One(_) | Plan::Whole) && !range.is_empty();
+    if moves
+        && one
+        && let Some(relayed) = Relayed::open(client, &name, range.clone()).await?
+    {
+        return Ok((relayed.size(), Stored::Relayed(Box::new(relayed))));
+    }
+    let remote = Remote::open(client, name, range).await?;
+    Ok((remote.size(), Stored::Remote(Box::new(remote))))
 }
 
 /// The first range that will be sent.

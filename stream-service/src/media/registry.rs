@@ -5,7 +5,7 @@
 //! finds its file gone when it is asked again, and ends with an error. Up to then such a viewer can get what its connection
 //! holds already: a piece and the socket's buffers.
 
-use super::{file::StoredFile, remote::Remote};
+use super::{file::StoredFile, relayed::Relayed, remote::Remote};
 use crate::limit::conn::Permit;
 use common::ids::VideoId;
 use foldhash::HashMap;
@@ -59,6 +59,7 @@ enum Held {
 pub enum Stored {
     File(Arc<StoredFile>),
     Remote(Box<Remote>),
+    Relayed(Box<Relayed>),
 }
 
 /// The file of a stream, or its object in a bucket. Fields are dropped in their order: the stream is over when its file, or its
@@ -203,8 +204,8 @@ impl Reader {
 
 impl Stored {
     /// Whether the kernel can send it.
-    pub fn is_file(&self) -> bool {
-        matches!(self, Self::File(_))
+    pub fn moves(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Relayed(_))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     body::{FileBody, Part},
-    job::FileJob,
+    job::StoredJob,
     open::open,
     playable::playable,
     registry::{Reader, Ticket},
@@ -62,8 +62,8 @@ pub async fn reply(state: &State, wanted: &mut Wanted<'_>) -> Result<Answer, Api
     };
     let Admission { permit, meter } = refusal::stream(state, wanted.client, wanted.video, &mut wanted.told).await?;
     let ticket = registered(state, wanted).await?;
-    let content = open(state, wanted.video, &wanted.known.source, &plan).await?;
-    wanted.moves &= content.is_file();
+    let content = open(state, wanted.video, &wanted.known.source, &plan, wanted.moves).await?;
+    wanted.moves &= content.moves();
     let reader = ticket.open(content, permit).ok_or_else(taken_away)?;
     planned(state, plan, wanted, (reader, meter))
 }
@@ -188,7 +188,7 @@ fn one(state: &State, wanted: &Wanted<'_>, stream: (Reader, Meter), (start, end)
     if !wanted.moves || start >= end {
         return copied(state, stream, vec![Part::Stored { start, end }]);
     }
-    let job = FileJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
+    let job = StoredJob::new(stream, (start, end), state.limits.pace.clone(), state.metrics.clone());
     Body::Moved {
         length: end - start,
         first: Bytes::new(),

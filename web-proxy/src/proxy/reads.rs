@@ -6,8 +6,6 @@
 
 mod connection;
 mod head;
-mod patience;
-mod pipe;
 mod replay;
 mod room;
 mod splice;
@@ -19,6 +17,7 @@ use actix_web::http::Method;
 use actix_web::web::Bytes;
 use common::error::ApiError;
 use common::plain::{Answer, Body};
+use common::relay::Pipes;
 use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -33,7 +32,6 @@ use super::relay;
 use super::upstreams::Kind;
 use connection::{Connection, Connections, Heard};
 use head::Plain;
-use pipe::Pipes;
 use splice::Splice;
 
 /// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest, but
@@ -86,7 +84,7 @@ impl Reads {
             match self.answer(heard, connection, turn, exchange.wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {
-                    let reading = replay::read(connection.io, read, turn, head);
+                    let reading = replay::read(connection.line.io, read, turn, head);
                     let read = timeout_at(due, reading).await;
                     read.unwrap_or_else(|_| Err(Failure::late(turn, exchange.wait)))
                         .map(|answer| Got::Odd(answer, turn.clone()))

@@ -19,13 +19,15 @@ mod request;
 mod settings;
 mod threads;
 mod tls;
+mod unread;
 mod xml;
 
 pub use error::S3Error;
 pub use list::{Listed, Page};
 pub use multipart::{MAX_PART, MAX_PARTS, MIN_PART, Multipart, Part, StoredPart};
-pub use reading::Reading;
+pub use reading::{Breaks, Reading, STILL};
 pub use settings::{Settings, SettingsError};
+pub use unread::{Unanswered, Unread};
 
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -34,6 +36,8 @@ use tokio::task::JoinHandle;
 #[derive(Clone)]
 pub struct Client {
     http: http::Http,
+    /// For ranges whose bytes the kernel moves, where that can be.
+    plain: Option<Arc<unread::Plain>>,
     threads: Arc<threads::Threads>,
 }
 
@@ -41,9 +45,11 @@ impl Client {
     /// A client of these settings. Nothing is sent yet; only certificates are read, for an `https` endpoint.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let threads = threads::Threads::start().map_err(|error| SettingsError::new("store.url", error))?;
+        let plain = unread::Plain::of(&settings).map(Arc::new);
         let http = http::Http::new(settings, threads.handle().clone())?;
         Ok(Self {
             http,
+            plain,
             threads: Arc::new(threads),
         })
     }

@@ -1,33 +1,29 @@
 //! The connections of one worker to the replicas of a service, used by one request at a time.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::web::Bytes;
+use common::relay::{Line, Shelf};
 use common::replicas::Replica;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
 use super::head::{self, Answer};
-use super::patience::Patience;
 use super::room::Room;
-
-/// Connections that nobody uses are looked through in this interval.
-const SWEEP: Duration = Duration::from_secs(5);
 
 /// A connection that nobody else uses.
 pub struct Connection {
-    pub io: TcpStream,
-    pub patience: Patience,
+    pub line: Line,
     shelf: Rc<Shelf>,
 }
 
@@ -47,8 +43,8 @@ impl Connection {
         due: Instant,
         wait: Duration,
     ) -> Result<Heard, Failure> {
-        self.patience.move_to(due);
-        let (io, patience) = (&mut self.io, &mut self.patience);
+        let Line { io, patience } = &mut self.line;
+        patience.move_to(due);
         let heard = tokio::select! {
             biased;
             heard = converse(io, request, first) => heard,
@@ -57,7 +53,7 @@ impl Connection {
         heard.map_err(|error| {
             if is_cut(&error) || error.kind() == io::ErrorKind::UnexpectedEof {
                 // The others were opened to the same process, which may be gone.
-                self.shelf.idle.borrow_mut().clear();
+                self.shelf.clear();
                 Failure::Lost(chain(&error))
             } else {
                 Failure::Unusable(chain(&error))
@@ -67,13 +63,12 @@ impl Connection {
 
     /// For the next request. Only after a whole answer that did not end the connection.
     pub fn give_back(self) {
-        let Connection { io, patience, shelf } = self;
-        let mut idle = shelf.idle.borrow_mut();
-        if idle.len() < MAX_IDLE {
-            let since = Instant::now();
-            idle.push(Idle { io, patience, since });
-            shelf.sweep_later();
-        }
+        self.shelf.give_back(self.line);
+    }
+
+    /// The connection, and where it is to be given back.
+    pub fn into_parts(self) -> (Line, Rc<Shelf>) {
+        (self.line, self.shelf)
     }
 }
 
@@ -92,69 +87,6 @@ async fn converse(io: &mut TcpStream, request: &[u8], first: usize) -> io::Resul
             return Ok(Heard { answer, read });
         }
         room = Room::longer(&read, first);
-    }
-}
-
-struct Idle {
-    io: TcpStream,
-    patience: Patience,
-    since: Instant,
-}
-
-impl Idle {
-    /// Whether the service has said nothing, not even the end of the connection, since its last answer. This also tells
-    /// tokio that nothing can be read, so that the next read waits instead of trying.
-    fn is_quiet(&self) -> bool {
-        let read = self.io.try_read(&mut [0]);
-        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-}
-
-/// The connections to one replica that nobody uses, the one used last on top.
-#[derive(Default)]
-struct Shelf {
-    idle: RefCell<Vec<Idle>>,
-    sweeping: Cell<bool>,
-}
-
-impl Shelf {
-    fn take(self: &Rc<Self>) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        while let Some(last) = idle.pop() {
-            if last.since.elapsed() >= IDLE {
-                // Those below it lie longer.
-                idle.clear();
-            } else if last.is_quiet() {
-                let Idle { io, patience, .. } = last;
-                let shelf = self.clone();
-                return Some(Connection { io, patience, shelf });
-            }
-        }
-        None
-    }
-
-    /// Closes what is too old or was closed by the service, as long as there is something.
-    fn sweep_later(self: &Rc<Self>) {
-        if self.sweeping.replace(true) {
-            return;
-        }
-        let shelf = Rc::downgrade(self);
-        tokio::task::spawn_local(async move {
-            loop {
-                sleep(SWEEP).await;
-                if !Weak::upgrade(&shelf).is_some_and(|shelf| shelf.sweep()) {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Whether something is left.
-    fn sweep(&self) -> bool {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|one| one.since.elapsed() < IDLE && one.is_quiet());
-        self.sweeping.set(!idle.is_empty());
-        self.sweeping.get()
     }
 }
 
@@ -179,15 +111,16 @@ impl Connections {
         if let Some(shelf) = shelves.get(&replica.number()) {
             return shelf.clone();
         }
-        shelves.retain(|_, shelf| Rc::strong_count(shelf) > 1 || !shelf.idle.borrow().is_empty());
-        shelves.entry(replica.number()).or_default().clone()
+        shelves.retain(|_, shelf| Rc::strong_count(shelf) > 1 || !shelf.is_empty());
+        let new = || Rc::new(Shelf::new(MAX_IDLE, IDLE));
+        shelves.entry(replica.number()).or_insert_with(new).clone()
     }
 
     /// One that is open already, or a new one.
     pub async fn get(&self, replica: &Replica, due: Instant, wait: Duration) -> Result<Connection, Failure> {
         let shelf = self.shelf(replica);
-        if let Some(connection) = shelf.take() {
-            return Ok(connection);
+        if let Some(line) = shelf.take() {
+            return Ok(Connection { line, shelf });
         }
         let mut connector = self.connector.clone();
         let address = replica.uri().clone();
@@ -200,11 +133,8 @@ impl Connections {
             Ok(Err(error)) => return Err(Failure::Unreachable(chain(&error))),
             Err(_) => return Err(Failure::late(replica, wait)),
         };
-        Ok(Connection {
-            io,
-            patience: Patience::until(due),
-            shelf,
-        })
+        let line = Line::new(io);
+        Ok(Connection { line, shelf })
     }
 }
 
@@ -213,9 +143,8 @@ impl Connections {
     /// A connection as if it had been opened.
     pub fn connection(io: TcpStream) -> Connection {
         Connection {
-            io,
-            patience: Patience::until(Instant::now()),
-            shelf: Rc::default(),
+            line: Line::new(io),
+            shelf: Rc::new(Shelf::new(MAX_IDLE, IDLE)),
         }
     }
 }

@@ -7,6 +7,7 @@
 use actix_web::http::StatusCode;
 use actix_web::web::Bytes;
 use common::plain::{AnswerFields, ReadFields};
+use common::relay::Framing;
 
 use super::super::headers::{Head, Returning};
 use super::super::relay::never_has_body;
@@ -16,8 +17,6 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Room for what a browser asks.
 const USUAL_REQUEST: usize = 1024;
 const MAX_FIELDS: usize = 64;
-/// More digits than this are no length of a file; fewer fit into 64 bits.
-const MAX_DIGITS: usize = 19;
 
 /// The head of a request without a body.
 pub fn write(head: &Head<'_>) -> Vec<u8> {
@@ -74,24 +73,7 @@ pub fn parse(read: &Bytes) -> Option<Answer> {
 }
 
 fn plain(head: &httparse::Response<'_, '_>, read: &Bytes, bytes: usize) -> Option<Plain> {
-    let status = StatusCode::from_u16(head.code?).ok()?;
-    if head.version != Some(1) || status.is_informational() || status.as_u16() >= 600 {
-        return None;
-    }
-    let (mut length, mut keep) = (None, true);
-    for field in &*head.headers {
-        if field.name.eq_ignore_ascii_case("transfer-encoding") {
-            return None;
-        } else if field.name.eq_ignore_ascii_case("content-length") {
-            if length.is_some() {
-                return None;
-            }
-            length = Some(digits(field.value)?);
-        } else if field.name.eq_ignore_ascii_case("connection") {
-            let mut options = field.value.split(|byte| *byte == b',');
-            keep &= !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
-        }
-    }
+    let Framing { status, length, keep } = Framing::of(head)?;
     if length.is_none() && !never_has_body(status) {
         return None;
     }
@@ -116,11 +98,6 @@ fn returned(head: &httparse::Response<'_, '_>, read: &Bytes) -> ReadFields {
         }
     }
     returned
-}
-
-fn digits(value: &[u8]) -> Option<u64> {
-    let fits = (1..=MAX_DIGITS).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
-    fits.then(|| value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]

@@ -5,35 +5,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use common::relay::{Flow, Pipe, Pipes, Shelf};
 use common::slot::{Job, Outlet};
-use tokio::time::Instant;
 
 use super::super::metrics::Running;
 use super::connection::Connection;
-use super::pipe::{Pipe, Pipes};
-
-/// When so much came at once, more is there already: the kernel may wait for it to fill the client's segments. A service
-/// that sends little by little is passed on little by little.
-const STREAMING: usize = 64 * 1024;
 
 pub struct Splice {
-    /// Given back at the end; dropped, and so closed, in every other case.
-    held: Option<Held>,
+    /// Its connection and pipe are given back at the end; dropped, and so closed, in every other case.
+    flow: Option<Flow>,
     pipes: Rc<Pipes>,
-    /// Bytes that are not in the pipe yet.
-    left: u64,
-    more: bool,
-    /// Whether the service is waited for, with a deadline.
-    waiting: bool,
+    /// Where the connection goes, if it may be used again.
+    shelf: Option<Rc<Shelf>>,
     /// `proxy.response_timeout`.
     wait: Duration,
     running: Running,
-}
-
-struct Held {
-    connection: Connection,
-    pipe: Pipe,
-    keep: bool,
 }
 
 impl Splice {
@@ -47,45 +33,21 @@ impl Splice {
         wait: Duration,
         running: Running,
     ) -> Self {
+        let (line, shelf) = connection.into_parts();
         Splice {
-            held: Some(Held { connection, pipe, keep }),
+            flow: Some(Flow::new(line, pipe, left)),
             pipes,
-            left,
-            more: false,
-            waiting: false,
+            shelf: keep.then_some(shelf),
             wait,
             running,
         }
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let held = self.held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-        let Poll::Ready(filled) = held.pipe.poll_fill(cx, &held.connection.io, self.left) else {
-            if !self.waiting {
-                self.waiting = true;
-                held.connection.patience.move_to(Instant::now() + self.wait);
-            }
-            ready!(held.connection.patience.poll_over(cx));
-            let text = format!("the service sent no byte for {:?}", self.wait);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, text)));
-        };
-        self.waiting = false;
-        let count = filled?;
-        if count == 0 {
-            let text = format!("the service ended {} bytes before the end of its answer", self.left);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
-        }
-        self.left -= count as u64;
-        self.more = self.left > 0 && count >= STREAMING;
-        self.running.moved(count as u64);
-        Poll::Ready(Ok(()))
-    }
-
     fn end(&mut self) {
-        if let Some(held) = self.held.take() {
-            self.pipes.give_back(held.pipe);
-            if held.keep {
-                held.connection.give_back();
+        if let Some((line, pipe)) = self.flow.take().map(Flow::into_parts) {
+            self.pipes.give_back(pipe);
+            if let Some(shelf) = self.shelf.take() {
+                shelf.give_back(line);
             }
         }
     }
@@ -93,20 +55,22 @@ impl Splice {
 
 impl Job for Splice {
     fn poll_send(&mut self, to: &mut Outlet<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flow = self.flow.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         loop {
-            let held = self.held.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            ready!(held.pipe.poll_drain(cx, to, self.more))?;
-            if self.left == 0 {
+            while !flow.is_dry() {
+                ready!(flow.poll_drain(cx, to))?;
+            }
+            if flow.is_over() {
                 self.end();
                 return Poll::Ready(Ok(()));
             }
-            if let Err(error) = ready!(self.poll_fill(cx)) {
-                log::warn!("An answer was cut: {error}");
-                return Poll::Ready(Err(error));
+            match ready!(flow.poll_fill(cx, u64::MAX, self.wait)) {
+                Ok(count) => self.running.moved(count),
+                Err(error) => {
+                    log::warn!("An answer was cut. From its service: {error}");
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

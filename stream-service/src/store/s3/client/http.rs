@@ -24,11 +24,11 @@ use jiff::Timestamp;
 use std::{future::poll_fn, pin::Pin, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinHandle};
 
-const CONNECT: Duration = Duration::from_secs(5);
+pub const CONNECT: Duration = Duration::from_secs(5);
 
 /// Idle connections kept, and how long: shorter than the stores keep them.
-const IDLE: usize = 32;
-const KEEP: Duration = Duration::from_secs(10);
+pub const IDLE: usize = 32;
+pub const KEEP: Duration = Duration::from_secs(10);
 
 /// What a connection reads ahead and writes at once, at most, in bytes.
 const BUFFER: usize = 256 << 10;

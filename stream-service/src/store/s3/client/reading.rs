@@ -27,11 +27,42 @@ use std::{
 use tokio::time::Sleep;
 
 /// A body that brings no byte for this long is taken for broken.
-const STILL: Duration = Duration::from_secs(15);
+pub const STILL: Duration = Duration::from_secs(15);
 
 /// Breaks in a row: a body that brought this many bytes since the last one begins to count anew.
 const BREAKS: u32 = 4;
 const PROGRESS: u64 = 4 << 20;
+
+/// How often the body of a range broke.
+pub struct Breaks {
+    in_a_row: u32,
+    /// Where the last break was, or the range began.
+    at: u64,
+}
+
+impl Breaks {
+    pub fn new(start: u64) -> Self {
+        Self { in_a_row: 0, at: start }
+    }
+
+    /// One more, `at` this byte of the object: the name by which the rest of it may be asked for, or an error when that has happened
+    /// too often, or the object has no name.
+    pub fn another<'a>(
+        &mut self,
+        at: u64,
+        etag: Option<&'a str>,
+        why: &dyn std::fmt::Display,
+    ) -> Result<&'a str, S3Error> {
+        if at - self.at >= PROGRESS {
+            self.in_a_row = 0;
+        }
+        self.in_a_row += 1;
+        self.at = at;
+        // Without a name for this very object its rest could be another's.
+        etag.filter(|_| self.in_a_row <= BREAKS)
+            .ok_or_else(|| S3Error::Away(why.to_string()))
+    }
+}
 
 pub struct Reading {
     http: Http,
@@ -44,9 +75,7 @@ pub struct Reading {
     from: From,
     /// Runs while a piece is waited for.
     deadline: Option<Pin<Box<Sleep>>>,
-    breaks: u32,
-    /// Where the last break was.
-    broken_at: u64,
+    breaks: Breaks,
 }
 
 enum From {
@@ -81,13 +110,12 @@ impl Client {
             end: range.end.min(opened.size),
             from: From::Body(opened.body),
             deadline: None,
-            breaks: 0,
-            broken_at: range.start,
+            breaks: Breaks::new(range.start),
         })
     }
 }
 
-fn request(key: &str, range: &Range<u64>, etag: Option<&str>) -> Request {
+pub(super) fn request(key: &str, range: &Range<u64>, etag: Option<&str>) -> Request {
     let last = range.end.saturating_sub(1);
     let request = Request::new(Method::GET, key).header("range", format!("bytes={}-{last}", range.start));
     match etag {
@@ -127,7 +155,7 @@ async fn opened(http: &Http, request: &Request, wanted: &Range<u64>) -> Result<O
 }
 
 /// The size in `bytes 0-9/1000`, when the range is the one that is wanted, or as much of it as there is.
-fn total(content_range: &str, wanted: &Range<u64>) -> Option<u64> {
+pub(super) fn total(content_range: &str, wanted: &Range<u64>) -> Option<u64> {
     let (range, size) = content_range.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last, size) = (
@@ -201,18 +229,10 @@ impl Reading {
     /// Asks for the rest.
     fn again(&mut self, why: String) -> Result<(), S3Error> {
         self.deadline = None;
-        if self.next - self.broken_at >= PROGRESS {
-            self.breaks = 0;
-        }
-        self.breaks += 1;
-        self.broken_at = self.next;
-        // Without a name for this very object its rest could be another's.
-        if self.breaks > BREAKS || self.etag.is_none() {
-            return Err(S3Error::Away(why));
-        }
+        let etag = self.breaks.another(self.next, self.etag.as_deref(), &why)?.to_owned();
         log::debug!("S3: {} broke at {}: {why}; going on", self.key, self.next);
         let (http, wanted) = (self.http.clone(), self.next..self.end);
-        let request = request(&self.key, &wanted, self.etag.as_deref());
+        let request = request(&self.key, &wanted, Some(&etag));
         self.from = From::Again(self.http.spawn(async move { open(&http, &request, &wanted).await }));
         Ok(())
     }

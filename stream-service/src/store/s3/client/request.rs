@@ -67,7 +67,8 @@ impl Request {
         ))
     }
 
-    fn address(&self, settings: &Settings) -> Result<Url, url::ParseError> {
+    /// The address without a signature.
+    pub fn address(&self, settings: &Settings) -> Result<Url, url::ParseError> {
         let endpoint = &settings.endpoint;
         let host = endpoint.host_str().unwrap_or_default();
         let port = endpoint.port().map(|port| format!(":{port}")).unwrap_or_default();

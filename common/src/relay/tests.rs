@@ -1,22 +1,47 @@
 //! A relay between two real connections, driven as the framework drives it.
 
 use std::cell::Cell;
+use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use actix_web::body::MessageBody;
-use actix_web::web::Bytes;
-use common::slot::{SlotBody, SlotStream};
+use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
-use rustix::pipe::fcntl_getpipe_size;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::super::super::metrics::Relays;
-use super::super::connection::Connections;
 use super::*;
+use crate::slot::{Job, Outlet, SlotBody, SlotStream};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What all who use a flow do with it.
+struct Moving {
+    flow: Option<Flow>,
+    pipes: Rc<Pipes>,
+    most: u64,
+}
+
+impl Job for Moving {
+    fn poll_send(&mut self, to: &mut Outlet<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flow = self.flow.as_mut().unwrap();
+        loop {
+            while !flow.is_dry() {
+                ready!(flow.poll_drain(cx, to))?;
+            }
+            if flow.is_over() {
+                let (_, pipe) = self.flow.take().unwrap().into_parts();
+                self.pipes.give_back(pipe);
+                return Poll::Ready(Ok(()));
+            }
+            assert!(ready!(flow.poll_fill(cx, self.most, PATIENCE))? <= self.most);
+        }
+    }
+}
 
 async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -32,6 +57,8 @@ struct Sent {
     length: usize,
     /// Written at once.
     piece: usize,
+    /// Taken at once.
+    most: u64,
 }
 
 /// Relays it to a client, and returns how that ended, how much the client has read, and whether it was what was sent. The
@@ -43,15 +70,11 @@ async fn relayed(pipes: &Rc<Pipes>, sent: Sent) -> (io::Result<()>, usize, bool)
     let (mut client, to) = pair().await;
     let mut stream = SlotStream::new(to, PATIENCE, Counter::default());
     let pipe = pipes.get().unwrap();
-    let job = Splice::new(
-        Connections::connection(from),
-        true,
-        sent.said as u64,
-        pipe,
-        pipes.clone(),
-        PATIENCE,
-        Relays::default().begin(turn()),
-    );
+    let job = Moving {
+        flow: Some(Flow::new(Line::new(from), pipe, sent.said as u64)),
+        pipes: pipes.clone(),
+        most: sent.most,
+    };
     let mut body = SlotBody::new(&stream.handle(), Bytes::new(), job);
     let sending = async move {
         assert!(futures_util::poll!(std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx))).is_pending());
@@ -85,11 +108,6 @@ async fn relayed(pipes: &Rc<Pipes>, sent: Sent) -> (io::Result<()>, usize, bool)
 }
 
 /// `count` of the bytes that are sent, from `at` on: each page has its own.
-fn turn() -> common::replicas::Turn {
-    let replicas = common::replicas::Replicas::new("proxy.stream", &["http://a:1".to_owned()]).unwrap();
-    replicas.next(&[]).unwrap()
-}
-
 fn sample(at: usize, count: usize) -> Vec<u8> {
     let page = |number: usize| [u8::try_from(number % 253).unwrap(); 4_096];
     let pages = (at / 4_096..=(at + count) / 4_096)
@@ -128,6 +146,7 @@ async fn two_hundred_megabytes_pass_through_a_pipe_of_64_kib() {
         said: length,
         length,
         piece: 1 << 20,
+        most: u64::MAX,
     };
     let (ended, read, equal) = relayed(&pipes, sent).await;
     ended.unwrap();
@@ -147,6 +166,7 @@ async fn a_pipe_of_one_page_is_enough() {
             said: length,
             length,
             piece,
+            most: 4_001,
         };
         let (ended, read, equal) = relayed(&pipes, sent).await;
         ended.unwrap();
@@ -162,6 +182,7 @@ async fn a_service_that_ends_early_is_an_error() {
         said: 500_001,
         length: 500_000,
         piece: 64 * 1024,
+        most: u64::MAX,
     };
     let (ended, read, equal) = relayed(&pipes, sent).await;
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
@@ -185,10 +206,4 @@ async fn a_pipe_that_holds_bytes_is_used_for_nothing_else() {
     let empty = pipes.get().unwrap();
     pipes.give_back(empty);
     assert_eq!(pipes.idle(), 1);
-}
-
-impl Pipe {
-    fn size(&self) -> usize {
-        fcntl_getpipe_size(self.put()).unwrap()
-    }
 }

@@ -10,10 +10,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use common::slot::Outlet;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::slot::Outlet;
 
 /// What a pipe is asked to hold at most, in bytes, and what each has without asking. Large ones save calls and wakes on both
 /// sides, but an ordinary user has 64 MiB of pipes in all, and gets pipes of two pages beyond that.
@@ -79,16 +80,18 @@ impl Pipe {
         }
     }
 
-    /// Empties it into `to`; `more` is to follow.
-    pub fn poll_drain(&mut self, cx: &mut Context<'_>, to: &mut Outlet<'_>, more: bool) -> Poll<io::Result<()>> {
-        while self.held > 0 {
-            let count = ready!(to.poll_splice(cx, self.take.as_fd(), self.held, more))?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.held -= count;
+    /// Moves what it holds, as much as the socket takes at once, into `to`, and says how much; `more` is to follow. Never of an
+    /// empty one, which looks like a socket that takes nothing.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>, to: &mut Outlet<'_>, more: bool) -> Poll<io::Result<usize>> {
+        if self.is_empty() {
+            return Poll::Ready(Ok(0));
         }
-        Poll::Ready(Ok(()))
+        let count = ready!(to.poll_splice(cx, self.take.as_fd(), self.held, more))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.held -= count;
+        Poll::Ready(Ok(count))
     }
 }
 
@@ -136,8 +139,9 @@ impl Pipes {
 
 #[cfg(test)]
 impl Pipe {
-    pub fn put(&self) -> &OwnedFd {
-        &self.put
+    /// Bytes that it can hold.
+    pub fn size(&self) -> usize {
+        rustix::pipe::fcntl_getpipe_size(&self.put).unwrap()
     }
 }
 
