@@ -34,6 +34,8 @@ pub enum Effect {
     Cut(u64),
     /// Done, and nothing more of the answer's body sent after so many bytes, for as long as the client waits.
     Stall(u64),
+    /// Done, and the length of the answer's body not said: it comes in chunks.
+    Chunks,
     /// The connection is closed, nothing done.
     Drop,
     /// Done, and the connection closed without an answer.
@@ -73,7 +75,11 @@ impl Fault {
 }
 
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<State>>, Arc<AtomicUsize>);
+pub struct Faults {
+    state: Arc<Mutex<State>>,
+    stalled: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
+}
 
 /// An answer that stalls.
 pub struct Stalled(Arc<AtomicUsize>);
@@ -86,7 +92,7 @@ struct State {
 
 impl Faults {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn add(&self, fault: Fault) {
@@ -98,12 +104,20 @@ impl Faults {
     }
 
     pub fn stall(&self) -> Stalled {
-        self.1.fetch_add(1, Ordering::SeqCst);
-        Stalled(self.1.clone())
+        self.stalled.fetch_add(1, Ordering::SeqCst);
+        Stalled(self.stalled.clone())
     }
 
     pub fn stalled(&self) -> usize {
-        self.1.load(Ordering::SeqCst)
+        self.stalled.load(Ordering::SeqCst)
+    }
+
+    pub fn accept(&self) {
+        self.accepted.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::SeqCst)
     }
 
     pub fn take_requests(&self) -> Vec<String> {

@@ -171,6 +171,11 @@ impl Server {
         self.faults.take_requests()
     }
 
+    /// Connections taken since the start.
+    pub fn connections(&self) -> usize {
+        self.faults.accepted()
+    }
+
     /// Answers that stall (by [`Effect::Stall`]) and are waited for.
     pub fn stalled(&self) -> usize {
         self.faults.stalled()

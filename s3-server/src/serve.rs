@@ -74,6 +74,7 @@ pub async fn run(listener: std::net::TcpListener, served: Served, mut up: watch:
             tokio::time::sleep(BIND_PAUSE).await;
             continue;
         };
+        served.faults.accept();
         let (served, mut up) = (served.clone(), up.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -132,6 +133,13 @@ async fn answer(served: Served, request: Request<Incoming>) -> Result<Response<B
                 .await?
                 .map(|body| begin(body, bytes, stall(stalled))))
         }
+        Some(Effect::Chunks) => {
+            let mut answer = done(&served, request)
+                .await?
+                .map(|body| begin(body, u64::MAX, chunked()));
+            answer.headers_mut().remove(hyper::header::CONTENT_LENGTH);
+            Ok(answer)
+        }
         Some(Effect::Drop) => Err(Failure("dropped".into())),
         Some(Effect::Lose) => {
             done(&served, request).await?;
@@ -172,6 +180,11 @@ fn begin(body: Body, bytes: u64, end: impl Future<Output = Piece> + Send + Sync 
 async fn cut() -> Piece {
     tokio::time::sleep(SENT).await;
     Err("cut".into())
+}
+
+/// The end of a body that is all there.
+async fn chunked() -> Piece {
+    Ok(Bytes::new())
 }
 
 async fn stall(stalled: Stalled) -> Piece {

@@ -189,6 +189,26 @@ async fn a_service_that_ends_early_is_an_error() {
     assert!(equal && read == 500_000, "{read}");
 }
 
+#[tokio::test(flavor = "local")]
+async fn a_flow_takes_no_more_than_it_may_and_waits_no_longer_than_it_may() {
+    let wait = Duration::from_millis(200);
+    let (from, mut far) = pair().await;
+    let mut flow = Flow::new(Line::new(from), Pipes::default().get().unwrap(), 10);
+    far.write_all(b"hello").await.unwrap();
+    let filled = std::future::poll_fn(|cx| flow.poll_fill(cx, 3, wait)).await;
+    assert_eq!((filled.unwrap(), flow.is_dry(), flow.is_over()), (3, false, false));
+    let (_, pipe) = flow.into_parts();
+    assert!(!pipe.is_empty());
+
+    let (from, far) = pair().await;
+    let mut flow = Flow::new(Line::new(from), Pipes::default().get().unwrap(), 10);
+    let began = std::time::Instant::now();
+    let silent = std::future::poll_fn(|cx| flow.poll_fill(cx, 10, wait)).await;
+    assert_eq!(silent.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert!(began.elapsed() >= wait, "{:?}", began.elapsed());
+    drop(far);
+}
+
 /// A full pipe is never filled, a pipe that holds something is never given to another answer.
 #[tokio::test(flavor = "local")]
 async fn a_pipe_that_holds_bytes_is_used_for_nothing_else() {

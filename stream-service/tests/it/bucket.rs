@@ -11,7 +11,7 @@ mod uploads;
 
 use crate::app::{App, SOON, on_app_of};
 use common::{
-    config::{Secret, StoreConfig},
+    config::{Config, Secret, StoreConfig},
     db::Backend,
     testing::eventually,
 };
@@ -117,10 +117,22 @@ where
     F: Fn(Rc<App>, Rc<Bucket>) -> Fut,
     Fut: Future<Output = ()>,
 {
+    on_bucket_with(backend, |_| {}, body);
+}
+
+/// The same with a configuration of one's own.
+pub fn on_bucket_with<F, Fut>(backend: Backend, change: impl Fn(&mut Config), body: F)
+where
+    F: Fn(Rc<App>, Rc<Bucket>) -> Fut,
+    Fut: Future<Output = ()>,
+{
     let bucket = Rc::new(Bucket::new());
     on_app_of(
         backend,
-        |config| config.store = self::config(&bucket.server),
+        |config| {
+            config.store = self::config(&bucket.server);
+            change(config);
+        },
         |app| body(app, bucket.clone()),
     );
 }

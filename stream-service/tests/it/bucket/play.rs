@@ -1,6 +1,6 @@
 //! Playing from a bucket: as from a disk, and what happens when the store fails before or while bytes are sent.
 
-use super::{Bucket, on_bucket};
+use super::{Bucket, on_bucket, on_bucket_with};
 use crate::{
     app::{App, SOON},
     ranges::{conforms_at, spelled_for_the_app},
@@ -14,8 +14,26 @@ const SIZE: usize = 3_000_000;
 /// Where requests for bytes of objects go.
 const OBJECTS: &str = "/media/of/tests/";
 
+/// Once with bytes that the kernel moves, and once with bytes that are copied.
 fn in_a_bucket<Fut: Future<Output = ()>>(body: impl Fn(Rc<App>, Rc<Bucket>) -> Fut) {
-    on_bucket(Backend::Sqlite, body);
+    for moves in [true, false] {
+        on_bucket_with(
+            Backend::Sqlite,
+            |config| config.server.zero_copy = moves,
+            |app, bucket| {
+                let body = body(app.clone(), bucket);
+                async move {
+                    body.await;
+                    assert_eq!(relayed(&app) > 0, moves);
+                }
+            },
+        );
+    }
+}
+
+/// Bytes that went from the store to viewers inside the kernel.
+fn relayed(app: &App) -> u64 {
+    app.state.metrics.relayed_bytes.get()
 }
 
 /// Requests for bytes that the store got since the last call.
@@ -62,6 +80,92 @@ fn each_answer_asks_the_store_for_its_bytes_once() {
         assert_eq!(two.status(), 206);
         assert!(two.bytes().await.unwrap().len() > 1_000_010);
         assert_eq!(gets(server), 2);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn one_range_is_moved_and_several_are_copied() {
+    on_bucket(Backend::Sqlite, |app, _| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+        assert_eq!(relayed(&app), SIZE as u64);
+        let url = app.file_url(&video);
+        let ask = |range: &'static str| app.http.get(&url).header("range", range).send();
+        assert_eq!(ask("bytes=5-14").await.unwrap().bytes().await.unwrap(), bytes[5..15]);
+        assert_eq!(relayed(&app), SIZE as u64 + 10);
+        assert!(
+            ask("bytes=0-9,1000000-1999999")
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap()
+                .len()
+                > 1_000_010
+        );
+        app.http.head(&url).send().await.unwrap();
+        assert_eq!(relayed(&app), SIZE as u64 + 10);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn connections_to_the_store_are_used_again() {
+    on_bucket(Backend::Sqlite, |app, bucket| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        let before = bucket.server.connections();
+        for _ in 0..20 {
+            assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+        }
+        let workers = std::thread::available_parallelism().unwrap().get();
+        let opened = bucket.server.connections() - before;
+        assert!(opened <= workers, "{opened} connections for 20 answers");
+        // The store ends them all while nobody uses them.
+        bucket.server.stop();
+        bucket.server.start_again().unwrap();
+        for _ in 0..5 {
+            assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+        }
+    });
+}
+
+#[test]
+fn answers_that_do_not_say_their_length_are_copied() {
+    on_bucket(Backend::Sqlite, |app, bucket| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        bucket.server.fail(Fault::new("GET", Effect::Chunks).of(OBJECTS));
+        gets(&bucket.server);
+        for asked in [2, 1, 1] {
+            assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+            assert_eq!(gets(&bucket.server), asked, "only the first finds out");
+        }
+        assert_eq!(relayed(&app), 0);
+        app.nothing_is_held().await;
+    });
+}
+
+#[test]
+fn an_object_that_was_replaced_is_not_gone_on_with() {
+    in_a_bucket(|app, bucket| async move {
+        let server = &bucket.server;
+        let (video, bytes) = app.stored(SIZE).await;
+        app.state.limits.pace.store(1_000_000, Ordering::Relaxed);
+        let mut viewer = app.get(&video).await;
+        let mut seen = viewer.chunk().await.unwrap().unwrap().to_vec();
+        server.stop();
+        let folder = server.folder().join("media");
+        let object = std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(&object, vec![7; SIZE]).unwrap();
+        server.start_again().unwrap();
+        app.state.limits.pace.store(0, Ordering::Relaxed);
+        let ended = loop {
+            match viewer.chunk().await {
+                Ok(Some(piece)) => seen.extend_from_slice(&piece),
+                ended => break ended,
+            }
+        };
+        assert!(ended.is_err() && seen.len() < SIZE && seen == bytes[..seen.len()]);
         app.nothing_is_held().await;
     });
 }

@@ -231,14 +231,16 @@ fn read(head: &[u8], wanted: &Range<u64>, line: Line) -> Result<Option<Unread>, 
     if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
         return Ok(None);
     }
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-    if let Some(status) = status.filter(|status| !status.is_success()) {
+    let Some(status) = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()) else {
+        return Ok(None);
+    };
+    if !status.is_success() {
         return Err(S3Error::of(status, &[]));
     }
     let Some(Framing {
-        status,
         length: Some(length),
         keep,
+        ..
     }) = Framing::of(&parsed)
     else {
         return Ok(None);
@@ -259,10 +261,7 @@ fn read(head: &[u8], wanted: &Range<u64>, line: Line) -> Result<Option<Unread>, 
     // Of an object that is shorter than was thought, as much as there is.
     let size = size.filter(|size| wanted.end.min(*size) - wanted.start == length);
     let Some(size) = size else {
-        return Err(S3Error::unreadable(
-            hyper::StatusCode::PARTIAL_CONTENT,
-            "another range than was asked for",
-        ));
+        return Err(S3Error::unreadable(status, "another range than was asked for"));
     };
     let etag = text("etag").map(str::to_owned);
     Ok(Some(Unread {
@@ -272,4 +271,100 @@ fn read(head: &[u8], wanted: &Range<u64>, line: Line) -> Result<Option<Unread>, 
         size,
         etag,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    /// The head of an answer that comes in `pieces` and with a body behind it is read to its end, and the body is left.
+    async fn check(pieces: &[&[u8]], expected: Result<&[u8], io::ErrorKind>) {
+        let (mut near, mut far) = pair().await;
+        let sending = async move {
+            let mut asked = [0; 7];
+            far.read_exact(&mut asked).await.unwrap();
+            assert_eq!(&asked, b"request");
+            for piece in pieces {
+                far.write_all(piece).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let reading = async move {
+            let head = converse(&mut near, b"request").await.map_err(|error| error.kind());
+            assert_eq!(head.as_deref().map_err(|kind| *kind), expected);
+            if head.is_ok() {
+                let mut body = Vec::new();
+                near.read_to_end(&mut body).await.unwrap();
+                assert_eq!(body, b"body");
+            }
+        };
+        tokio::join!(sending, reading);
+    }
+
+    #[tokio::test]
+    async fn a_head_is_read_to_its_end_and_no_further() {
+        const HEAD: &[u8] = b"HTTP/1.1 206 Partial Content\r\nETag: \"a\"\r\n\r\n";
+        let whole = [HEAD, b"body"].concat();
+        check(&[&whole], Ok(HEAD)).await;
+        check(&[HEAD, b"body"], Ok(HEAD)).await;
+        check(&whole.chunks(7).collect::<Vec<_>>(), Ok(HEAD)).await;
+        check(&[&HEAD[..HEAD.len() - 1], b"\nbody"], Ok(HEAD)).await;
+        let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(3 * LOOK));
+        check(&[long.as_bytes(), b"body"], Ok(long.as_bytes())).await;
+        check(&[], Err(io::ErrorKind::UnexpectedEof)).await;
+        check(&[&HEAD[..20]], Err(io::ErrorKind::UnexpectedEof)).await;
+        let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'y'; 2 * MAX_HEAD]].concat();
+        check(&[&endless], Err(io::ErrorKind::Other)).await;
+        check(&[b"SSH-2.0-x\r\n\r\n"], Err(io::ErrorKind::Other)).await;
+    }
+
+    /// `fields` of an answer to a request for the bytes 10 to 19: how many follow, of how many in all, and whether the connection
+    /// is kept.
+    async fn says(fields: &str) -> Result<Option<(u64, u64, bool)>, S3Error> {
+        let (line, _far) = pair().await;
+        let head = format!("HTTP/1.1 {fields}\r\n\r\n");
+        let unread = read(head.as_bytes(), &(10..20), Line::new(line))?;
+        Ok(unread.map(|unread| (unread.length, unread.size, unread.keep)))
+    }
+
+    #[tokio::test]
+    async fn what_an_answer_says_of_its_bytes() {
+        let part = "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 10";
+        assert_eq!(says(part).await, Ok(Some((10, 100, true))));
+        let closing = format!("{part}\r\nConnection: close");
+        assert_eq!(says(&closing).await, Ok(Some((10, 100, false))));
+        let short = "206 P\r\nContent-Range: bytes 10-14/15\r\nContent-Length: 5";
+        assert_eq!(says(short).await, Ok(Some((5, 15, true))));
+        for no_length in [
+            "206 P\r\nContent-Range: bytes 10-19/100\r\nTransfer-Encoding: chunked",
+            "206 P\r\nContent-Range: bytes 10-19/100",
+            "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 10\r\nContent-Length: 10",
+            "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: +10",
+        ] {
+            assert_eq!(says(no_length).await, Ok(None), "{no_length}");
+        }
+        for other in [
+            "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 9",
+            "206 P\r\nContent-Range: bytes 0-9/100\r\nContent-Length: 10",
+            "206 P\r\nContent-Length: 10",
+            "200 OK\r\nContent-Length: 100",
+            "204 N\r\nContent-Length: 0",
+        ] {
+            assert!(matches!(says(other).await, Err(S3Error::Other { .. })), "{other}");
+        }
+        assert_eq!(says("404 N\r\nContent-Length: 0").await, Err(S3Error::Missing));
+        assert_eq!(says("412 P\r\nContent-Length: 0").await, Err(S3Error::Changed));
+        assert!(matches!(
+            says("503 S\r\nTransfer-Encoding: chunked").await,
+            Err(S3Error::Away(_))
+        ));
+    }
 }
