@@ -111,7 +111,7 @@ bench-failover: setup-bench build ## Measure for how long requests fail when a c
 	target/release/bench failover $(FAILOVER) --runs=$(or $(RUNS),20)
 
 bench-bytes: setup-bench build ## Measure bytes sent, passed on and taken in beside nginx, haproxy and Go
-	$(CARGO) build --release --locked -p bench
+	$(CARGO) build --release --locked -p bench -p s3-server
 	scripts/own-loopback.sh target/release/bench bytes $(BYTES)
 
 bench-s3: setup-bench ## Measure uploads of 1 GB to an S3 store beside aws-cli and rclone

@@ -10,10 +10,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// Numbers that look random and are the same in every run (xorshift64*).
+/// Numbers that look random, and are the same for the same seed (xorshift64*).
 pub struct Random(u64);
 
 impl Random {
+    /// Others in each run.
+    pub fn from_clock() -> Random {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Random::new(since.as_nanos() as u64)
+    }
+
     pub fn new(seed: u64) -> Random {
         Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }

@@ -1,6 +1,7 @@
-//! Rounds of several servers in turn (A B C A B C …), and what one costs of another in the same round. Neighbours on the
+//! Rounds of several servers, each once in every round and in an order of chance, and what one costs of another in the same round. Neighbours on the
 //! machine change from minute to minute: within a round both had the same.
 
+use super::content::Random;
 use crate::table::{self, median, percentile};
 
 /// What one server did in one round.
@@ -38,14 +39,19 @@ impl Rounds {
     /// Calls `measure` with the number of a server and of the round. The first round warms up and does not count.
     pub fn run(names: Vec<String>, rounds: usize, mut measure: impl FnMut(usize, usize) -> Sample) -> Rounds {
         let mut samples = vec![Vec::new(); names.len()];
+        let mut random = Random::from_clock();
+        let mut order: Vec<usize> = (0..samples.len()).collect();
         for round in 0..=rounds {
-            // Another one begins each time: memory that the host gave back to its own host costs whoever takes it first.
-            for turn in 0..samples.len() {
-                let at = (turn + round) % samples.len();
+            for at in order.iter().copied() {
                 let sample = measure(at, round);
                 if round > 0 {
                     samples[at].push(sample);
                 }
+            }
+            // In a fixed order each would pay for what the same other one leaves: memory that goes back to the machine's own host, files that
+            // are written or removed.
+            for last in (1..order.len()).rev() {
+                order.swap(last, usize::try_from(random.below(last as u64 + 1)).unwrap_or(0));
             }
         }
         Rounds { names, samples }
@@ -109,7 +115,7 @@ mod tests {
     fn ratios_are_of_pairs_and_the_first_round_does_not_count() {
         let names = vec!["own".to_owned(), "peer".to_owned()];
         let mut order = Vec::new();
-        let rounds = Rounds::run(names, 3, |at, round| {
+        let rounds = Rounds::run(names, 60, |at, round| {
             order.push((at, round));
             let base = [1.0, 2.0][at] * (1 + round) as f64;
             let cpu = if round == 0 { 100.0 } else { base };
@@ -118,8 +124,9 @@ mod tests {
                 ..Sample::default()
             }
         });
-        // Another one begins each round.
-        assert_eq!(order[..4], [(0, 0), (1, 0), (1, 1), (0, 1)]);
+        let began: Vec<_> = order.chunks(2).map(|round| round[0].0).collect();
+        assert!(began.contains(&0) && began.contains(&1), "{began:?}");
+        assert!(order.chunks(2).all(|round| round[0].0 != round[1].0), "{order:?}");
         assert_eq!(rounds.ratio("own", "peer"), Some(0.5));
         assert_eq!(rounds.ratio("own", "nobody"), None);
         assert_eq!(rounds.cheapest(&["peer", "own", "nobody"]), Some("own"));

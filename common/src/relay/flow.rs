@@ -65,7 +65,8 @@ impl Flow {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
         }
         self.left -= count;
-        self.more = self.left > 0 && count >= STREAMING;
+        // Who takes less than there is has its reasons to wait before it goes on.
+        self.more = self.left > 0 && count >= STREAMING && count < most;
         Poll::Ready(Ok(count))
     }
 

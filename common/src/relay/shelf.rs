@@ -119,3 +119,63 @@ impl Shelf {
         self.sweeping.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    async fn pair() -> (Line, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Line::new(near), listener.accept().await.unwrap().0)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test(flavor = "local")]
+    async fn the_one_used_last_is_taken_first_and_no_more_are_kept_than_may_be() {
+        let shelf = Rc::new(Shelf::new(2, LONG));
+        let mut far = Vec::new();
+        for _ in 0..3 {
+            let (line, other) = pair().await;
+            shelf.give_back(line);
+            far.push(other);
+        }
+        let taken = shelf.take().unwrap();
+        assert_eq!(taken.io.local_addr().unwrap(), far[1].peer_addr().unwrap());
+        assert!(shelf.take().is_some() && shelf.take().is_none());
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_was_closed_or_has_something_to_say_is_not_taken() {
+        let shelf = Rc::new(Shelf::new(9, LONG));
+        let (quiet, _far) = pair().await;
+        let quiet_one = quiet.io.local_addr().unwrap();
+        shelf.give_back(quiet);
+        let (line, closed) = pair().await;
+        shelf.give_back(line);
+        let (line, mut talking) = pair().await;
+        shelf.give_back(line);
+        drop(closed);
+        talking.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        // Bytes on loopback are there when they are written, but for the runtime to hear of it.
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(shelf.take().unwrap().io.local_addr().unwrap(), quiet_one);
+        assert!(shelf.is_empty());
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_lies_too_long_is_closed() {
+        let shelf = Rc::new(Shelf::new(9, Duration::from_millis(20)));
+        let (line, _far) = pair().await;
+        shelf.give_back(line);
+        sleep(Duration::from_millis(30)).await;
+        assert!(shelf.sweeping.get() && !shelf.sweep() && shelf.is_empty());
+        let (line, _far) = pair().await;
+        shelf.give_back(line);
+        sleep(Duration::from_millis(30)).await;
+        assert!(shelf.take().is_none());
+    }
+}

@@ -1,5 +1,6 @@
-//! Response bodies that read what is stored and copy it through the framework: for objects in a bucket, for several ranges in
-//! one answer, and for connections whose bytes can't go past it (TLS, `server.zero_copy = false`). All others are a [`super::job`].
+//! Response bodies that read what is stored and copy it: for objects in a bucket that the kernel can't move ([`super::relayed`]), for
+//! several ranges in one answer, and for connections whose bytes can't go past the framework (`server.zero_copy = false`). All others
+//! are a [`super::job`].
 //!
 //! Pieces that lie in the page cache are read on the worker without waiting (`preadv2` with `RWF_NOWAIT`); the others on the
 //! blocking pool, so that a slow disk holds up one stream and not the worker. File and permit ride on the body (through the

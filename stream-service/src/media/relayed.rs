@@ -57,11 +57,8 @@ impl Relayed {
             etag,
         } = match client.get_unread(key, range.clone(), None).await {
             Ok(unread) => unread,
-            Err(Unanswered::Late(error)) => return Err(error),
-            Err(Unanswered::Other(error)) => {
-                log::debug!("{key} is not passed on by the kernel: {error}");
-                return Ok(None);
-            }
+            Err(Unanswered::Failed(error)) => return Err(error),
+            Err(Unanswered::Odd(_)) => return Ok(None),
         };
         let pipe = match PIPES.with(Pipes::get) {
             Ok(pipe) => pipe,
@@ -100,7 +97,7 @@ impl Relayed {
                     let answer = ready!(answer.as_mut().poll(cx));
                     let pipe = pipe.take();
                     *from = From::Over;
-                    let unread = answer.map_err(io::Error::other)?;
+                    let unread = answer.map_err(given_up)?;
                     let pipe = pipe.map_or_else(|| PIPES.with(Pipes::get), Ok)?;
                     *from = From::Flow {
                         flow: Flow::new(unread.line, pipe, unread.length),
@@ -123,7 +120,7 @@ impl Relayed {
                         From::Flow { flow, .. } => Some(flow.into_parts().1),
                         From::Asking { .. } | From::Over => None,
                     };
-                    let answer = self.again(range, breaks, &error).map_err(io::Error::other)?;
+                    let answer = self.again(range, breaks, &error).map_err(given_up)?;
                     *from = From::Asking { answer, pipe };
                 }
             }
@@ -135,7 +132,12 @@ impl Relayed {
         let etag = breaks.another(range.start, self.etag.as_deref(), why)?.to_owned();
         log::debug!("S3: {} broke at {}: {why}; going on", self.key, range.start);
         let (client, key, range) = (self.client.clone(), self.key.clone(), range.clone());
-        Ok(Box::pin(async move { client.get_rest(&key, range, &etag).await }))
+        Ok(Box::pin(async move {
+            match client.get_unread(&key, range.clone(), Some(&etag)).await {
+                Ok(unread) if unread.length != range.end - range.start => Err(S3Error::Changed),
+                answer => answer.map_err(S3Error::from),
+            }
+        }))
     }
 
     /// What it used may be used again.
@@ -148,4 +150,9 @@ impl Relayed {
             }
         }
     }
+}
+
+/// The store has no more of it. What came of it is the viewer's (see `common::slot`), and the length in the head says that it is not all.
+fn given_up(error: S3Error) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, error)
 }

@@ -1,4 +1,5 @@
-//! A stored object in a bucket while it is sent: ranges of it, one after the other, each by a request of its own.
+//! A stored object in a bucket while it is sent by copying ([`super::relayed`] is the other way): ranges of it, one after the other,
+//! each by a request of its own.
 //!
 //! What a stream costs in memory: what its connection to the store reads ahead (256 KiB) and the piece that is handed out, whatever
 //! the size of the object. A viewer who takes nothing holds that connection, not the bytes behind it.

@@ -28,6 +28,8 @@ pub enum Way {
     App,
     /// Copied through the framework.
     Framework,
+    /// From an object in a bucket, by splice from the store's connection.
+    Bucket,
 }
 
 impl Way {
@@ -35,13 +37,29 @@ impl Way {
         let path = app.file_path(video);
         match self {
             Way::App => crate::ranges::spelled_for_the_app(path),
-            Way::Fast | Way::Front | Way::Framework => path,
+            Way::Fast | Way::Front | Way::Framework | Way::Bucket => path,
         }
     }
 }
 
 /// Runs `body` for each way.
 pub fn by_each_way<F, Fut>(tune: impl Fn(&mut Config), body: F)
+where
+    F: Fn(Rc<App>, Way) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let (tune, body) = (&tune, &body);
+    by_each_way_of_files(tune, body);
+    let store = s3_server::Server::spawn().unwrap();
+    let elsewhere = |config: &mut Config| {
+        tune(config);
+        config.store = crate::bucket::config(&store);
+    };
+    on_one_app_with(elsewhere, |app| async move { body(app, Way::Bucket).await });
+}
+
+/// Runs `body` for each way from a file.
+pub fn by_each_way_of_files<F, Fut>(tune: impl Fn(&mut Config), body: F)
 where
     F: Fn(Rc<App>, Way) -> Fut,
     Fut: Future<Output = ()>,

@@ -5,7 +5,8 @@
 //! way. Signatures are in the query (the "presigned" form of SigV4), the bodies are not hashed for them.
 //!
 //! Connections live on threads of the client's own: callers are workers with a runtime each, which may end before a connection
-//! that others use, and threads of the blocking pool, which have none ([`Client::wait`]).
+//! that others use, and threads of the blocking pool, which have none ([`Client::wait`]). Those of ranges that the kernel moves are the
+//! worker's own ([`Client::get_unread`]), and end with it.
 
 mod body;
 mod error;

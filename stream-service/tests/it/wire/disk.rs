@@ -1,6 +1,6 @@
 //! Files: not in memory, changed, cut short or removed under a transfer; and the proof that they are not copied.
 
-use super::{Random, Way, as_it_is, by_each_way, range_is_right, request};
+use super::{Random, Way, as_it_is, by_each_way_of_files, range_is_right, request};
 use crate::app::{App, SOON};
 use common::{
     ids::VideoId,
@@ -44,7 +44,7 @@ async fn stalled(app: &App, way: Way, video: &VideoId) -> (Raw, common::testing:
 /// copied ones don't.
 #[test]
 fn bytes_go_from_the_page_cache_to_the_socket_without_a_copy() {
-    by_each_way(as_it_is, |app, way| async move {
+    by_each_way_of_files(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let (mut client, head, sent) = stalled(&app, way, &video).await;
         let changed: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
@@ -80,7 +80,7 @@ fn evicted(file: &File) -> bool {
 
 #[test]
 fn cold_files_are_read_whole_and_in_ranges() {
-    by_each_way(as_it_is, |app, way| async move {
+    by_each_way_of_files(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let file = File::open(app.file_of(&video)).unwrap();
         let (path, mut random) = (way.path(&app, &video), Random::from_clock());
@@ -103,7 +103,7 @@ fn cold_files_are_read_whole_and_in_ranges() {
 
 #[test]
 fn promise_9_a_file_that_shrinks_under_a_transfer_cuts_it_and_nobody_else() {
-    by_each_way(as_it_is, |app, way| async move {
+    by_each_way_of_files(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let (other, others) = app.stored(300_000).await;
         let (mut client, head, _) = stalled(&app, way, &video).await;
@@ -125,7 +125,7 @@ fn promise_9_a_file_that_shrinks_under_a_transfer_cuts_it_and_nobody_else() {
 
 #[test]
 fn a_file_that_vanishes_under_a_transfer_is_sent_to_its_end() {
-    by_each_way(as_it_is, |app, way| async move {
+    by_each_way_of_files(as_it_is, |app, way| async move {
         let (video, bytes) = app.stored(SIZE).await;
         let (mut client, head, _) = stalled(&app, way, &video).await;
         std::fs::remove_file(app.file_of(&video)).unwrap();

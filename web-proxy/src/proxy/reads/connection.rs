@@ -139,17 +139,6 @@ impl Connections {
 }
 
 #[cfg(test)]
-impl Connections {
-    /// A connection as if it had been opened.
-    pub fn connection(io: TcpStream) -> Connection {
-        Connection {
-            line: Line::new(io),
-            shelf: Rc::new(Shelf::new(MAX_IDLE, IDLE)),
-        }
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use common::replicas::Replicas;
     use hyper_util::client::legacy::connect::HttpConnector;

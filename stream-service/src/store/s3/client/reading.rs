@@ -163,7 +163,8 @@ pub(super) fn total(content_range: &str, wanted: &Range<u64>) -> Option<u64> {
         last.parse::<u64>().ok()?,
         size.parse::<u64>().ok()?,
     );
-    (first == wanted.start && last.checked_add(1)? == wanted.end.min(size)).then_some(size)
+    let ordered = first <= last && last < size;
+    (ordered && first == wanted.start && last + 1 == wanted.end.min(size)).then_some(size)
 }
 
 impl Reading {
@@ -258,6 +259,7 @@ mod tests {
             "bytes 1-10",
             "1-10/1000",
             "bytes 1-18446744073709551615/9",
+            "bytes 1-0/1",
         ] {
             assert_eq!(total(other, &(1..11)), None, "{other}");
         }

@@ -23,12 +23,13 @@ use std::{
     io,
     ops::Range,
     rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 use tower_service::Service;
 use url::Position;
@@ -37,6 +38,12 @@ use url::Position;
 const LOOK: usize = 2 << 10;
 const MAX_HEAD: usize = 16 << 10;
 const MAX_FIELDS: usize = 64;
+
+/// Bytes of a refusal's document that are read.
+const MAX_REFUSAL: usize = 16 << 10;
+
+/// How long a store that has given an odd answer is asked in the other way.
+const ODD_FOR: Duration = Duration::from_secs(600);
 
 thread_local! {
     /// The connections of this thread, by host and port.
@@ -47,8 +54,8 @@ thread_local! {
 pub struct Plain {
     connector: HttpConnector,
     uri: Uri,
-    /// Its answers are of a kind that the kernel can't be left alone with.
-    odd: AtomicBool,
+    /// Until then its answers are not asked for in this way.
+    odd_until: Mutex<Option<Instant>>,
 }
 
 /// The bytes of a range, which were not read yet.
@@ -63,17 +70,30 @@ pub struct Unread {
 }
 
 /// Why there are none.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Unanswered {
-    /// Nothing came in time: another way would not be quicker.
-    Late(S3Error),
-    /// Asked in the other way, the store may say more, or do it.
-    Other(S3Error),
+    /// The answer is not one that the kernel can be left alone with. Another way of asking may understand it.
+    Odd(&'static str),
+    Failed(S3Error),
+}
+
+impl From<S3Error> for Unanswered {
+    fn from(error: S3Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<io::Error> for Unanswered {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(S3Error::Away(error.to_string()))
+    }
 }
 
 impl From<Unanswered> for S3Error {
     fn from(why: Unanswered) -> Self {
         match why {
-            Unanswered::Late(error) | Unanswered::Other(error) => error,
+            Unanswered::Failed(error) => error,
+            Unanswered::Odd(what) => Self::unreadable(StatusCode::OK, what),
         }
     }
 }
@@ -91,8 +111,18 @@ impl Plain {
         Some(Self {
             connector,
             uri: url[..Position::AfterPort].parse().ok()?,
-            odd: AtomicBool::new(false),
+            odd_until: Mutex::new(None),
         })
+    }
+
+    fn is_odd(&self) -> bool {
+        let until = *self.odd_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn found_odd(&self, what: &str) {
+        log::warn!("The store's answers can't be left to the kernel ({what}). Media is copied for {ODD_FOR:?}.");
+        *self.odd_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + ODD_FOR);
     }
 
     fn shelf(&self) -> Rc<Shelf> {
@@ -118,51 +148,61 @@ impl Plain {
         Ok(Line::new(io.into_inner()))
     }
 
-    /// One attempt, up to the end of the head.
-    async fn ask(&self, head: &[u8], range: &Range<u64>) -> Result<Unread, S3Error> {
+    /// One attempt, up to the end of the head: on a connection that was kept, and on a new one when that is lost or silent.
+    async fn ask(&self, head: &[u8], range: &Range<u64>) -> Result<Unread, Unanswered> {
+        let still = Patience::READ.still();
         let kept = self.shelf().take();
-        let mut line = match kept {
-            Some(line) => line,
-            None => self.connect().await?,
-        };
-        let answered = converse(&mut line.io, head).await;
-        let answered = answered.map_err(|error| {
-            // The others lead to the same process, which may be gone.
-            self.shelf().clear();
-            S3Error::Away(error.to_string())
-        })?;
-        let unread = read(&answered, range, line)?;
-        if unread.is_none() && !self.odd.swap(true, Ordering::Relaxed) {
-            log::warn!("The store's answers have no plain length. Media is copied on its way from now on.");
+        if let Some(mut line) = kept {
+            match timeout(still / 2, answer(&mut line.io, head, range)).await {
+                Ok(Ok(says)) => return Ok(self.unread(says, line)),
+                Ok(Err(Unanswered::Failed(S3Error::Away(_)))) | Err(_) => {
+                    // The others lead to the same process, which may be gone.
+                    self.shelf().clear();
+                }
+                Ok(Err(error)) => return Err(error),
+            }
         }
-        unread.ok_or_else(|| S3Error::unreadable(StatusCode::OK, "no plain length"))
+        let asked = async {
+            let mut line = self.connect().await?;
+            let says = answer(&mut line.io, head, range).await?;
+            Ok(self.unread(says, line))
+        };
+        let late = |_| S3Error::Away(format!("no answer within {still:?}"));
+        timeout(still, asked).await.map_err(late)?
+    }
+
+    fn unread(&self, says: Says, line: Line) -> Unread {
+        Unread {
+            line,
+            keep: says.keep,
+            length: says.length,
+            size: says.size,
+            etag: says.etag,
+        }
     }
 }
 
 impl Client {
-    /// As [`Client::get`], in one attempt and without the bytes; `etag` is the object's, if it has to be the same. On a thread
-    /// whose connections may stay there.
+    /// As [`Client::get`] without the bytes; `etag` is the object's, if it has to be the same. On a thread whose connections may
+    /// stay there.
     pub async fn get_unread(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Unread, Unanswered> {
-        let Some(plain) = self.plain.as_ref().filter(|plain| !plain.odd.load(Ordering::Relaxed)) else {
-            let error = S3Error::unreadable(StatusCode::OK, "not a plain store");
-            return Err(Unanswered::Other(error));
+        let Some(plain) = &self.plain else {
+            return Err(Unanswered::Odd("TLS"));
         };
-        let head = written(&request(key, &range, etag), self.http.settings()).map_err(Unanswered::Other)?;
-        let still = Patience::READ.still();
-        match timeout_at(Instant::now() + still, plain.ask(&head, &range)).await {
-            Ok(answer) => answer.map_err(Unanswered::Other),
-            Err(_) => Err(Unanswered::Late(S3Error::Away(format!("no answer within {still:?}")))),
+        // Whoever goes on with an object has no other way.
+        if etag.is_none() && plain.is_odd() {
+            return Err(Unanswered::Odd("as answers before"));
         }
-    }
-
-    /// The same for the rest of the object that is named `etag`, repeated as far as patience goes.
-    pub async fn get_rest(&self, key: &str, range: Range<u64>, etag: &str) -> Result<Unread, S3Error> {
         let mut attempts = Attempts::new(Patience::READ);
         loop {
-            match self.get_unread(key, range.clone(), Some(etag)).await {
-                Err(error) => attempts.another(error.into()).await?,
-                Ok(unread) if unread.length == range.end - range.start => return Ok(unread),
-                Ok(_) => return Err(S3Error::Changed),
+            let head = written(&request(key, &range, etag), self.http.settings())?;
+            match plain.ask(&head, &range).await {
+                Err(Unanswered::Failed(error)) => attempts.another(error).await?,
+                Err(Unanswered::Odd(what)) => {
+                    plain.found_odd(what);
+                    return Err(Unanswered::Odd(what));
+                }
+                unread => return unread,
             }
         }
     }
@@ -198,8 +238,38 @@ fn written(request: &Request, settings: &Settings) -> Result<Vec<u8>, S3Error> {
     Ok(all.concat().into_bytes())
 }
 
-/// Sends a request and reads the head of its answer, and not a byte more.
-async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Vec<u8>> {
+/// What the head of a good answer says.
+#[derive(Debug, PartialEq, Eq)]
+struct Says {
+    keep: bool,
+    length: u64,
+    size: u64,
+    etag: Option<String>,
+}
+
+/// Sends a request, and reads its answer up to the bytes that were asked for, or to the end of a refusal.
+async fn answer(io: &mut TcpStream, request: &[u8], range: &Range<u64>) -> Result<Says, Unanswered> {
+    let head = converse(io, request).await?;
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut parsed = httparse::Response::new(&mut fields);
+    if !matches!(parsed.parse(&head), Ok(httparse::Status::Complete(_))) {
+        return Err(Unanswered::Odd("a head that can't be read"));
+    }
+    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.filter(|status| !status.is_informational());
+    let status = status.ok_or(Unanswered::Odd("an answer before the answer"))?;
+    let framing = Framing::of(&parsed);
+    if !status.is_success() {
+        let length = framing.and_then(|framing| framing.length).unwrap_or(0);
+        let mut document = vec![0; usize::try_from(length).unwrap_or(MAX_REFUSAL).min(MAX_REFUSAL)];
+        io.read_exact(&mut document).await?;
+        return Err(S3Error::of(status, &document).into());
+    }
+    says(status, &parsed, framing, range)
+}
+
+/// Reads the head of the answer to a request, and not a byte more.
+async fn converse(io: &mut TcpStream, request: &[u8]) -> Result<Vec<u8>, Unanswered> {
     io.write_all(request).await?;
     let mut head = Vec::with_capacity(LOOK);
     loop {
@@ -210,11 +280,11 @@ async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Vec<u8>> {
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let parsed = httparse::Response::new(&mut fields).parse(&head);
         let end = match parsed {
-            _ if seen == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            _ if seen == 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(httparse::Status::Complete(end)) => end,
             Ok(httparse::Status::Partial) if head.len() < MAX_HEAD => head.len(),
-            Ok(httparse::Status::Partial) => return Err(io::Error::other("a head that does not end")),
-            Err(error) => return Err(io::Error::other(error)),
+            Ok(httparse::Status::Partial) => return Err(Unanswered::Odd("a head that does not end")),
+            Err(_) => return Err(Unanswered::Odd("a head that can't be read")),
         };
         head.truncate(end);
         io.read_exact(&mut head[known..]).await?;
@@ -224,59 +294,49 @@ async fn converse(io: &mut TcpStream, request: &[u8]) -> io::Result<Vec<u8>> {
     }
 }
 
-/// What a head says of the range that was asked for; `None` when it does not say where its bytes end.
-fn read(head: &[u8], wanted: &Range<u64>, line: Line) -> Result<Option<Unread>, S3Error> {
-    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let mut parsed = httparse::Response::new(&mut fields);
-    if !matches!(parsed.parse(head), Ok(httparse::Status::Complete(_))) {
-        return Ok(None);
-    }
-    let Some(status) = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()) else {
-        return Ok(None);
-    };
-    if !status.is_success() {
-        return Err(S3Error::of(status, &[]));
-    }
+/// What a success says of the range that was asked for.
+fn says(
+    status: StatusCode,
+    head: &httparse::Response<'_, '_>,
+    framing: Option<Framing>,
+    wanted: &Range<u64>,
+) -> Result<Says, Unanswered> {
     let Some(Framing {
         length: Some(length),
         keep,
         ..
-    }) = Framing::of(&parsed)
+    }) = framing
     else {
-        return Ok(None);
+        return Err(Unanswered::Odd("no plain length"));
     };
     let text = |name: &str| {
-        let field = parsed
+        let field = head
             .headers
             .iter()
             .find(|field| field.name.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(field.value).ok()
     };
-    let size = match status.as_u16() {
-        206 => text("content-range").and_then(|range| total(range, wanted)),
+    let size = match status {
+        StatusCode::PARTIAL_CONTENT => text("content-range").and_then(|range| total(range, wanted)),
         // The whole object, where it is all that was asked for.
-        200 => Some(length).filter(|size| (0..*size) == *wanted),
+        StatusCode::OK => Some(length).filter(|size| (0..*size) == *wanted),
         _ => None,
     };
     // Of an object that is shorter than was thought, as much as there is.
-    let size = size.filter(|size| wanted.end.min(*size) - wanted.start == length);
-    let Some(size) = size else {
-        return Err(S3Error::unreadable(status, "another range than was asked for"));
-    };
+    let size = size.filter(|size| wanted.end.min(*size).checked_sub(wanted.start) == Some(length));
+    let size = size.ok_or_else(|| S3Error::unreadable(status, "another range than was asked for"))?;
     let etag = text("etag").map(str::to_owned);
-    Ok(Some(Unread {
-        line,
+    Ok(Says {
         keep,
         length,
         size,
         etag,
-    }))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use tokio::net::TcpListener;
 
     async fn pair() -> (TcpStream, TcpStream) {
@@ -286,7 +346,7 @@ mod tests {
     }
 
     /// The head of an answer that comes in `pieces` and with a body behind it is read to its end, and the body is left.
-    async fn check(pieces: &[&[u8]], expected: Result<&[u8], io::ErrorKind>) {
+    async fn check(pieces: &[&[u8]], expected: Result<&[u8], Unanswered>) {
         let (mut near, mut far) = pair().await;
         let sending = async move {
             let mut asked = [0; 7];
@@ -298,8 +358,8 @@ mod tests {
             }
         };
         let reading = async move {
-            let head = converse(&mut near, b"request").await.map_err(|error| error.kind());
-            assert_eq!(head.as_deref().map_err(|kind| *kind), expected);
+            let head = converse(&mut near, b"request").await;
+            assert_eq!(head.as_deref(), expected.as_ref().map(|head| *head));
             if head.is_ok() {
                 let mut body = Vec::new();
                 near.read_to_end(&mut body).await.unwrap();
@@ -319,52 +379,80 @@ mod tests {
         check(&[&HEAD[..HEAD.len() - 1], b"\nbody"], Ok(HEAD)).await;
         let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(3 * LOOK));
         check(&[long.as_bytes(), b"body"], Ok(long.as_bytes())).await;
-        check(&[], Err(io::ErrorKind::UnexpectedEof)).await;
-        check(&[&HEAD[..20]], Err(io::ErrorKind::UnexpectedEof)).await;
+        let ended = || Unanswered::from(io::Error::from(io::ErrorKind::UnexpectedEof));
+        check(&[], Err(ended())).await;
+        check(&[&HEAD[..20]], Err(ended())).await;
         let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'y'; 2 * MAX_HEAD]].concat();
-        check(&[&endless], Err(io::ErrorKind::Other)).await;
-        check(&[b"SSH-2.0-x\r\n\r\n"], Err(io::ErrorKind::Other)).await;
+        check(&[&endless], Err(Unanswered::Odd("a head that does not end"))).await;
+        let unreadable = Unanswered::Odd("a head that can't be read");
+        check(&[b"SSH-2.0-x\r\n\r\n"], Err(unreadable)).await;
     }
 
-    /// `fields` of an answer to a request for the bytes 10 to 19: how many follow, of how many in all, and whether the connection
-    /// is kept.
-    async fn says(fields: &str) -> Result<Option<(u64, u64, bool)>, S3Error> {
-        let (line, _far) = pair().await;
-        let head = format!("HTTP/1.1 {fields}\r\n\r\n");
-        let unread = read(head.as_bytes(), &(10..20), Line::new(line))?;
-        Ok(unread.map(|unread| (unread.length, unread.size, unread.keep)))
+    /// An answer to a request for the bytes 10 to 19: how many follow, of how many in all, and whether the connection is kept.
+    async fn says(text: &str) -> Result<(u64, u64, bool), Unanswered> {
+        let (mut near, mut far) = pair().await;
+        far.write_all(format!("HTTP/1.1 {text}").as_bytes()).await.unwrap();
+        let says = answer(&mut near, b"request", &(10..20)).await?;
+        Ok((says.length, says.size, says.keep))
+    }
+
+    /// The same without a body.
+    async fn says_head(fields: &str) -> Result<(u64, u64, bool), Unanswered> {
+        says(&format!("{fields}\r\n\r\n")).await
     }
 
     #[tokio::test]
     async fn what_an_answer_says_of_its_bytes() {
         let part = "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 10";
-        assert_eq!(says(part).await, Ok(Some((10, 100, true))));
+        assert_eq!(says_head(part).await, Ok((10, 100, true)));
         let closing = format!("{part}\r\nConnection: close");
-        assert_eq!(says(&closing).await, Ok(Some((10, 100, false))));
+        assert_eq!(says_head(&closing).await, Ok((10, 100, false)));
         let short = "206 P\r\nContent-Range: bytes 10-14/15\r\nContent-Length: 5";
-        assert_eq!(says(short).await, Ok(Some((5, 15, true))));
+        assert_eq!(says_head(short).await, Ok((5, 15, true)));
         for no_length in [
             "206 P\r\nContent-Range: bytes 10-19/100\r\nTransfer-Encoding: chunked",
             "206 P\r\nContent-Range: bytes 10-19/100",
             "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 10\r\nContent-Length: 10",
             "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: +10",
         ] {
-            assert_eq!(says(no_length).await, Ok(None), "{no_length}");
+            assert_eq!(
+                says_head(no_length).await,
+                Err(Unanswered::Odd("no plain length")),
+                "{no_length}"
+            );
+        }
+        for before in ["100 Continue", "103 Early Hints"] {
+            assert_eq!(
+                says_head(before).await,
+                Err(Unanswered::Odd("an answer before the answer"))
+            );
         }
         for other in [
             "206 P\r\nContent-Range: bytes 10-19/100\r\nContent-Length: 9",
             "206 P\r\nContent-Range: bytes 0-9/100\r\nContent-Length: 10",
+            "206 P\r\nContent-Range: bytes 10-4/5\r\nContent-Length: 10",
             "206 P\r\nContent-Length: 10",
             "200 OK\r\nContent-Length: 100",
             "204 N\r\nContent-Length: 0",
         ] {
-            assert!(matches!(says(other).await, Err(S3Error::Other { .. })), "{other}");
+            let unreadable = matches!(says_head(other).await, Err(Unanswered::Failed(S3Error::Other { .. })));
+            assert!(unreadable, "{other}");
         }
-        assert_eq!(says("404 N\r\nContent-Length: 0").await, Err(S3Error::Missing));
-        assert_eq!(says("412 P\r\nContent-Length: 0").await, Err(S3Error::Changed));
-        assert!(matches!(
-            says("503 S\r\nTransfer-Encoding: chunked").await,
-            Err(S3Error::Away(_))
-        ));
+    }
+
+    #[tokio::test]
+    async fn refusals_are_understood_by_their_documents() {
+        let failed = |error| Err(Unanswered::Failed(error));
+        assert_eq!(says_head("404 N\r\nContent-Length: 0").await, failed(S3Error::Missing));
+        assert_eq!(says_head("412 P\r\nContent-Length: 0").await, failed(S3Error::Changed));
+        let chunked = says_head("503 S\r\nTransfer-Encoding: chunked").await;
+        assert!(
+            matches!(chunked, Err(Unanswered::Failed(S3Error::Away(_)))),
+            "{chunked:?}"
+        );
+        let document = "<Error><Code>NoSuchBucket</Code><Message>x</Message></Error>";
+        let length = document.len();
+        let told = says(&format!("404 N\r\nContent-Length: {length}\r\n\r\n{document}")).await;
+        assert_eq!(told, failed(S3Error::NoBucket));
     }
 }
