@@ -16,6 +16,7 @@ use common::{
     },
 };
 use std::rc::Rc;
+use tokio::net::TcpSocket;
 
 /// How the bytes of a file get to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,4 +102,12 @@ pub fn is_range(answer: &Answer, (start, end): (usize, usize), bytes: &[u8]) {
     let range = format!("bytes {start}-{}/{}", end - 1, bytes.len());
     assert_eq!(answer.header("content-range"), Some(range.as_str()));
     assert!(answer.body == bytes[start..end], "other bytes in {start}..{end}");
+}
+
+/// A client with so small a window that the server waits for it again and again.
+pub async fn narrow(app: &App) -> Raw {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let address = app.running.public.strip_prefix("http://").unwrap();
+    Raw::over(socket.connect(address.parse().unwrap()).await.unwrap())
 }

@@ -4,6 +4,7 @@ use super::{Bucket, on_bucket, on_bucket_with};
 use crate::{
     app::{App, SOON},
     ranges::{conforms_at, spelled_for_the_app},
+    wire::{narrow, request},
 };
 use common::{db::Backend, messages::Visibility, testing::eventually};
 use s3_server::{Effect, Fault, Server};
@@ -146,9 +147,11 @@ fn a_kept_connection_on_which_nothing_comes_is_given_up_for_a_new_one() {
         let (video, bytes) = app.stored(SIZE).await;
         assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
         let before = bucket.server.connections();
-        let silent = Effect::Hang(Duration::from_secs(60));
+        let silent = Effect::Hang(10 * SOON);
         bucket.server.fail(Fault::new("GET", silent).of(OBJECTS).times(1));
-        assert!(app.get(&video).await.bytes().await.unwrap() == bytes);
+        let again = async { app.get(&video).await.bytes().await.unwrap() };
+        let again = tokio::time::timeout(2 * SOON, again).await;
+        assert!(again.expect("nobody waits for as long as the store is silent") == bytes);
         assert_eq!(bucket.server.connections() - before, 1);
         assert_eq!(relayed(&app), 2 * SIZE as u64);
     });
@@ -228,6 +231,25 @@ fn a_store_that_only_breaks_off_ends_the_connection() {
         app.nothing_is_held().await;
         server.heal();
         assert_eq!(app.get(&video).await.bytes().await.unwrap().len(), SIZE);
+    });
+}
+
+#[test]
+fn what_came_before_a_store_gave_up_is_the_viewers() {
+    in_a_bucket(|app, bucket| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        bucket.server.fail(Fault::new("GET", Effect::Cut(20_000)).of(OBJECTS));
+        // With less room than what comes, and not reading it before all is over.
+        let mut viewer = narrow(&app).await;
+        viewer.send(&request("GET", &app.file_path(&video), "")).await;
+        eventually("the stream begins", SOON, || async {
+            (app.state.limits.streams.held() == 1).then_some(())
+        })
+        .await;
+        app.nothing_is_held().await;
+        let came = viewer.rest().await;
+        let head = came.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        assert!(came[head..] == bytes[..100_000], "{} bytes", came.len() - head);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Many requests: one after the other, all at once, behind each other, and given up.
 
-use super::{Random, Way, as_it_is, by_each_way, is_range, range_is_right, request};
+use super::{Random, Way, as_it_is, by_each_way, is_range, narrow, range_is_right, request};
 use crate::app::{App, SOON};
 use common::{
     config::Config,
@@ -8,10 +8,7 @@ use common::{
 };
 use futures_util::future::join_all;
 use std::rc::Rc;
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpSocket, TcpStream},
-};
+use tokio::{io::AsyncReadExt, net::TcpStream};
 
 #[test]
 fn a_hundred_and_fifty_random_ranges_on_one_connection() {
@@ -77,14 +74,6 @@ fn twelve_pipelined_ranges_heads_and_refusals_are_answered_in_their_order() {
         }
         app.nothing_is_held().await;
     });
-}
-
-/// A client with so small a window that the server waits for it again and again.
-async fn narrow(app: &App) -> Raw {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4 << 10).unwrap();
-    let address = app.running.public.strip_prefix("http://").unwrap();
-    Raw::over(socket.connect(address.parse().unwrap()).await.unwrap())
 }
 
 #[test]
