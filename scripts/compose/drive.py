@@ -110,6 +110,9 @@ def spread(compose, path):
         lines = [copy.log().count(pattern) for copy in compose.copies(service)]
         expect(sum(count > 0 for count in lines) > 1, f"one copy of {service} answered all: {pattern} {lines}")
         say(f"{service}: {pattern.split('/uploads')[0].strip()} was answered by its copies {' + '.join(map(str, lines))} times")
+    # Said when the store's answers are such that the kernel can't move them.
+    copied = [copy.name for copy in compose.copies("stream") if "Media is copied" in copy.log()]
+    expect(not copied, f"media from the bucket is copied by {copied}")
 
 
 def kills(compose, load):
