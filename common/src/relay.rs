@@ -1,5 +1,5 @@
-//! Bytes of an answer that go from one socket into another inside the kernel: connections that are kept between requests, pipes, and
-//! the flow through one. Who asks, and what becomes of a source that fails, is the business of those who use it: web-proxy
+//! Bytes that go from one socket into another inside the kernel: connections that are kept between requests, pipes, and the flow
+//! through one. Who asks, and what becomes of a source that fails, is the business of those who use it: web-proxy
 //! before a service, stream-service before a store.
 
 mod flow;
@@ -11,7 +11,7 @@ mod shelf;
 pub use flow::Flow;
 pub use framing::Framing;
 pub use patience::Patience;
-pub use pipe::{Pipe, Pipes};
+pub use pipe::Pipe;
 pub use shelf::{Line, Shelf};
 
 #[cfg(test)]

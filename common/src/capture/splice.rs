@@ -1,13 +1,9 @@
 //! A captured body into a file, without passing through our memory: socket, pipe, file. For whoever need not see the bytes.
-//!
-//! A pipe is filled only when it is empty: filling one that isn't makes "try again" ambiguous (the pipe is full, or the socket
-//! is empty?), and the wait that follows may be for the wrong one.
 
-use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,16 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 
 use super::Captured;
-
-/// Asked for; the kernel gives users less when they have many pipes.
-const PIPE: usize = 1 << 20;
-
-/// Empty pipes that each thread keeps.
-const KEPT: usize = 8;
+use crate::relay::Pipe;
 
 /// Bytes after which others of the thread get their turn, and after which the disk is told to begin.
 const TURN: u64 = 4 << 20;
@@ -36,58 +26,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 
 /// How often a thread of the pool looks whether anybody still waits for it, and a move whether its connection goes on.
 const LOOK: Duration = Duration::from_millis(500);
-
-struct Pipe {
-    from: OwnedFd,
-    into: OwnedFd,
-}
-
-thread_local! {
-    static PIPES: RefCell<Vec<Pipe>> = const { RefCell::new(Vec::new()) };
-}
-
-impl Pipe {
-    fn get() -> io::Result<Pipe> {
-        if let Some(pipe) = PIPES.with_borrow_mut(Vec::pop) {
-            return Ok(pipe);
-        }
-        let (from, into) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        // Without the right to more it stays at the kernel's own size, which is enough.
-        if let Err(error) = fcntl_setpipe_size(&into, PIPE) {
-            log::debug!("A pipe stays small: {error}");
-        }
-        Ok(Pipe { from, into })
-    }
-
-    /// Only an empty one may be used again.
-    fn give_back(self) {
-        PIPES.with_borrow_mut(|pipes| {
-            if pipes.len() < KEPT {
-                pipes.push(self);
-            }
-        });
-    }
-
-    /// At most `most` bytes of the socket; 0 at its end.
-    fn fill(&self, socket: impl AsFd, most: u64) -> io::Result<usize> {
-        let most = usize::try_from(most).map_or(PIPE, |most| most.min(PIPE));
-        let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
-        Ok(splice(socket, None, &self.into, None, most, flags)?)
-    }
-
-    /// All that it holds, into the file at `at`.
-    fn empty(&self, file: BorrowedFd<'_>, at: &mut u64, mut held: usize) -> io::Result<()> {
-        while held > 0 {
-            match splice(&self.from, None, file, Some(&mut *at), held, SpliceFlags::MOVE) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(moved) => held -= moved,
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Has the disk begin with the bytes from `from` to `to` (see stream-service's store for why DONTNEED does that).
 fn begin_write_back(file: &File, from: u64, to: u64) -> io::Result<()> {
@@ -163,12 +101,12 @@ impl Captured {
         let early = self.take_early(usize::try_from(self.left()).unwrap_or(usize::MAX));
         file.write_all_at(&early, at)?;
         at += early.len() as u64;
-        let pipe = Pipe::get()?;
+        let mut pipe = Pipe::get()?;
         let (mut turn, mut begun) = (at, at);
         while self.left() > 0 {
-            let held = self.fill(&pipe, bounds.stall).await?;
+            let held = self.fill(&mut pipe, bounds.stall).await?;
             let began = Instant::now();
-            pipe.empty(file.as_fd(), &mut at, held)?;
+            pipe.empty_into(file.as_fd(), &mut at)?;
             self.taken(held);
             if began.elapsed() >= bounds.patience && self.left() > 0 {
                 return self.on_the_pool(pipe, file, (begun, at), bounds).await;
@@ -187,7 +125,7 @@ impl Captured {
         Ok(())
     }
 
-    async fn fill(&self, pipe: &Pipe, stall: Duration) -> io::Result<usize> {
+    async fn fill(&self, pipe: &mut Pipe, stall: Duration) -> io::Result<usize> {
         let (socket, left) = (&self.shared.socket, self.left());
         loop {
             let waiting = socket.readable();
@@ -211,7 +149,7 @@ impl Captured {
         let socket = self.shared.socket.as_fd().try_clone_to_owned()?;
         let wanted = Arc::new(AtomicBool::new(true));
         let (file, left, guard) = (file.clone(), self.left(), Unwanted(wanted.clone()));
-        let work = Rest {
+        let mut work = Rest {
             pipe,
             socket,
             file,
@@ -242,13 +180,13 @@ struct Rest {
 }
 
 impl Rest {
-    fn move_all(&self, mut begun: u64, mut at: u64, mut left: u64, bounds: Bounds) -> io::Result<()> {
+    fn move_all(&mut self, mut begun: u64, mut at: u64, mut left: u64, bounds: Bounds) -> io::Result<()> {
         let mut progress = Instant::now();
         while left > 0 {
             match self.pipe.fill(&self.socket, left) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(held) => {
-                    self.pipe.empty(self.file.as_fd(), &mut at, held)?;
+                    self.pipe.empty_into(self.file.as_fd(), &mut at)?;
                     left -= held as u64;
                     progress = Instant::now();
                 }

@@ -1,15 +1,17 @@
-//! Pipes: the place in the kernel where bytes lie between two sockets (splice needs one; nothing is copied into it).
+//! Pipes: the place in the kernel where bytes lie between two sockets, or a socket and a file (splice needs one; nothing is copied
+//! into it).
 //!
 //! **A pipe is filled only when it is empty.** Filling one that holds bytes makes EAGAIN ambiguous: it may be the pipe that
 //! is full, not the socket that has nothing. Tokio would then forget that the socket can be read, and the transfer would
-//! stand still for ever. [`Pipe::poll_fill`] is the only way to fill one, and looks first.
+//! stand still for ever. [`Pipe::fill`] is the only way to fill one, and looks first.
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -56,28 +58,51 @@ impl Pipe {
         self.held == 0
     }
 
-    /// Fills the empty pipe with at most `most` bytes that have come to `from`, and says how many; 0: `from` has ended.
-    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &TcpStream, most: u64) -> Poll<io::Result<usize>> {
+    /// One that this thread keeps, or a new one. Fails when the process has no descriptors left.
+    pub fn get() -> io::Result<Self> {
+        HERE.with(Pipes::get)
+    }
+
+    /// For the next one who needs one on this thread. One that still holds bytes is closed: they are another answer's.
+    pub fn give_back(self) {
+        // A thread that ends keeps nothing.
+        HERE.try_with(|pipes| pipes.give_back(self)).unwrap_or_default();
+    }
+
+    /// Fills the empty pipe with what has come to `from`, at most `most` bytes, and says how many; 0: `from` has ended. Does not wait.
+    pub fn fill(&mut self, from: impl AsFd, most: u64) -> io::Result<usize> {
         if !self.is_empty() {
-            return Poll::Ready(Err(io::Error::other("a pipe is filled only when it is empty")));
+            return Err(io::Error::other("a pipe is filled only when it is empty"));
         }
         let most = usize::try_from(most.min(MOST)).unwrap_or(usize::MAX);
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
+        self.held = splice(from, None, &self.put, None, most, flags)?;
+        Ok(self.held)
+    }
+
+    /// [`Pipe::fill`], waiting for something to come.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, from: &TcpStream, most: u64) -> Poll<io::Result<usize>> {
         loop {
             ready!(from.poll_read_ready(cx))?;
-            let moved = from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &self.put, None, most, flags)?)
-            });
-            match moved {
+            match from.try_io(Interest::READABLE, || self.fill(from, most)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(count) => {
-                    self.held = count;
-                    return Poll::Ready(Ok(count));
-                }
+                result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// Writes all that it holds into `file` at `at`, which moves along. Waits for the disk, if that has to be.
+    pub fn empty_into(&mut self, file: BorrowedFd<'_>, at: &mut u64) -> io::Result<()> {
+        while self.held > 0 {
+            match splice(&self.take, None, file, Some(&mut *at), self.held, SpliceFlags::MOVE) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(moved) => self.held -= moved,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Moves what it holds, as much as the socket takes at once, into `to`, and says how much; `more` is to follow. Never of an
@@ -101,8 +126,12 @@ impl Drop for Pipe {
     }
 }
 
-/// The pipes of one worker.
-pub struct Pipes {
+thread_local! {
+    static HERE: Pipes = Pipes::default();
+}
+
+/// Pipes that nobody uses just now.
+pub(super) struct Pipes {
     largest: usize,
     idle: RefCell<Vec<Pipe>>,
 }
@@ -122,13 +151,11 @@ impl Pipes {
         }
     }
 
-    /// Fails when the process has no descriptors left.
     pub fn get(&self) -> io::Result<Pipe> {
         let idle = self.idle.borrow_mut().pop();
         idle.map_or_else(|| Pipe::open(self.largest), Ok)
     }
 
-    /// One that still holds bytes is closed: they are another answer's.
     pub fn give_back(&self, pipe: Pipe) {
         let mut idle = self.idle.borrow_mut();
         if pipe.is_empty() && idle.len() < MAX_IDLE {

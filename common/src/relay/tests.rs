@@ -13,6 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::pipe::Pipes;
 use super::*;
 use crate::slot::{Job, Outlet, SlotBody, SlotStream};
 

@@ -6,7 +6,7 @@
 
 use crate::store::s3::client::{Breaks, Client, S3Error, STILL, Unanswered, Unread};
 use common::{
-    relay::{Flow, Pipe, Pipes},
+    relay::{Flow, Pipe},
     slot::Outlet,
 };
 use std::{
@@ -16,11 +16,6 @@ use std::{
     sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
 };
-
-thread_local! {
-    /// A pipe is the business of the thread whose viewer it serves.
-    static PIPES: Pipes = Pipes::default();
-}
 
 /// The bytes of a range, behind a lock that is only held while they move.
 pub struct Relayed {
@@ -60,7 +55,7 @@ impl Relayed {
             Err(Unanswered::Failed(error)) => return Err(error),
             Err(Unanswered::Odd(_)) => return Ok(None),
         };
-        let pipe = match PIPES.with(Pipes::get) {
+        let pipe = match Pipe::get() {
             Ok(pipe) => pipe,
             Err(error) => {
                 log::warn!("Media is copied, because there is no pipe for it: {error}");
@@ -98,7 +93,7 @@ impl Relayed {
                     let pipe = pipe.take();
                     *from = From::Over;
                     let unread = answer.map_err(given_up)?;
-                    let pipe = pipe.map_or_else(|| PIPES.with(Pipes::get), Ok)?;
+                    let pipe = pipe.map_or_else(Pipe::get, Ok)?;
                     *from = From::Flow {
                         flow: Flow::new(unread.line, pipe, unread.length),
                         keep: unread.keep,
@@ -144,7 +139,7 @@ impl Relayed {
     fn end(&self, from: From) {
         if let From::Flow { flow, keep } = from {
             let (line, pipe) = flow.into_parts();
-            PIPES.with(|pipes| pipes.give_back(pipe));
+            pipe.give_back();
             if keep {
                 self.client.give_back(line);
             }

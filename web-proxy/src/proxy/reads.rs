@@ -10,14 +10,13 @@ mod replay;
 mod room;
 mod splice;
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web::Bytes;
 use common::error::ApiError;
 use common::plain::{Answer, Body};
-use common::relay::Pipes;
+use common::relay::Pipe;
 use common::replicas::Turn;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -49,7 +48,6 @@ const FIRST_READS: [usize; 2] = [8 << 10, 64 << 10];
 /// The relay of one worker.
 pub struct Reads {
     connections: Connections,
-    pipes: Rc<Pipes>,
     relays: Relays,
 }
 
@@ -63,7 +61,6 @@ impl Reads {
     pub fn new(connector: HttpConnector, relays: Relays) -> Self {
         Reads {
             connections: Connections::new(connector),
-            pipes: Rc::default(),
             relays,
         }
     }
@@ -136,7 +133,7 @@ impl Reads {
             let body = Body::Bytes(first);
             return Ok(Answer { status, fields, body });
         };
-        let pipe = match self.pipes.get() {
+        let pipe = match Pipe::get() {
             Ok(pipe) => pipe,
             Err(error) => {
                 log::warn!("An answer is copied, because there is no pipe for it: {error}");
@@ -144,15 +141,7 @@ impl Reads {
             }
         };
         let running = self.relays.begin(turn.clone());
-        let job = Box::new(Splice::new(
-            connection,
-            keep,
-            left,
-            pipe,
-            self.pipes.clone(),
-            wait,
-            running,
-        ));
+        let job = Box::new(Splice::new(connection, keep, left, pipe, wait, running));
         let body = Body::Moved { length, first, job };
         Ok(Answer { status, fields, body })
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use common::relay::{Flow, Pipe, Pipes, Shelf};
+use common::relay::{Flow, Pipe, Shelf};
 use common::slot::{Job, Outlet};
 
 use super::super::metrics::Running;
@@ -14,7 +14,6 @@ use super::connection::Connection;
 pub struct Splice {
     /// Its connection and pipe are given back at the end; dropped, and so closed, in every other case.
     flow: Option<Flow>,
-    pipes: Rc<Pipes>,
     /// Where the connection goes, if it may be used again.
     shelf: Option<Rc<Shelf>>,
     /// `proxy.response_timeout`.
@@ -24,19 +23,10 @@ pub struct Splice {
 
 impl Splice {
     /// The next `left` bytes of `connection`, which may be used again if `keep`.
-    pub fn new(
-        connection: Connection,
-        keep: bool,
-        left: u64,
-        pipe: Pipe,
-        pipes: Rc<Pipes>,
-        wait: Duration,
-        running: Running,
-    ) -> Self {
+    pub fn new(connection: Connection, keep: bool, left: u64, pipe: Pipe, wait: Duration, running: Running) -> Self {
         let (line, shelf) = connection.into_parts();
         Splice {
             flow: Some(Flow::new(line, pipe, left)),
-            pipes,
             shelf: keep.then_some(shelf),
             wait,
             running,
@@ -45,7 +35,7 @@ impl Splice {
 
     fn end(&mut self) {
         if let Some((line, pipe)) = self.flow.take().map(Flow::into_parts) {
-            self.pipes.give_back(pipe);
+            pipe.give_back();
             if let Some(shelf) = self.shelf.take() {
                 shelf.give_back(line);
             }
