@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 
 DEADLINE = 120
 
@@ -88,6 +89,14 @@ class Copy:
 
     def start(self):
         docker("start", self.container)
+
+    def metric(self, name):
+        """A number that `/metrics` shows on the internal listener, to which there is a way from here, beside the containers."""
+        networks = inspect(self.container)["NetworkSettings"]["Networks"].values()
+        address = next(network["IPAddress"] for network in networks)
+        with urllib.request.urlopen(f"http://{address}:9090/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return float(next(line.split()[-1] for line in lines if line.startswith(f"{name} ")))
 
     def log(self):
         return docker("logs", self.container)

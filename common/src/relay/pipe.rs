@@ -32,7 +32,7 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 /// Asked of the socket by one call; the pipe takes as much as it can.
 const MOST: u64 = 1 << 20;
 
-/// Idle pipes kept by a worker: as many as connections, so that a steady load opens none. Each has two descriptors.
+/// Idle pipes kept by a worker: as many as the edge keeps connections, so that a steady load opens none. Each has two descriptors.
 const MAX_IDLE: usize = 64;
 
 pub struct Pipe {

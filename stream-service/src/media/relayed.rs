@@ -52,8 +52,8 @@ impl Relayed {
             etag,
         } = match client.get_unread(key, range.clone(), None).await {
             Ok(unread) => unread,
-            Err(Unanswered::Failed(error)) => return Err(error),
-            Err(Unanswered::Odd(_)) => return Ok(None),
+            Err(Unanswered::Odd(_) | Unanswered::Illegible(_)) => return Ok(None),
+            Err(failed) => return Err(failed.into()),
         };
         let pipe = match Pipe::get() {
             Ok(pipe) => pipe,

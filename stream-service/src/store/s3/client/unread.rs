@@ -39,7 +39,7 @@ const LOOK: usize = 2 << 10;
 const MAX_HEAD: usize = 16 << 10;
 const MAX_FIELDS: usize = 64;
 
-/// Bytes of a refusal's document that are read.
+/// Bytes of a refusal's document that are read here.
 const MAX_REFUSAL: usize = 16 << 10;
 
 /// How long a store that has given an odd answer is asked in the other way.
@@ -74,6 +74,10 @@ pub struct Unread {
 pub enum Unanswered {
     /// The answer is not one that the kernel can be left alone with. Another way of asking may understand it.
     Odd(&'static str),
+    /// A refusal whose document can't be read here: what its status says. Another way of asking may say more.
+    Illegible(S3Error),
+    /// The connection ended, or can't be used.
+    Lost(String),
     Failed(S3Error),
 }
 
@@ -85,14 +89,15 @@ impl From<S3Error> for Unanswered {
 
 impl From<io::Error> for Unanswered {
     fn from(error: io::Error) -> Self {
-        Self::Failed(S3Error::Away(error.to_string()))
+        Self::Lost(error.to_string())
     }
 }
 
 impl From<Unanswered> for S3Error {
     fn from(why: Unanswered) -> Self {
         match why {
-            Unanswered::Failed(error) => error,
+            Unanswered::Failed(error) | Unanswered::Illegible(error) => error,
+            Unanswered::Lost(why) => Self::Away(why),
             Unanswered::Odd(what) => Self::unreadable(StatusCode::OK, what),
         }
     }
@@ -151,33 +156,43 @@ impl Plain {
     /// One attempt, up to the end of the head: on a connection that was kept, and on a new one when that is lost or silent.
     async fn ask(&self, head: &[u8], range: &Range<u64>) -> Result<Unread, Unanswered> {
         let still = Patience::READ.still();
-        let kept = self.shelf().take();
-        if let Some(mut line) = kept {
-            match timeout(still / 2, answer(&mut line.io, head, range)).await {
-                Ok(Ok(says)) => return Ok(self.unread(says, line)),
-                Ok(Err(Unanswered::Failed(S3Error::Away(_)))) | Err(_) => {
-                    // The others lead to the same process, which may be gone.
-                    self.shelf().clear();
-                }
-                Ok(Err(error)) => return Err(error),
+        let (kept, mut silent) = (self.shelf().take(), false);
+        if let Some(line) = kept {
+            match timeout(still / 2, self.ask_on(line, head, range)).await {
+                // The others lead to the same process, which is gone.
+                Ok(Err(Unanswered::Lost(_))) => self.shelf().clear(),
+                Ok(answered) => return answered,
+                Err(_) => silent = true,
             }
         }
         let asked = async {
-            let mut line = self.connect().await?;
-            let says = answer(&mut line.io, head, range).await?;
-            Ok(self.unread(says, line))
+            let line = self.connect().await?;
+            self.ask_on(line, head, range).await
         };
-        let late = |_| S3Error::Away(format!("no answer within {still:?}"));
-        timeout(still, asked).await.map_err(late)?
+        let late = |_| Unanswered::Lost(format!("no answer within {still:?}"));
+        let answered = timeout(still, asked).await.map_err(late)?;
+        if silent && answered.is_ok() {
+            // It was the connection, and not the store.
+            self.shelf().clear();
+        }
+        answered
     }
 
-    fn unread(&self, says: Says, line: Line) -> Unread {
-        Unread {
-            line,
-            keep: says.keep,
-            length: says.length,
-            size: says.size,
-            etag: says.etag,
+    async fn ask_on(&self, mut line: Line, head: &[u8], range: &Range<u64>) -> Result<Unread, Unanswered> {
+        match answer(&mut line.io, head, range).await? {
+            Answer::Good(says) => Ok(Unread {
+                line,
+                keep: says.keep,
+                length: says.length,
+                size: says.size,
+                etag: says.etag,
+            }),
+            Answer::Refusal { error, keep } => {
+                if keep {
+                    self.shelf().give_back(line);
+                }
+                Err(Unanswered::Failed(error))
+            }
         }
     }
 }
@@ -197,12 +212,13 @@ impl Client {
         loop {
             let head = written(&request(key, &range, etag), self.http.settings())?;
             match plain.ask(&head, &range).await {
-                Err(Unanswered::Failed(error)) => attempts.another(error).await?,
                 Err(Unanswered::Odd(what)) => {
                     plain.found_odd(what);
                     return Err(Unanswered::Odd(what));
                 }
-                unread => return unread,
+                Err(Unanswered::Illegible(error)) if etag.is_none() => return Err(Unanswered::Illegible(error)),
+                Err(other) => attempts.another(other.into()).await?,
+                Ok(unread) => return Ok(unread),
             }
         }
     }
@@ -247,8 +263,18 @@ struct Says {
     etag: Option<String>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Good(Says),
+    /// It was read to its end; whether the connection may be used again.
+    Refusal {
+        error: S3Error,
+        keep: bool,
+    },
+}
+
 /// Sends a request, and reads its answer up to the bytes that were asked for, or to the end of a refusal.
-async fn answer(io: &mut TcpStream, request: &[u8], range: &Range<u64>) -> Result<Says, Unanswered> {
+async fn answer(io: &mut TcpStream, request: &[u8], range: &Range<u64>) -> Result<Answer, Unanswered> {
     let head = converse(io, request).await?;
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut fields);
@@ -260,12 +286,19 @@ async fn answer(io: &mut TcpStream, request: &[u8], range: &Range<u64>) -> Resul
     let status = status.ok_or(Unanswered::Odd("an answer before the answer"))?;
     let framing = Framing::of(&parsed);
     if !status.is_success() {
-        let length = framing.and_then(|framing| framing.length).unwrap_or(0);
-        let mut document = vec![0; usize::try_from(length).unwrap_or(MAX_REFUSAL).min(MAX_REFUSAL)];
+        let legible = framing.and_then(|framing| {
+            let length = usize::try_from(framing.length?).ok()?;
+            (length <= MAX_REFUSAL).then_some((length, framing.keep))
+        });
+        let Some((length, keep)) = legible else {
+            return Err(Unanswered::Illegible(S3Error::of(status, &[])));
+        };
+        let mut document = vec![0; length];
         io.read_exact(&mut document).await?;
-        return Err(S3Error::of(status, &document).into());
+        let error = S3Error::of(status, &document);
+        return Ok(Answer::Refusal { error, keep });
     }
-    says(status, &parsed, framing, range)
+    says(status, &parsed, framing, range).map(Answer::Good)
 }
 
 /// Reads the head of the answer to a request, and not a byte more.
@@ -380,6 +413,7 @@ mod tests {
         let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(3 * LOOK));
         check(&[long.as_bytes(), b"body"], Ok(long.as_bytes())).await;
         let ended = || Unanswered::from(io::Error::from(io::ErrorKind::UnexpectedEof));
+        assert!(matches!(ended(), Unanswered::Lost(_)));
         check(&[], Err(ended())).await;
         check(&[&HEAD[..20]], Err(ended())).await;
         let endless = [b"HTTP/1.1 200 OK\r\nx: ".to_vec(), vec![b'y'; 2 * MAX_HEAD]].concat();
@@ -392,8 +426,10 @@ mod tests {
     async fn says(text: &str) -> Result<(u64, u64, bool), Unanswered> {
         let (mut near, mut far) = pair().await;
         far.write_all(format!("HTTP/1.1 {text}").as_bytes()).await.unwrap();
-        let says = answer(&mut near, b"request", &(10..20)).await?;
-        Ok((says.length, says.size, says.keep))
+        match answer(&mut near, b"request", &(10..20)).await? {
+            Answer::Good(says) => Ok((says.length, says.size, says.keep)),
+            Answer::Refusal { error, .. } => Err(Unanswered::Failed(error)),
+        }
     }
 
     /// The same without a body.
@@ -445,11 +481,10 @@ mod tests {
         let failed = |error| Err(Unanswered::Failed(error));
         assert_eq!(says_head("404 N\r\nContent-Length: 0").await, failed(S3Error::Missing));
         assert_eq!(says_head("412 P\r\nContent-Length: 0").await, failed(S3Error::Changed));
-        let chunked = says_head("503 S\r\nTransfer-Encoding: chunked").await;
-        assert!(
-            matches!(chunked, Err(Unanswered::Failed(S3Error::Away(_)))),
-            "{chunked:?}"
-        );
+        for unread in ["Transfer-Encoding: chunked", "Content-Length: 16385", "Server: old"] {
+            let illegible = says_head(&format!("404 N\r\n{unread}")).await;
+            assert_eq!(illegible, Err(Unanswered::Illegible(S3Error::Missing)), "{unread}");
+        }
         let document = "<Error><Code>NoSuchBucket</Code><Message>x</Message></Error>";
         let length = document.len();
         let told = says(&format!("404 N\r\nContent-Length: {length}\r\n\r\n{document}")).await;
