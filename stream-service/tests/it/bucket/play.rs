@@ -298,7 +298,9 @@ fn what_is_known_before_the_answer_is_a_problem_document() {
         server.heal();
 
         server.fail(Fault::new("GET", Effect::Answer(500, "InternalError")));
+        gets(server);
         assert_eq!(App::problem(app.get(&video).await).await.0, 503);
+        assert_eq!(gets(server), 4, "as often as anything is repeated");
         server.heal();
 
         server.stop();
