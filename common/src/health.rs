@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpResponse, web};
 use futures_util::future::{BoxFuture, join_all};
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::drain::Drain;
 use crate::metrics::Metrics;
+use crate::near;
 
 /// A dependency that takes longer than this counts as away.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
@@ -29,6 +31,8 @@ pub struct Health {
     checks: Vec<(&'static str, Check)>,
     /// Shown, but not needed.
     notes: Vec<(&'static str, Check)>,
+    /// The name of the socket by which the process is reached on its own machine.
+    socket: Option<HeaderValue>,
     /// The last answer, so that many who ask cost the dependencies one question.
     last: Arc<Mutex<Option<(Instant, Answer)>>>,
 }
@@ -55,6 +59,7 @@ impl Health {
             drain,
             checks: Vec::new(),
             notes: Vec::new(),
+            socket: None,
             last: Arc::default(),
         }
     }
@@ -67,6 +72,11 @@ impl Health {
     /// Adds something that is shown with the dependencies, and that people are served without.
     pub fn note(&mut self, name: &'static str, check: Check) {
         self.notes.push((name, check));
+    }
+
+    /// Says in every answer by which socket the process is reached on its own machine ([`near`]).
+    pub fn say_socket(&mut self, name: &str) {
+        self.socket = HeaderValue::from_str(name).ok();
     }
 
     /// Every dependency with its state, and whether all answer; up to [`FRESH`] old.
@@ -144,6 +154,9 @@ async fn ready(health: web::Data<Health>, detail: web::Data<Detail>, query: web:
     } else {
         HttpResponse::ServiceUnavailable()
     };
+    if let Some(name) = &health.socket {
+        response.insert_header((near::HEADER, name.clone()));
+    }
     if query.verbose.is_none() {
         return response.json(json!({ "ready": all }));
     }

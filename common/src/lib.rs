@@ -21,6 +21,7 @@ pub mod logging;
 pub mod low_priority;
 pub mod messages;
 pub mod metrics;
+pub mod near;
 pub mod net;
 pub mod operation;
 #[cfg(feature = "db")]

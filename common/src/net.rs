@@ -6,7 +6,7 @@ mod host;
 pub use host::host;
 pub(crate) use host::is_host;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
@@ -17,6 +17,19 @@ static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Hops looked at from the right; a longer chain of trusted proxies is a loop or a forgery.
 const MAX_HOPS: usize = 16;
+
+/// Stands for the peer of a connection through a Unix socket ([`near`](crate::near)): no TCP connection comes from here. Who reaches such
+/// a socket has the right to, and is believed.
+pub const NEAR: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0);
+
+/// A peer as the log shows it.
+pub(crate) fn shown(peer: Option<SocketAddr>) -> String {
+    match peer {
+        Some(NEAR) => "unix".to_owned(),
+        Some(peer) => peer.ip().to_string(),
+        None => String::new(),
+    }
+}
 
 /// The address blocks whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +56,10 @@ impl TrustedProxies {
     #[must_use]
     pub fn client(&self, peer: IpAddr, fields: Fields<'_>) -> IpAddr {
         let mut client = peer.to_canonical();
+        let is_near = client == NEAR.ip();
         let hops = fields.texts(&FORWARDED_FOR).rev().flat_map(|field| field.rsplit(','));
-        for hop in hops.take(MAX_HOPS) {
-            if !self.trusts(client) {
+        for (passed, hop) in hops.take(MAX_HOPS).enumerate() {
+            if !(self.trusts(client) || is_near && passed == 0) {
                 break;
             }
             let Some(address) = parse_hop(hop.trim()) else { break };

@@ -22,13 +22,25 @@ pub struct Process {
     internal: SocketAddr,
 }
 
+/// What of the platform is in a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Everything: internal calls go to its own internal listener.
+    All,
+    /// One service, which an edge on the same machine may reach by a Unix socket.
+    Service,
+    Edge,
+}
+
 impl Process {
-    /// Binds the listeners. With `alone`, the other services are in this process too: internal calls go to its own
-    /// internal listener.
-    async fn new(mut config: Config, drain: Drain, alone: bool) -> Result<Self, StartError> {
-        let sockets = Sockets::bind(&config)?;
+    /// Binds the listeners.
+    async fn new(mut config: Config, drain: Drain, part: Part) -> Result<Self, StartError> {
+        let sockets = match part {
+            Part::Service => Sockets::bind_near(&config)?,
+            Part::All | Part::Edge => Sockets::bind(&config)?,
+        };
         let (public, internal) = sockets.addresses().map_err(other)?;
-        if alone {
+        if part == Part::All {
             let own = vec![format!("http://{internal}")];
             config.internal.api.clone_from(&own);
             config.internal.stream.clone_from(&own);
@@ -73,7 +85,7 @@ where
     data_dir::create(&config)?;
     let _locks = data_dir::lock(&config, &["api", "stream", "scheduler"])?;
     data_dir::secrets(&mut config, true)?;
-    in_system(config, loaded, true, start)
+    in_system(config, loaded, Part::All, start)
 }
 
 /// Runs the one service `name` in this process. `owns_tables` is false for the edge, which needs no data folder.
@@ -82,14 +94,14 @@ where
     F: AsyncFnOnce(Process) -> Result<(), StartError>,
 {
     let mut config = loaded.config.clone();
-    let _locks = if owns_tables {
+    let (part, _locks) = if owns_tables {
         data_dir::create(&config)?;
-        Some(data_dir::lock(&config, &[name])?)
+        (Part::Service, Some(data_dir::lock(&config, &[name])?))
     } else {
-        None
+        (Part::Edge, None)
     };
     data_dir::secrets(&mut config, false)?;
-    in_system(config, loaded, false, start)
+    in_system(config, loaded, part, start)
 }
 
 /// `main` of a service's own executable: configuration from `SLUICE_CONFIG` and the environment.
@@ -116,7 +128,7 @@ pub fn exit_code(result: Result<(), StartError>) -> ExitCode {
 }
 
 /// `config` is the loaded one with what was added to it since.
-fn in_system<F>(config: Config, loaded: Loaded, alone: bool, start: F) -> Result<(), StartError>
+fn in_system<F>(config: Config, loaded: Loaded, part: Part, start: F) -> Result<(), StartError>
 where
     F: AsyncFnOnce(Process) -> Result<(), StartError>,
 {
@@ -125,7 +137,7 @@ where
     System::new().block_on(async {
         let drain = Drain::new();
         drain.on_signals(config.server.drain_delay.0).map_err(other)?;
-        let process = Process::new(config, drain, alone).await?;
+        let process = Process::new(config, drain, part).await?;
         Reloader::new(loaded, process.platform.live.clone())
             .on_signal()
             .map_err(other)?;

@@ -14,9 +14,10 @@ mod linger;
 mod stream;
 mod upgrade;
 
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,13 +25,14 @@ use std::time::Duration;
 use actix_http::HttpService;
 use actix_http::error::DispatchError;
 use actix_server::Server;
-use actix_service::{Service, ServiceFactory, fn_factory, fn_service, map_config};
+use actix_service::{Service, ServiceFactory, apply_fn_factory, fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use bytes::BytesMut;
 use futures_util::FutureExt;
-use tokio::net::TcpStream;
+use futures_util::future::Either;
+use tokio::net::{TcpStream, UnixStream};
 
 use client::ClientStream;
 use direct::Before;
@@ -42,6 +44,8 @@ pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 use crate::capture::Left;
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
+use crate::near;
+use crate::net::NEAR;
 use crate::request::{self, Context};
 
 /// Connections the kernel holds until a worker takes them.
@@ -58,6 +62,8 @@ pub type Configure = Arc<dyn Fn(&mut web::ServiceConfig) + Send + Sync>;
 pub struct Listener {
     pub name: &'static str,
     pub socket: TcpListener,
+    /// The same for processes of this machine.
+    pub near: Option<UnixListener>,
     pub routes: Vec<Configure>,
     /// Who decides about requests for another protocol; without it they are refused.
     pub upgrades: Option<Upgrades>,
@@ -84,6 +90,19 @@ pub struct Bounds {
     pub capture: bool,
     /// Whether connections begin without the framework.
     pub fast_path: bool,
+}
+
+impl Bounds {
+    /// Of connections by Unix sockets. What a viewer takes of an edge moves its connection to us in lumps (a pipe, a third of the
+    /// viewer's send buffer), minutes apart if the viewer is slow. The edge holds the viewer to the deadline; ours is for an edge that hangs.
+    fn of_edges(self) -> Bounds {
+        let stall = self.deadlines.stall * 4;
+        let deadlines = Deadlines {
+            stall,
+            ..self.deadlines
+        };
+        Bounds { deadlines, ..self }
+    }
 }
 
 impl From<&ServerConfig> for Bounds {
@@ -154,6 +173,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
     let Listener {
         name,
         socket,
+        near,
         routes,
         upgrades,
         direct,
@@ -162,64 +182,93 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         drain: drain_time,
     } = listener;
     let drain = drain.clone();
+    let serving = move |bounds: Bounds| {
+        let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
+        let (upgrades, upgrade_context, surround) = (upgrades.clone(), context.clone(), context.clone());
+        let app = App::new()
+            .wrap(from_fn(move |request, next| {
+                request::serve_one(surround.clone(), request, next)
+            }))
+            .configure(move |config| routes.iter().for_each(|mount| mount(config)));
+        let http = HttpService::build()
+            .keep_alive(bounds.keep_alive)
+            .client_request_timeout(bounds.deadlines.head)
+            .client_disconnect_timeout(LINGER)
+            // A client that has left is noticed while its request is worked on: its permits come back at once.
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || drain.begun())
+            // Boxed: every connection, upgraded or not, has room for this future inside of its own.
+            .upgrade(fn_service(move |(request, framed)| {
+                upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed).boxed_local()
+            }))
+            .on_connect_ext(move |io: &ClientStream, data| {
+                let io = io.get_ref();
+                data.insert(io.connection());
+                data.insert(io.get_ref().socket().handle());
+                if bounds.zero_copy {
+                    data.insert(io.get_ref().handle());
+                }
+            })
+            .h1(Before::new(
+                map_config(app, |()| AppConfig::default()),
+                &direct,
+                context.clone(),
+            ));
+        let fast = Rc::new(Fast::new(&direct, bounds, Rc::new(context)));
+        fn_factory(move || {
+            let (making, fast) = (http.new_service(()), fast.clone());
+            async move {
+                let http = Rc::new(making.await?);
+                Ok::<_, ()>(fn_service(move |(io, peer)| {
+                    connection(io, peer, fast.clone(), http.clone())
+                }))
+            }
+        })
+    };
     let server = Server::build()
         .workers(workers.min(bounds.workers))
         .backlog(BACKLOG)
         .max_concurrent_connections(bounds.max_connections)
         .shutdown_timeout(drain_time.as_secs().max(1))
-        .disable_signals()
-        .listen(name, socket, move || {
-            let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
-            let (upgrades, upgrade_context, surround) = (upgrades.clone(), context.clone(), context.clone());
-            let app = App::new()
-                .wrap(from_fn(move |request, next| {
-                    request::serve_one(surround.clone(), request, next)
-                }))
-                .configure(move |config| routes.iter().for_each(|mount| mount(config)));
-            let http = HttpService::build()
-                .keep_alive(bounds.keep_alive)
-                .client_request_timeout(bounds.deadlines.head)
-                .client_disconnect_timeout(LINGER)
-                // A client that has left is noticed while its request is worked on: its permits come back at once.
-                .h1_allow_half_closed(false)
-                .graceful_shutdown_signal(move || drain.begun())
-                // Boxed: every connection, upgraded or not, has room for this future inside of its own.
-                .upgrade(fn_service(move |(request, framed)| {
-                    upgrade::serve_one(upgrade_context.clone(), upgrades.clone(), request, framed).boxed_local()
-                }))
-                .on_connect_ext(move |io: &ClientStream, data| {
-                    let io = io.get_ref();
-                    data.insert(io.connection());
-                    data.insert(io.get_ref().socket().handle());
-                    if bounds.zero_copy {
-                        data.insert(io.get_ref().handle());
-                    }
-                })
-                .h1(Before::new(
-                    map_config(app, |()| AppConfig::default()),
-                    &direct,
-                    context.clone(),
-                ));
-            let fast = Rc::new(Fast::new(&direct, bounds, Rc::new(context)));
-            fn_factory(move || {
-                let (making, fast) = (http.new_service(()), fast.clone());
-                async move {
-                    let http = Rc::new(making.await?);
-                    Ok::<_, ()>(fn_service(move |io| connection(io, fast.clone(), http.clone())))
+        .disable_signals();
+    let far = serving.clone();
+    let server = server.listen(name, socket, move || {
+        apply_fn_factory(far(bounds), |io: TcpStream, serving| {
+            let peer = io.peer_addr().ok();
+            // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
+            drop(io.set_nodelay(true));
+            serving.call((io, peer))
+        })
+    })?;
+    let Some(near) = near else {
+        return Ok(server.run());
+    };
+    let server = server.listen_uds(name, near, move || {
+        apply_fn_factory(
+            serving(bounds.of_edges()),
+            |io: UnixStream, serving| match near::accepted(io) {
+                Ok(io) => Either::Left(serving.call((io, Some(NEAR)))),
+                Err(error) => {
+                    log::warn!("A connection of this machine is closed: {error}");
+                    Either::Right(ready(Ok(())))
                 }
-            })
-        })?;
+            },
+        )
+    })?;
     Ok(server.run())
 }
 
 /// Serves one connection to its end: on the fast path, in the framework, and back.
-async fn connection<H>(mut io: TcpStream, fast: Rc<Fast>, http: Rc<H>) -> Result<(), DispatchError>
+async fn connection<H>(
+    mut io: TcpStream,
+    peer: Option<SocketAddr>,
+    fast: Rc<Fast>,
+    http: Rc<H>,
+) -> Result<(), DispatchError>
 where
     H: Service<(ClientStream, Option<SocketAddr>), Response = (), Error = DispatchError>,
 {
-    // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
-    drop(io.set_nodelay(true));
-    let (peer, mut early) = (io.peer_addr().ok(), BytesMut::new());
+    let mut early = BytesMut::new();
     while let Some((socket, read)) = fast.serve(io, early, peer).await {
         let stream = ClientStream::new(socket, read, peer, fast.clone());
         let exit = stream.exit();

@@ -21,6 +21,7 @@ use crate::grant::GrantKeys;
 use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
+use crate::near::Near;
 use crate::reload::Live;
 use crate::replicas::{Replicas, Shown};
 use crate::request::Context;
@@ -140,6 +141,8 @@ pub struct Service {
 pub struct Sockets {
     pub public: TcpListener,
     pub internal: TcpListener,
+    /// Beside the public one, for an edge on the same machine.
+    pub near: Option<Near>,
 }
 
 impl Sockets {
@@ -147,7 +150,19 @@ impl Sockets {
         Ok(Sockets {
             public: serve::bind("server.listen", config.server.listen)?,
             internal: serve::bind("internal.listen", config.internal.listen)?,
+            near: None,
         })
+    }
+
+    /// The same, and a socket in `server.socket_dir`, if there is one.
+    pub fn bind_near(config: &Config) -> Result<Self, ConfigError> {
+        let mut sockets = Self::bind(config)?;
+        let folder = &config.server.socket_dir;
+        if !folder.is_empty() {
+            let port = sockets.public.local_addr().map_or(0, |address| address.port());
+            sockets.near = Some(Near::bind(folder, port)?);
+        }
+        Ok(sockets)
     }
 
     /// The addresses really bound: public, internal.
@@ -171,6 +186,9 @@ pub async fn run(
     default_headers: &[(HeaderName, HeaderValue)],
 ) -> std::io::Result<()> {
     let mut health = Health::new(platform.drain.clone());
+    if let Some(near) = &sockets.near {
+        health.say_socket(&near.name());
+    }
     let (mut public, mut internal): (Vec<Configure>, Vec<Configure>) = (Vec::new(), Vec::new());
     for service in &services {
         service
@@ -215,10 +233,12 @@ pub async fn run(
     };
     let token = config.secrets.internal_token.clone();
     let deadline: Duration = config.server.drain_timeout.0;
+    let (near, _file) = sockets.near.map(|near| (near.listener, near.file)).unzip();
     let listeners = vec![
         Listener {
             name: "public",
             socket: sockets.public,
+            near,
             routes: public,
             upgrades,
             direct,
@@ -229,6 +249,7 @@ pub async fn run(
         Listener {
             name: "internal",
             socket: sockets.internal,
+            near: None,
             routes: internal,
             upgrades: None,
             direct: Vec::new(),

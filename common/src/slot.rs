@@ -43,8 +43,8 @@ pub(crate) use socket::unsent;
 pub(crate) use socket::{gains_by_waiting, poll_send, send_held_back};
 pub use stream::SlotStream;
 
-/// Bytes that one turn of a connection may move before the others of its thread get theirs (nginx's
-/// `sendfile_max_chunk`).
+/// Bytes that one turn of a connection may move before the others of its thread get theirs (nginx's `sendfile_max_chunk`). What a pipe
+/// holds is not split by the end of a turn, which may be longer by that.
 pub const WINDOW: usize = 2 << 20;
 
 /// Jobs that send in this process at once before sockets are told to queue less: a socket of a slow client otherwise holds
@@ -123,10 +123,11 @@ impl<'a> Outlet<'a> {
         count: usize,
     ) -> Poll<io::Result<usize>> {
         let socket = self.socket;
-        self.turn(cx, count, |cx, count| socket.poll_sendfile(cx, file, offset, count))
+        let count = count.min(self.left);
+        self.turn(cx, |cx| socket.poll_sendfile(cx, file, offset, count))
     }
 
-    /// As [`Socket::poll_splice`]; no more than what is left of this turn.
+    /// As [`Socket::poll_splice`]; nothing when nothing is left of this turn.
     pub fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
@@ -135,22 +136,19 @@ impl<'a> Outlet<'a> {
         more: bool,
     ) -> Poll<io::Result<usize>> {
         let socket = self.socket;
-        self.turn(cx, count, |cx, now| {
-            socket.poll_splice(cx, pipe, now, more || now < count)
-        })
+        self.turn(cx, |cx| socket.poll_splice(cx, pipe, count, more))
     }
 
     fn turn(
         &mut self,
         cx: &mut Context<'_>,
-        count: usize,
-        send: impl FnOnce(&mut Context<'_>, usize) -> Poll<io::Result<usize>>,
+        send: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.left == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let result = send(cx, count.min(self.left));
+        let result = send(cx);
         match &result {
             Poll::Ready(Ok(count)) => {
                 self.left = self.left.saturating_sub(*count);
@@ -188,8 +186,8 @@ struct Slot {
     violations: Counter,
 }
 
-/// In the connection data of every connection that has a slot (`request.conn_data::<SlotHandle>()`). Without one (TLS, a Unix
-/// socket, a test without a server, `server.zero_copy = false`) the body has to be copied.
+/// In the connection data of every connection that has a slot (`request.conn_data::<SlotHandle>()`). Without one (TLS, a test
+/// without a server, `server.zero_copy = false`) the body has to be copied.
 #[derive(Clone)]
 pub struct SlotHandle(Rc<Slot>);
 

@@ -41,8 +41,8 @@ use crate::path;
 use client::Client;
 use exchange::Exchange;
 use headers::Length;
-use metrics::{Calls, Relays};
-use reads::Reads;
+use metrics::{Calls, Opened, Relays};
+use reads::{Neighbours, Reads};
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Proxy {
     settings: Settings,
     calls: Calls,
     relays: Relays,
+    opened: Opened,
+    neighbours: Neighbours,
     probes: reqwest::Client,
     documents: Fetched,
 }
@@ -108,6 +110,8 @@ impl Proxy {
             },
             calls: Calls::new(&platform.metrics),
             relays: Relays::new(&platform.metrics),
+            opened: Opened::new(&platform.metrics),
+            neighbours: Neighbours::new(&config.server.socket_dir, probes.clone()),
             probes,
             documents,
         })
@@ -132,7 +136,12 @@ impl Proxy {
         let connector = client::connector(self.settings.connect);
         Worker {
             client: Client::new(connector.clone()),
-            reads: Reads::new(connector, self.relays.clone()),
+            reads: Reads::new(
+                connector,
+                self.neighbours.clone(),
+                self.opened.clone(),
+                self.relays.clone(),
+            ),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),

@@ -15,6 +15,10 @@ pub const DOCS: &[(&str, &str)] = &[
         "Where the embedded way keeps databases, media and secrets.",
     ),
     (
+        "server.socket_dir",
+        "Folder of Unix sockets that the processes of one machine share. A service listens there too, and an edge that has the same folder gets what it passes on from there, which costs less than TCP. Whoever may write to a socket is believed like trusted_proxies. Empty: none.",
+    ),
+    (
         "server.trusted_proxies",
         "Address blocks (CIDR) whose X-Forwarded-For is believed, from the right.",
     ),

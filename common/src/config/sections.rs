@@ -47,6 +47,7 @@ section! {
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
         public_url: String = String::new(),
         data_dir: String = "./sluice-data".into(),
+        socket_dir: String = String::new(),
         trusted_proxies: Vec<String> = Vec::new(),
         workers: usize = 0,
         max_connections: usize = 10_000,

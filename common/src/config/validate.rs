@@ -1,5 +1,6 @@
 //! What a type can't say about a value. Each message names the key, what is wrong and what would be right.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{ByteSize, Config, ConfigError, Span};
@@ -23,6 +24,12 @@ impl Config {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.validate_urls()?;
         self.validate_secrets()?;
+        let sockets = &self.server.socket_dir;
+        if !sockets.is_empty() && !Path::new(sockets).is_absolute() {
+            let says =
+                format!("`{sockets}` is not an absolute path: processes that share it begin in different folders");
+            return Err(ConfigError::new("server.socket_dir", says));
+        }
         TrustedProxies::parse(&self.server.trusted_proxies)
             .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
         self.validate_spans()?;

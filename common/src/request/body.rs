@@ -18,6 +18,7 @@ use log::{Level, log, log_enabled};
 use tokio::time::Sleep;
 
 use crate::metrics::Metrics;
+use crate::net;
 use crate::operation::OperationId;
 use crate::plain::PlainRequest;
 use crate::serve::{Connection, Serving};
@@ -88,7 +89,7 @@ impl Seen {
             id,
             method: request.method().clone(),
             path: loggable_path(request.path()),
-            client: peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+            client: net::shown(peer),
             started,
         }
     }
@@ -200,7 +201,7 @@ impl Line {
     fn of(request: &PlainRequest<'_>) -> Option<Line> {
         log_enabled!(target: ACCESS, Level::Info).then(|| Line {
             path: loggable_path(request.path),
-            client: request.peer.map(|peer| peer.ip().to_string()).unwrap_or_default(),
+            client: net::shown(request.peer),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A TCP socket as jobs use it. Every call is made when tokio says that the socket is writable and clears that when the kernel
+//! A stream socket as jobs use it, by TCP or of the same machine ([`near`](crate::near)). Every call is made when tokio says that the socket is writable and clears that when the kernel
 //! says it is not, so that a pending call is woken.
 
 use std::io::{self, IoSlice};
@@ -88,7 +88,12 @@ impl Socket for TcpStream {
     }
 
     fn queue_little(&self) {
-        if let Err(error) = socket2::SockRef::from(self).set_tcp_notsent_lowat(LITTLE) {
+        let socket = socket2::SockRef::from(self);
+        let little = socket
+            .set_tcp_notsent_lowat(LITTLE)
+            // A Unix socket has no such thing: all of its queue waits for the reader.
+            .or_else(|_| socket.set_send_buffer_size(LITTLE as usize));
+        if let Err(error) = little {
             log::debug!("A socket keeps its long queue: {error}");
         }
     }

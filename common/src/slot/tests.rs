@@ -16,6 +16,7 @@ use tokio::io::ReadBuf;
 use super::*;
 
 mod tcp;
+mod turn;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
@@ -95,8 +96,9 @@ impl Socket for Memory {
         result
     }
 
-    fn poll_splice(&self, _: &mut Context<'_>, _: BorrowedFd<'_>, _: usize, _: bool) -> Poll<io::Result<usize>> {
-        unreachable!("no test here splices")
+    /// Takes all that it is offered; no bytes come out of it.
+    fn poll_splice(&self, _: &mut Context<'_>, _: BorrowedFd<'_>, count: usize, _: bool) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(count))
     }
 }
 

@@ -1,10 +1,14 @@
 //! A client that says exactly what it is told to, and sees exactly what comes.
 #![allow(clippy::unwrap_used, reason = "a failure is the test's")]
 
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+
+use crate::near;
 
 /// No wait of a test is longer than this; reaching it is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -60,11 +64,48 @@ impl Answer {
     }
 }
 
+thread_local! {
+    /// What stands for which address.
+    static NEAR: RefCell<Option<(String, PathBuf)>> = const { RefCell::new(None) };
+}
+
+/// Connections go by TCP again when it is dropped.
+pub struct Through(());
+
+/// Connections of this thread to `base` go by the one Unix socket in `folder`.
+#[must_use]
+pub fn through(base: &str, folder: &Path) -> Through {
+    let mut found = std::fs::read_dir(folder).unwrap();
+    let path = found.next().expect("a socket").unwrap().path();
+    assert!(found.next().is_none(), "one socket");
+    NEAR.set(Some((base.to_owned(), path)));
+    Through(())
+}
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        NEAR.set(None);
+    }
+}
+
 impl Raw {
     /// Connects to `http://host:port` with a receive buffer of 64 KiB, so that not reading is felt soon.
     pub async fn connect(base: &str) -> Raw {
+        Raw::connect_with(base, 64 * 1024).await
+    }
+
+    /// The same with another receive buffer, in bytes. By a Unix socket where [`through`] says so; it has none.
+    pub async fn connect_with(base: &str, buffer: u32) -> Raw {
+        let near = NEAR.with_borrow(|near| {
+            near.as_ref()
+                .filter(|(far, _)| far == base)
+                .map(|(_, path)| path.clone())
+        });
+        if let Some(path) = near {
+            return Raw::over(near::connect(&path).unwrap());
+        }
         let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.set_recv_buffer_size(buffer).unwrap();
         let address = base.strip_prefix("http://").unwrap().parse().unwrap();
         Raw::over(socket.connect(address).await.unwrap())
     }

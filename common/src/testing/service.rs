@@ -61,7 +61,7 @@ where
     F: FnOnce(Config, Platform) -> Fut,
     Fut: Future<Output = Result<Service, StartError>>,
 {
-    let sockets = Sockets::bind(&config)?;
+    let sockets = Sockets::bind_near(&config)?;
     let (public, internal) = sockets
         .addresses()
         .map_err(|error| StartError::Other(error.to_string()))?;

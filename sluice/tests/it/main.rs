@@ -18,6 +18,7 @@ mod limits;
 mod manifests;
 mod media;
 mod moving;
+mod near;
 mod person;
 mod promises;
 mod ranges;

@@ -1,10 +1,11 @@
 //! What operators see of the limits and change of them, in one process and in several.
 
-use crate::app::{App, OPERATOR, SOON, USER, on_each_app, on_each_app_with, start_service};
+use crate::app::{App, OPERATOR, SOON, USER, on_each_app, on_each_app_with, on_one_app_with, start_service};
 use common::{
     config::{ByteSize, Config},
     db::Backend,
     testing::eventually,
+    testing::raw::{Raw, through},
 };
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -60,6 +61,40 @@ fn only_operators_see_and_set_limits() {
             (405, &"GET, HEAD, PATCH".parse().unwrap())
         );
         assert_eq!(view(&app).await["settings"]["rate"]["value"], 100_000);
+    });
+}
+
+/// Whoever may connect there is an edge, which says for whom it asks; by TCP only trusted proxies are believed.
+#[test]
+fn who_comes_through_the_socket_is_whom_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    let tune = |config: &mut Config| {
+        config.stream.max_streams_per_client = 1;
+        config.server.socket_dir = folder.display().to_string();
+    };
+    on_one_app_with(tune, |app| async move {
+        let (video, _) = app.stored(40_000_000).await;
+        let mut grant = app.play_grant(&video);
+        grant.user = None;
+        let path = format!("/media/{}/{video}/file", app.sign(&grant));
+        let status = async |viewer: &str| {
+            let mut client = Raw::connect(&app.running.public).await;
+            let text = format!("GET {path} HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: {viewer}\r\n\r\n");
+            client.send(&text).await;
+            let status = client.head().await.status;
+            (client, status)
+        };
+        let (first, one) = status("203.0.113.1").await;
+        let (second, same) = status("203.0.113.2").await;
+        assert_eq!((one, same), (200, 429), "by TCP both are the peer");
+        drop((first, second));
+        app.nothing_is_held().await;
+        let _through = through(&app.running.public, folder);
+        let (_first, one) = status("203.0.113.1").await;
+        let (_second, other) = status("203.0.113.2").await;
+        let (_third, same) = status("203.0.113.2").await;
+        assert_eq!((one, other, same), (200, 200, 429));
     });
 }
 

@@ -12,11 +12,10 @@ use common::{
     ids::VideoId,
     testing::{
         random::Random,
-        raw::{Answer, Raw},
+        raw::{Answer, Raw, through},
     },
 };
-use std::rc::Rc;
-use tokio::net::TcpSocket;
+use std::{rc::Rc, time::Duration};
 
 /// How the bytes of a file get to the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +26,8 @@ pub enum Way {
     Front,
     /// By sendfile, answered by the App's handler.
     App,
+    /// As [`Way::Fast`], by a Unix socket.
+    Near,
     /// Copied through the framework.
     Framework,
     /// From an object in a bucket, by splice from the store's connection.
@@ -34,11 +35,16 @@ pub enum Way {
 }
 
 impl Way {
+    /// The deadline of one who takes nothing, where `limit` is configured: an edge has four times that.
+    pub fn stall(self, limit: Duration) -> Duration {
+        if self == Way::Near { limit * 4 } else { limit }
+    }
+
     pub fn path(self, app: &App, video: &VideoId) -> String {
         let path = app.file_path(video);
         match self {
             Way::App => crate::ranges::spelled_for_the_app(path),
-            Way::Fast | Way::Front | Way::Framework | Way::Bucket => path,
+            Way::Fast | Way::Near | Way::Front | Way::Framework | Way::Bucket => path,
         }
     }
 }
@@ -67,6 +73,15 @@ where
 {
     let (tune, body) = (&tune, &body);
     on_one_app_with(tune, |app| async move { body(app, Way::Fast).await });
+    let folder = tempfile::tempdir().unwrap();
+    let near = |config: &mut Config| {
+        tune(config);
+        config.server.socket_dir = folder.path().display().to_string();
+    };
+    on_one_app_with(near, |app| async {
+        let _through = through(&app.running.public, folder.path());
+        body(app, Way::Near).await;
+    });
     let decoding = |config: &mut Config| {
         tune(config);
         config.server.fast_path = false;
@@ -104,10 +119,7 @@ pub fn is_range(answer: &Answer, (start, end): (usize, usize), bytes: &[u8]) {
     assert!(answer.body == bytes[start..end], "other bytes in {start}..{end}");
 }
 
-/// A client with so small a window that the server waits for it again and again.
+/// A client with so small a window that the server waits for it again and again (by a Unix socket: as any other).
 pub async fn narrow(app: &App) -> Raw {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4 << 10).unwrap();
-    let address = app.running.public.strip_prefix("http://").unwrap();
-    Raw::over(socket.connect(address.parse().unwrap()).await.unwrap())
+    Raw::connect_with(&app.running.public, 4 << 10).await
 }

@@ -40,7 +40,12 @@ fn see(site: &Site, config: &Config, path: &str) -> Result<Seen, Box<Finding>> {
             "run the doctor with the configuration of the site, and with clocks that agree",
         ))
     };
-    match site.get(path, &[("Authorization", &proof)]) {
+    let headers = [
+        ("Connection", "close"),
+        ("Content-Length", "0"),
+        ("Authorization", &proof),
+    ];
+    match site.ask("POST", path, &headers, b"") {
         Ok(answer) if answer.status == 200 => {
             serde_json::from_slice(&answer.body).map_err(|error| unseen(format!("{path} can't be read: {error}")))
         }

@@ -1,11 +1,14 @@
 //! What became of the calls to each service, for the operator's graphs.
 
 use common::metrics::Metrics;
+use common::relay::Line;
 use common::replicas::Turn;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+
+use tokio::net::TcpStream;
 
 use super::upstreams::Kind;
 
@@ -57,6 +60,48 @@ impl Calls {
     /// What else became of one.
     pub fn count(&self, kind: Kind, outcome: &'static str) {
         counter(&self.all, kind, outcome).inc();
+    }
+}
+
+/// The way to a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    Tcp,
+    /// A socket of the same machine.
+    Unix,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WayLabel {
+    way: &'static str,
+}
+
+/// Connections that were opened for what is only read. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Opened(Family<WayLabel, Counter>);
+
+impl Opened {
+    /// A counter that `/metrics` shows.
+    pub fn new(metrics: &Metrics) -> Self {
+        let opened = Opened::default();
+        metrics.register(|registry| {
+            registry.register(
+                "proxy_connections",
+                "Connections opened to services for GET: by TCP, or by a Unix socket of the same machine",
+                opened.0.clone(),
+            );
+        });
+        opened
+    }
+
+    /// One that was just opened.
+    pub fn count(&self, way: Way, io: TcpStream) -> Line {
+        let way = match way {
+            Way::Tcp => "tcp",
+            Way::Unix => "unix",
+        };
+        self.0.get_or_create(&WayLabel { way }).inc();
+        Line::new(io)
     }
 }
 

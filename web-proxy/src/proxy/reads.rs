@@ -6,6 +6,7 @@
 
 mod connection;
 mod head;
+mod neighbours;
 mod replay;
 mod room;
 mod splice;
@@ -26,11 +27,12 @@ use tokio::time::{Instant, timeout_at};
 use super::body::Upload;
 use super::exchange::{Exchange, Failure};
 use super::headers::{Head, Length};
-use super::metrics::Relays;
+use super::metrics::{Opened, Relays};
 use super::relay;
 use super::upstreams::Kind;
 use connection::{Connection, Connections, Heard};
 use head::Plain;
+pub use neighbours::Neighbours;
 use splice::Splice;
 
 /// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest, but
@@ -58,9 +60,9 @@ enum Got {
 }
 
 impl Reads {
-    pub fn new(connector: HttpConnector, relays: Relays) -> Self {
+    pub fn new(connector: HttpConnector, neighbours: Neighbours, opened: Opened, relays: Relays) -> Self {
         Reads {
-            connections: Connections::new(connector),
+            connections: Connections::new(connector, neighbours, opened),
             relays,
         }
     }

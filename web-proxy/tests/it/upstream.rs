@@ -5,9 +5,10 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::near::{Near, SocketFile};
 use common::testing::eventually;
 use common::testing::raw::{Answer, Raw};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::task::JoinHandle;
 
 /// A request as it arrived.
@@ -54,6 +55,12 @@ struct State {
     accepted: Cell<usize>,
     taken: Cell<usize>,
     given: Cell<usize>,
+    /// Those of `accepted` that came by a Unix socket.
+    near: Cell<usize>,
+    /// Answers that said its name.
+    checks: Cell<usize>,
+    /// Its name, which the answer to a check says.
+    socket: RefCell<Option<String>>,
     /// Who listens, and every connection.
     tasks: RefCell<Vec<JoinHandle<()>>>,
 }
@@ -77,10 +84,30 @@ impl Drop for Call {
     }
 }
 
+impl State {
+    fn begin(self: &Rc<Self>, io: TcpStream) -> Call {
+        self.open.set(self.open.get() + 1);
+        self.accepted.set(self.accepted.get() + 1);
+        Call {
+            raw: Raw::over(io),
+            state: self.clone(),
+        }
+    }
+}
+
 impl Call {
     /// The next request, without its body; `None` when the edge has closed.
     pub async fn head(&mut self) -> Option<Seen> {
-        let head = self.raw.until(b"\r\n\r\n").await?;
+        let mut head = self.raw.until(b"\r\n\r\n").await?;
+        let socket = self.state.socket.borrow().clone();
+        if let Some(name) = socket {
+            while head.starts_with("GET /readyz ") {
+                self.state.checks.set(self.state.checks.get() + 1);
+                let answer = format!("HTTP/1.1 200 OK\r\nSluice-Socket: {name}\r\nContent-Length: 0\r\n\r\n");
+                self.say(&answer).await;
+                head = self.raw.until(b"\r\n\r\n").await?;
+            }
+        }
         let seen = Seen {
             head,
             body: Vec::new(),
@@ -138,24 +165,56 @@ impl Upstream {
         F: Fn(Call) -> Fut + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Upstream::at("127.0.0.1:0", serve).await
+    }
+
+    /// The same at an address.
+    pub async fn at<F, Fut>(address: &str, serve: F) -> Upstream
+    where
+        F: Fn(Call) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let state = Rc::new(State::default());
         let shared = state.clone();
         let listening = tokio::task::spawn_local(async move {
             loop {
                 let (io, _) = listener.accept().await.unwrap();
-                shared.open.set(shared.open.get() + 1);
-                shared.accepted.set(shared.accepted.get() + 1);
-                let call = Call {
-                    raw: Raw::over(io),
-                    state: shared.clone(),
-                };
-                shared.tasks.borrow_mut().push(tokio::task::spawn_local(serve(call)));
+                let running = tokio::task::spawn_local(serve(shared.begin(io)));
+                shared.tasks.borrow_mut().push(running);
             }
         });
         state.tasks.borrow_mut().push(listening);
         Upstream { base, state }
+    }
+
+    /// Serves a Unix socket in `folder`, too, and answers checks with its name.
+    pub fn listen_near<F, Fut>(&self, folder: &str, serve: F) -> SocketFile
+    where
+        F: Fn(Call) -> Fut + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let near = Near::bind(folder, 1).unwrap();
+        self.say_socket(&near.name());
+        let listener = UnixListener::from_std(near.listener).unwrap();
+        let shared = self.state.clone();
+        let listening = tokio::task::spawn_local(async move {
+            loop {
+                let (io, _) = listener.accept().await.unwrap();
+                let io = common::near::accepted(io).unwrap();
+                shared.near.set(shared.near.get() + 1);
+                let running = tokio::task::spawn_local(serve(shared.begin(io)));
+                shared.tasks.borrow_mut().push(running);
+            }
+        });
+        self.state.tasks.borrow_mut().push(listening);
+        near.file
+    }
+
+    /// Answers checks with the name of a socket.
+    pub fn say_socket(&self, name: &str) {
+        *self.state.socket.borrow_mut() = Some(name.to_owned());
     }
 
     /// Reads each request to its end and gives the same answer.
@@ -209,6 +268,20 @@ impl Upstream {
 
     pub fn accepted(&self) -> usize {
         self.state.accepted.get()
+    }
+
+    /// Checks that were answered with the name of a socket.
+    pub fn checks(&self) -> usize {
+        self.state.checks.get()
+    }
+
+    pub fn socket(&self) -> String {
+        self.state.socket.borrow().clone().expect("a socket")
+    }
+
+    /// Those by the Unix socket.
+    pub fn accepted_near(&self) -> usize {
+        self.state.near.get()
     }
 
     /// Bytes given and taken by `give` and `take_some`.

@@ -67,7 +67,10 @@ impl Fleet {
             .collect();
         let mut env = environment(&ports, &url, &fleet.broker.url());
         if let Some(server) = &fleet.bucket {
+            // Of the two ways from service to edge, each kind of store has one.
+            let sockets = fleet.home.dir.path().join("sockets").display().to_string();
             env.extend([
+                ("SLUICE_SERVER__SOCKET_DIR".to_owned(), sockets),
                 ("SLUICE_STORE__URL".to_owned(), "s3://media/here".to_owned()),
                 ("SLUICE_STORE__ENDPOINT".to_owned(), server.endpoint()),
                 ("SLUICE_STORE__ACCESS_KEY".to_owned(), server.options.access_key.clone()),

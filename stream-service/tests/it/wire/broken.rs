@@ -31,6 +31,8 @@ struct Place<'a> {
     app: &'a App,
     path: String,
     bytes: &'a [u8],
+    /// After which who takes nothing is cut.
+    stall: Duration,
 }
 
 impl Place<'_> {
@@ -70,7 +72,7 @@ async fn takes_nothing(place: &Place<'_>) {
     let mut client = place.connect().await;
     client.send(&request("GET", &place.path, "")).await;
     let head = client.head().await;
-    tokio::time::sleep(STALL * 2).await;
+    tokio::time::sleep(place.stall * 2).await;
     assert!(!client.body(&head).await.1, "a client that took nothing was not cut");
 }
 
@@ -137,7 +139,7 @@ async fn asks_and_asks_and_takes_nothing(place: &Place<'_>) {
     let many = request("GET", &place.path, "").repeat(1000);
     let sent = tokio::time::timeout(Duration::from_millis(300), client.io.write_all(many.as_bytes())).await;
     drop(sent);
-    tokio::time::sleep(STALL * 2).await;
+    tokio::time::sleep(place.stall * 2).await;
     place.ends(client).await;
 }
 
@@ -192,6 +194,7 @@ fn bad_input_of_all_kinds_is_not_noticed_by_the_good_clients_beside_it() {
             app: &app,
             path: way.path(&app, &video),
             bytes: &bytes,
+            stall: way.stall(STALL),
         };
         let done = Cell::new(false);
         let good = join_all((0..4).map(|_| behaves(&place, &done)));
@@ -214,6 +217,7 @@ fn bad_input_junk_behind_a_request_does_not_cost_its_answer() {
             app: &app,
             path: way.path(&app, &video),
             bytes: &bytes,
+            stall: way.stall(STALL),
         };
         sends_junk_behind_a_request(&place).await;
         app.nothing_is_held().await;

@@ -8,7 +8,7 @@ use common::{
 };
 use futures_util::future::join_all;
 use std::rc::Rc;
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::io::AsyncReadExt;
 
 #[test]
 fn a_hundred_and_fifty_random_ranges_on_one_connection() {
@@ -100,8 +100,17 @@ fn thirty_two_connections_in_parallel_get_their_own_bytes() {
     });
 }
 
-/// Sockets that are accepted on the port of the service and not closed by it.
+/// Sockets that the service has accepted and not closed.
 fn connections(app: &App) -> usize {
+    let folder = &app.running.config.server.socket_dir;
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    // Connected (SS_CONNECTED of include/uapi/linux/net.h), and named as the listener was.
+    let open =
+        |line: &&str| !folder.is_empty() && line.contains(folder) && line.split_whitespace().nth(5) == Some("03");
+    connections_by_tcp(app) + table.lines().filter(open).count()
+}
+
+fn connections_by_tcp(app: &App) -> usize {
     let port: u16 = app.running.public.rsplit(':').next().unwrap().parse().unwrap();
     let local = format!(":{port:04X}");
     // Established or closed by the client alone (see include/net/tcp_states.h).
@@ -118,11 +127,10 @@ fn two_hundred_clients_that_leave_in_mid_body_leave_nothing_behind() {
     by_each_way(as_it_is, |app, way| async move {
         let (video, _) = app.stored(8 << 20).await;
         let (path, mut random) = (way.path(&app, &video), Random::from_clock());
-        let address = app.running.public.strip_prefix("http://").unwrap().to_owned();
         // The client that uploaded keeps one or two.
         let before = connections(&app);
         for round in 0..200 {
-            let mut client = TcpStream::connect(&address).await.unwrap();
+            let mut client = Raw::connect(&app.running.public).await.io;
             let range = format!("Range: bytes={}-\r\n", random.below(2 << 20));
             let text = request("GET", &path, if round % 2 == 0 { "" } else { &range });
             tokio::io::AsyncWriteExt::write_all(&mut client, text.as_bytes())

@@ -60,8 +60,8 @@ fn promise_6_a_slow_viewer_that_moves_gets_everything() {
         client.send(&request("GET", &path, "")).await;
         assert_eq!(client.head().await.status, 200);
         let began = Instant::now();
-        read_slowly(&mut client, &bytes, STALL * 3).await;
-        assert!(began.elapsed() > STALL * 2, "or it proves nothing");
+        read_slowly(&mut client, &bytes, way.stall(STALL) * 3).await;
+        assert!(began.elapsed() > way.stall(STALL) * 2, "or it proves nothing");
         range_is_right(&mut client, &path, (5, 500), &bytes).await;
     });
 }
@@ -77,9 +77,9 @@ fn promise_6_a_viewer_that_takes_less_than_the_kernel_asks_for_is_not_cut() {
         // A full socket takes bytes from us again when a third of its megabytes is free, which at this rate takes longer than
         // the limit.
         let (mut body, began) = (Vec::new(), Instant::now());
-        while began.elapsed() < STALL * 6 {
+        while began.elapsed() < way.stall(STALL) * 6 {
             body.extend(client.take(32 << 10).await.expect("cut although it moves"));
-            tokio::time::sleep(STALL / 6).await;
+            tokio::time::sleep(way.stall(STALL) / 6).await;
         }
         while body.len() < bytes.len() {
             let more = client.take((256 << 10).min(bytes.len() - body.len())).await;

@@ -18,12 +18,15 @@ use tower_service::Service;
 
 use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
+use super::super::metrics::{Opened, Way};
 use super::head::{self, Answer};
+use super::neighbours::Neighbours;
 use super::room::Room;
 
 /// A connection that nobody else uses.
 pub struct Connection {
     pub line: Line,
+    way: Way,
     shelf: Rc<Shelf>,
 }
 
@@ -66,9 +69,9 @@ impl Connection {
         self.shelf.give_back(self.line);
     }
 
-    /// The connection, and where it is to be given back.
-    pub fn into_parts(self) -> (Line, Rc<Shelf>) {
-        (self.line, self.shelf)
+    /// The connection, where it is to be given back, and what it is.
+    pub fn into_parts(self) -> (Line, Rc<Shelf>, Way) {
+        (self.line, self.shelf, self.way)
     }
 }
 
@@ -93,34 +96,52 @@ async fn converse(io: &mut TcpStream, request: &[u8], first: usize) -> io::Resul
 /// The connections to all replicas of a service.
 pub struct Connections {
     connector: HttpConnector,
-    /// By the number of the replica.
-    shelves: RefCell<HashMap<u64, Rc<Shelf>>>,
+    neighbours: Neighbours,
+    opened: Opened,
+    /// By the number of the replica, and the way to it.
+    shelves: RefCell<HashMap<(u64, Way), Rc<Shelf>>>,
 }
 
 impl Connections {
-    pub fn new(connector: HttpConnector) -> Self {
+    pub fn new(connector: HttpConnector, neighbours: Neighbours, opened: Opened) -> Self {
         Connections {
             connector,
+            neighbours,
+            opened,
             shelves: RefCell::default(),
         }
     }
 
     /// Of replicas that are gone what is still used is kept, which makes room whenever one comes.
-    fn shelf(&self, replica: &Replica) -> Rc<Shelf> {
+    fn shelf(&self, replica: &Replica, way: Way) -> Rc<Shelf> {
         let mut shelves = self.shelves.borrow_mut();
-        if let Some(shelf) = shelves.get(&replica.number()) {
+        let which = (replica.number(), way);
+        if let Some(shelf) = shelves.get(&which) {
             return shelf.clone();
         }
         shelves.retain(|_, shelf| Rc::strong_count(shelf) > 1 || !shelf.is_empty());
         let new = || Rc::new(Shelf::new(MAX_IDLE, IDLE));
-        shelves.entry(replica.number()).or_insert_with(new).clone()
+        shelves.entry(which).or_insert_with(new).clone()
     }
 
     /// One that is open already, or a new one.
     pub async fn get(&self, replica: &Replica, due: Instant, wait: Duration) -> Result<Connection, Failure> {
-        let shelf = self.shelf(replica);
+        if let Some(path) = self.neighbours.find(replica) {
+            let shelf = self.shelf(replica, Way::Unix);
+            let open = || {
+                self.neighbours
+                    .connect(replica, &path)
+                    .map(|io| self.opened.count(Way::Unix, io))
+            };
+            if let Some(line) = shelf.take().or_else(open) {
+                let way = Way::Unix;
+                return Ok(Connection { line, way, shelf });
+            }
+        }
+        let way = Way::Tcp;
+        let shelf = self.shelf(replica, way);
         if let Some(line) = shelf.take() {
-            return Ok(Connection { line, shelf });
+            return Ok(Connection { line, way, shelf });
         }
         let mut connector = self.connector.clone();
         let address = replica.uri().clone();
@@ -133,8 +154,8 @@ impl Connections {
             Ok(Err(error)) => return Err(Failure::Unreachable(chain(&error))),
             Err(_) => return Err(Failure::late(replica, wait)),
         };
-        let line = Line::new(io);
-        Ok(Connection { line, shelf })
+        let line = self.opened.count(way, io);
+        Ok(Connection { line, way, shelf })
     }
 }
 
@@ -149,13 +170,14 @@ mod tests {
     fn copies_that_are_gone_leave_no_shelf_behind() {
         let bases: Vec<String> = (0..100).map(|number| format!("http://10.0.0.{number}:80")).collect();
         let replicas = Replicas::new("proxy.stream", &bases).unwrap().all();
-        let connections = Connections::new(HttpConnector::new());
-        let used = connections.shelf(&replicas[0]);
+        let neighbours = Neighbours::new("", reqwest::Client::new());
+        let connections = Connections::new(HttpConnector::new(), neighbours, Opened::default());
+        let used = connections.shelf(&replicas[0], Way::Tcp);
         for replica in replicas.iter() {
-            connections.shelf(replica);
+            connections.shelf(replica, Way::Tcp);
         }
         assert!(
-            Rc::ptr_eq(&used, &connections.shelf(&replicas[0])),
+            Rc::ptr_eq(&used, &connections.shelf(&replicas[0], Way::Tcp)),
             "one that is used stays"
         );
         assert_eq!(connections.shelves.borrow().len(), 2, "and the last one");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::relay::{Flow, Pipe, Shelf};
 use common::slot::{Job, Outlet};
 
-use super::super::metrics::Running;
+use super::super::metrics::{Running, Way};
 use super::connection::Connection;
 
 pub struct Splice {
@@ -16,6 +16,7 @@ pub struct Splice {
     flow: Option<Flow>,
     /// Where the connection goes, if it may be used again.
     shelf: Option<Rc<Shelf>>,
+    way: Way,
     /// `proxy.response_timeout`.
     wait: Duration,
     running: Running,
@@ -24,12 +25,23 @@ pub struct Splice {
 impl Splice {
     /// The next `left` bytes of `connection`, which may be used again if `keep`.
     pub fn new(connection: Connection, keep: bool, left: u64, pipe: Pipe, wait: Duration, running: Running) -> Self {
-        let (line, shelf) = connection.into_parts();
+        let (line, shelf, way) = connection.into_parts();
         Splice {
             flow: Some(Flow::new(line, pipe, left)),
             shelf: keep.then_some(shelf),
+            way,
             wait,
             running,
+        }
+    }
+
+    /// A service that cuts a viewer (its video is deleted) resets the connection, and what the viewer has not got is thrown away. A Unix
+    /// socket knows no reset: there any early end may be one.
+    fn cut(&self, error: io::Error) -> io::Error {
+        if self.way == Way::Unix && error.kind() == io::ErrorKind::UnexpectedEof {
+            io::Error::new(io::ErrorKind::ConnectionReset, error)
+        } else {
+            error
         }
     }
 
@@ -58,7 +70,7 @@ impl Job for Splice {
                 Ok(count) => self.running.moved(count),
                 Err(error) => {
                     log::warn!("An answer was cut. From its service: {error}");
-                    return Poll::Ready(Err(error));
+                    return Poll::Ready(Err(self.cut(error)));
                 }
             }
         }

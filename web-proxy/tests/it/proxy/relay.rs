@@ -2,6 +2,7 @@
 
 mod bytes;
 mod clients;
+mod near;
 mod odd;
 mod pool;
 mod process;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use common::testing::raw::{Answer, Raw};
 use common::testing::{Running, eventually};
 
-use crate::upstream::{Call, Upstream};
+use crate::upstream::{Call, Seen, Upstream};
 
 /// A length that no first read and no pipe takes at once.
 pub const LONG: usize = 5_000_000;
@@ -57,11 +58,15 @@ pub async fn files() -> Upstream {
 
 pub async fn serve_files(mut call: Call) {
     while let Some(seen) = call.head().await {
-        let length = asked(seen.target());
-        call.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))
-            .await;
-        call.give(&content(length)).await;
+        serve_file(&mut call, &seen).await;
     }
+}
+
+pub async fn serve_file(call: &mut Call, seen: &Seen) {
+    let length = asked(seen.target());
+    call.say(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"))
+        .await;
+    call.give(&content(length)).await;
 }
 
 /// Panics unless `answer` has the content and its own framing.
