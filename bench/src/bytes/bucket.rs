@@ -48,7 +48,7 @@ fn sides(bench: &Bench) -> Vec<Side> {
         for (name, more) in BUFFERS {
             // Signed, so it has to arrive.
             let more = format!("      proxy_set_header Host {HOST};\n{more}");
-            let nginx = peers::nginx_proxy(bench.workers, store.address(), &more);
+            let nginx = peers::nginx_proxy(bench.workers, &store.address().to_string(), &more);
             sides.push(Side::new(
                 name,
                 nginx.pid(),
@@ -58,7 +58,7 @@ fn sides(bench: &Bench) -> Vec<Side> {
             ));
         }
         for (name, pipe) in PIPES {
-            let haproxy = peers::haproxy(bench.workers, store.address(), pipe);
+            let haproxy = peers::haproxy(bench.workers, &store.address().to_string(), pipe);
             let (pid, address) = (haproxy.pid(), haproxy.address);
             sides.push(Side::new(name, pid, address, &path, (haproxy, store.clone())));
         }

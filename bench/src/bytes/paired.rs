@@ -9,6 +9,8 @@ use crate::table::{self, median, percentile};
 pub struct Sample {
     /// Server CPU seconds, wall seconds and the load client's CPU seconds per GB (10^9 bytes).
     pub cpu: f64,
+    /// Of the server behind it, CPU seconds per GB; 0 where there is none.
+    pub behind: f64,
     pub wall: f64,
     pub client: f64,
     /// The 99th percentile of a request's time, milliseconds.
@@ -22,6 +24,7 @@ impl Sample {
         latencies.sort_by(f64::total_cmp);
         Sample {
             cpu: self.cpu / gigabytes,
+            behind: self.behind / gigabytes,
             wall: self.wall / gigabytes,
             client: self.client / gigabytes,
             p99: percentile(&latencies, 0.99),
@@ -81,9 +84,17 @@ impl Rounds {
         let ratios: Vec<String> = known.iter().map(|peer| format!("× {peer}")).collect();
         let mut header = vec!["server", "CPU s/GB, median", "least"];
         header.extend(ratios.iter().map(String::as_str));
+        if self.has_behind() {
+            header.push("with what is behind");
+        }
         header.extend(["wall s/GB", "p99", "client CPU s/GB"]);
         let rows: Vec<_> = self.names.iter().map(|name| self.row(name, &known)).collect();
         table::print(title, &header, &rows);
+    }
+
+    /// Whether any of them stands before another server.
+    fn has_behind(&self) -> bool {
+        self.samples.iter().flatten().any(|sample| sample.behind > 0.0)
     }
 
     fn row(&self, name: &str, against: &[&str]) -> Vec<String> {
@@ -99,6 +110,9 @@ impl Rounds {
             let ratio = self.ratio(name, peer).unwrap_or(f64::NAN);
             format!("{ratio:.2}")
         }));
+        if self.has_behind() {
+            row.push(format!("{:.3}", middle(|s| s.cpu + s.behind)));
+        }
         row.push(format!("{:.3}", middle(|s| s.wall)));
         row.push(format!("{:.1} ms", middle(|s| s.p99)));
         row.push(format!("{:.3}", middle(|s| s.client)));

@@ -74,7 +74,7 @@ pub fn nginx_dav(workers: usize, root: &Path) -> Running {
 }
 
 /// proxy_pass before `upstream` with idle connections kept; `more` says how it buffers.
-pub fn nginx_proxy(workers: usize, upstream: SocketAddr, more: &str) -> Running {
+pub fn nginx_proxy(workers: usize, upstream: &str, more: &str) -> Running {
     let http = format!("  upstream behind {{ server {upstream}; keepalive 512; keepalive_requests 100000000; }}");
     let server = format!(
         "    location / {{
@@ -145,8 +145,8 @@ pub fn haproxy_balancer(edges: &[SocketAddr]) -> Running {
     haproxy_with(1, 64 << 10, &listen)
 }
 
-/// haproxy that splices answers through pipes of `pipe` bytes.
-pub fn haproxy(workers: usize, upstream: SocketAddr, pipe: usize) -> Running {
+/// haproxy that splices answers of `upstream` (as it writes addresses) through pipes of `pipe` bytes.
+pub fn haproxy(workers: usize, upstream: &str, pipe: usize) -> Running {
     let listen = format!("listen front\n  bind ADDRESS\n  server behind {upstream} maxconn 2000 pool-max-conn 2000\n");
     haproxy_with(workers, pipe, &listen)
 }

@@ -1,9 +1,14 @@
 //! Passing on: proxies before the same stream-service. Only the proxy's own CPU counts.
 
+use std::any::Any;
+use std::net::SocketAddr;
+use std::path::Path;
+
 use super::platform::Platform;
 use super::send;
 use super::side::{Shape, Side};
 use super::{Bench, peers};
+use crate::running;
 
 /// nginx as it comes, with buffers that take a whole window (the plan's peer), and passing on what comes, which the plan did not
 /// measure and which is cheapest where a copy is cheap.
@@ -21,6 +26,9 @@ pub const BUFFERS: [(&str, &str); 3] = [
 ];
 
 const BIG_BUFFERS: &str = "nginx, big buffers";
+
+/// Who asks the service by its Unix socket is called so; all are compared with those that ask in the same way.
+const NEAR: &str = ", Unix socket";
 
 /// Whoever passes bytes on has to send them: what that costs alone no proxy can go below.
 const DIRECT: &str = "(stream-service without a proxy)";
@@ -56,19 +64,30 @@ pub fn measure(bench: &mut Bench) {
     let asked: Vec<_> = SHAPES.iter().filter(|shape| bench.asked(shape)).collect();
     for shape in asked {
         let rounds = send::run(&sides, shape, bench);
-        let nginx = rounds.cheapest(&BUFFERS.map(|(name, _)| name));
-        let haproxy = rounds.cheapest(&PIPES.map(|(name, _)| name));
         let of_nginx = if shape.length.is_none() { 0.35 } else { 0.25 };
-        let mut goals = vec![(BIG_BUFFERS, of_nginx)];
-        goals.extend(nginx.filter(|name| *name != BIG_BUFFERS).map(|name| (name, of_nginx)));
-        goals.extend(haproxy.map(|name| (name, 0.8)));
-        let peers: Vec<&str> = goals.iter().map(|(peer, _)| *peer).collect();
-        rounds.print(&format!("Passing on: {}", shape.name), &peers);
-        for (peer, goal) in goals {
-            let (Some(ratio), Some(least)) = (rounds.ratio("sluice", peer), rounds.ratio(DIRECT, peer)) else {
+        let (mut against, mut goals) = (Vec::new(), Vec::new());
+        for way in ["", NEAR] {
+            let named = |name: &str| format!("{name}{way}");
+            let cheapest = |names: Vec<String>| {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                rounds.cheapest(&names).map(str::to_owned)
+            };
+            let nginx = cheapest(BUFFERS.iter().map(|(name, _)| named(name)).collect());
+            let haproxy = cheapest(PIPES.iter().map(|(name, _)| named(name)).collect());
+            let big = named(BIG_BUFFERS);
+            let mut peers = vec![(big.clone(), of_nginx)];
+            peers.extend(nginx.filter(|name| *name != big).map(|name| (name, of_nginx)));
+            peers.extend(haproxy.map(|name| (name, 0.8)));
+            against.extend(peers.iter().map(|(peer, _)| peer.clone()));
+            goals.extend(peers.into_iter().map(|(peer, goal)| (named("sluice"), peer, goal)));
+        }
+        let against: Vec<&str> = against.iter().map(String::as_str).collect();
+        rounds.print(&format!("Passing on: {}", shape.name), &against);
+        for (own, peer, goal) in goals {
+            let (Some(ratio), Some(least)) = (rounds.ratio(&own, &peer), rounds.ratio(DIRECT, &peer)) else {
                 continue;
             };
-            let what = format!("passing on, {}, of CPU of {peer}", shape.name);
+            let what = format!("passing on, {}, {own}, of CPU of {peer}", shape.name);
             let measured = format!("{ratio:.2} (sending alone {least:.2})");
             bench.goals.add(&what, measured, &format!("≤ {goal}"), ratio <= goal);
         }
@@ -79,26 +98,57 @@ fn sides(bench: &Bench) -> Vec<Side> {
     // Without a binary to measure there is still one that everything stands before.
     let behind = crate::server::binary();
     let workers = format!("server.workers={}", bench.workers);
-    let platform = Platform::roles(&bench.runtime, &behind, &[workers]);
+    let sockets = running::folder("sockets");
+    let near = format!("server.socket_dir={}", sockets.path().display());
+    let platform = Platform::roles(&bench.runtime, &behind, &[workers, near.clone()]);
     let (_, path) = platform.stored(&bench.runtime, &bench.content);
-    let stream = platform.servers[1].address();
+    let (pid, stream) = (platform.servers[1].pid(), platform.servers[1].address());
     let mut sides = Vec::new();
+    let mut add = |name: &str, proxy_pid: u32, address: SocketAddr, proxy: Box<dyn Any>| {
+        sides.push(Side::new(name, proxy_pid, address, &path, proxy).before(pid));
+    };
     for (name, binary, more) in bench.sluices() {
-        let proxy = platform.proxy(&binary, &more);
-        sides.push(Side::new(name, proxy.pid(), proxy.address(), &path, proxy));
+        let mut ways = vec![(name.to_owned(), more.clone())];
+        if name == "sluice" {
+            ways.push((format!("{name}{NEAR}"), [more, vec![near.clone()]].concat()));
+        }
+        for (name, more) in ways {
+            let proxy = platform.proxy(&binary, &more);
+            add(&name, proxy.pid(), proxy.address(), Box::new(proxy));
+        }
     }
     if bench.peers {
-        for (name, more) in BUFFERS {
-            let nginx = peers::nginx_proxy(bench.workers, stream, more);
-            sides.push(Side::new(name, nginx.pid(), nginx.address, &path, nginx));
-        }
-        for (name, pipe) in PIPES {
-            let haproxy = peers::haproxy(bench.workers, stream, pipe);
-            sides.push(Side::new(name, haproxy.pid(), haproxy.address, &path, haproxy));
+        let socket = socket_of(sockets.path(), stream.port());
+        for (way, of_nginx, of_haproxy) in [
+            ("", stream.to_string(), stream.to_string()),
+            (NEAR, format!("unix:{socket}"), format!("unix@{socket}")),
+        ] {
+            for (name, more) in BUFFERS {
+                let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
+                add(&format!("{name}{way}"), nginx.pid(), nginx.address, Box::new(nginx));
+            }
+            for (name, pipe) in PIPES {
+                let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
+                add(
+                    &format!("{name}{way}"),
+                    haproxy.pid(),
+                    haproxy.address,
+                    Box::new(haproxy),
+                );
+            }
         }
     }
     // What the proxies stand before ends after them.
-    let pid = platform.servers[1].pid();
-    sides.push(Side::new(DIRECT, pid, stream, &path, platform));
+    sides.push(Side::new(DIRECT, pid, stream, &path, (platform, sockets)));
     sides
+}
+
+/// Where the service that listens to `port` has its Unix socket.
+fn socket_of(folder: &Path, port: u16) -> String {
+    let entries = std::fs::read_dir(folder).expect("the folder of sockets").flatten();
+    let mut paths = entries.map(|entry| entry.path().display().to_string());
+    let port = format!("-{port}-");
+    paths
+        .find(|path| path.contains(&port))
+        .expect("a socket of the service")
 }

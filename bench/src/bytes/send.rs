@@ -61,9 +61,11 @@ pub fn run(sides: &[Side], shape: &Shape, bench: &Bench) -> Rounds {
         for time in 0..shape.times {
             let mut load = side.open(shape, bench);
             let (cpu, own, began) = (side.meter.cpu(), meter::own_thread(), Instant::now());
+            let behind = side.behind.as_ref().map(|meter| (meter, meter.cpu()));
             let seen = side.run(&mut load, shape, &bench.content, (round * shape.times + time) as u64);
             sample.wall += began.elapsed().as_secs_f64();
             sample.cpu += side.meter.since(&cpu);
+            sample.behind += behind.map_or(0.0, |(meter, cpu)| meter.since(&cpu));
             sample.client += meter::own_thread() - own;
             bytes += seen.bytes;
             latencies.extend(seen.latencies);

@@ -18,6 +18,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 pub struct Side {
     pub name: String,
     pub meter: Meter,
+    /// The server that it passes on from.
+    pub behind: Option<Meter>,
     pub address: SocketAddr,
     /// Where the content is.
     pub path: String,
@@ -30,10 +32,17 @@ impl Side {
         Side {
             name: name.to_owned(),
             meter: Meter::of(pid),
+            behind: None,
             address,
             path: path.to_owned(),
             _hold: Box::new(hold),
         }
+    }
+
+    /// With what the process `pid` spends on it.
+    pub fn before(self, pid: u32) -> Side {
+        let behind = Some(Meter::of(pid));
+        Side { behind, ..self }
     }
 
     /// Reads the whole and 40 ranges on one connection, and compares all of their bytes. Not measured.

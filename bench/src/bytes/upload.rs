@@ -106,6 +106,7 @@ fn round(target: &mut Target, content: &Content, count: usize, bench: &Bench) ->
         cpu: target.meter.since(&cpu),
         client: meter::own_thread() - own,
         p99: 0.0,
+        ..Sample::default()
     };
     let peak = target.meter.peak().saturating_sub(idle) as f64;
     load.end();
