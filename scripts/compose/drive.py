@@ -115,6 +115,9 @@ def spread(compose, path):
     sent, relayed = (sum(of) for of in zip(*moved, strict=True))
     expect(sent == relayed > 0, f"{sent} bytes of media were sent, of which the kernel moved {relayed}")
     say(f"stream: the kernel moved all {sent / 2**20:.0f} MiB that were sent from the bucket")
+    near = [copy.metric('sluice_proxy_connections_total{way="unix"}') for copy in compose.copies("proxy")]
+    expect(all(near), f"edges opened {near} connections to services by Unix sockets")
+    say(f"proxy: its copies opened {' + '.join(f'{count:.0f}' for count in near)} connections by Unix sockets")
 
 
 def kills(compose, load):
