@@ -56,6 +56,7 @@ impl Near {
     pub fn bind(folder: &str, port: u16) -> Result<Self, ConfigError> {
         let refuse = |error: io::Error| ConfigError::new(KEY, format!("no socket can be bound in {folder} ({error})"));
         let folder = Path::new(folder);
+        warn_of_short_queues();
         fs::create_dir_all(folder).map_err(refuse)?;
         sweep(folder).map_err(refuse)?;
         let name = format!("{}-{port}-{:016x}", host(), rand::random::<u64>());
@@ -123,6 +124,19 @@ fn dial(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.connect(&SockAddr::unix(path)?)?;
     Ok(socket)
+}
+
+/// The kernel cuts off what is asked for, and does not say so.
+fn warn_of_short_queues() {
+    const LIMIT: &str = "/proc/sys/net/core/wmem_max";
+    let most = fs::read_to_string(LIMIT)
+        .ok()
+        .and_then(|text| text.trim().parse::<usize>().ok());
+    if let Some(most) = most.filter(|most| *most < UNDER_WAY) {
+        log::warn!(
+            "net.core.wmem_max is {most}: {KEY} saves little below {UNDER_WAY} (sysctl -w net.core.wmem_max={UNDER_WAY})"
+        );
+    }
 }
 
 /// Removes sockets of ours that nobody listens to.
@@ -226,6 +240,14 @@ mod tests {
             drop(UnixListener::bind(folder.path().join(name)).unwrap());
             others.push(name);
         }
+        // One whose process was killed while it was being made.
+        let half = folder.path().join("c-1-0123456789abcdef.new");
+        drop(UnixListener::bind(&half).unwrap());
+        let times = rustix::fs::Timestamps {
+            last_access: rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 },
+            last_modification: rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 },
+        };
+        rustix::fs::utimensat(rustix::fs::CWD, &half, &times, rustix::fs::AtFlags::empty()).unwrap();
         assert!(names(folder.path()).contains(&left));
         let second = Near::bind(&text, 3).unwrap();
         let mut expected: Vec<String> = others.into_iter().map(str::to_owned).collect();

@@ -59,6 +59,7 @@ pub fn route(path: &str, config: &Config) -> Result<impl Fn() -> Resource + Send
     Ok(move || {
         let (proxies, token, public_url) = (proxies.clone(), token.clone(), public_url.clone());
         resource(&path)
+            .get(|| std::future::ready(Err::<HttpResponse, _>(nothing())))
             // Not a GET: those may come from the edge by another way (`near`) than what has limits for each client.
             .post(move |request: HttpRequest| {
                 let answer = see(&request, &proxies, &token, &public_url);
@@ -66,6 +67,10 @@ pub fn route(path: &str, config: &Config) -> Result<impl Fn() -> Resource + Send
             })
             .done()
     })
+}
+
+fn nothing() -> ApiError {
+    ApiError::new(Code::NotFound, "There is nothing at this address.")
 }
 
 fn see(
@@ -77,7 +82,7 @@ fn see(
     let text = |name: header::HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     let shown = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix(SCHEME));
     if !shown.is_some_and(|proof| proves(proof, token, Timestamp::now())) {
-        return Err(ApiError::new(Code::NotFound, "There is nothing at this address."));
+        return Err(nothing());
     }
     let peer = request
         .peer_addr()

@@ -65,9 +65,14 @@ async fn a_service_that_hangs_is_504_through_its_socket_too_and_goes_on() {
     })
     .await;
     site.processes[1].signal(Signal::STOP);
+    let before = served_near(&site);
     let answer = ann.http.get(&source).send().await.unwrap();
     assert_eq!(answer.status(), 504);
     site.processes[1].signal(Signal::CONT);
+    eventually("what was asked came by the socket", Duration::from_secs(20), || async {
+        (served_near(&site) > before).then_some(())
+    })
+    .await;
     assert_eq!(ann.download(&id).await, clip.bytes);
     site.stop();
 }

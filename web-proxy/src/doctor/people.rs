@@ -50,7 +50,7 @@ fn see(site: &Site, config: &Config, path: &str) -> Result<Seen, Box<Finding>> {
             serde_json::from_slice(&answer.body).map_err(|error| unseen(format!("{path} can't be read: {error}")))
         }
         Ok(answer) => Err(unseen(format!(
-            "{path} answers {}: the site has another token",
+            "{path} answers {}: the site has another token, or another version than this doctor",
             answer.shown()
         ))),
         Err(error) => Err(unseen(error)),

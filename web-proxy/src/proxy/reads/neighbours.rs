@@ -13,14 +13,14 @@ use common::replicas::Replica;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-/// How long a copy may take to say where its socket is.
-const WITHIN: Duration = Duration::from_secs(2);
+/// How long a copy may take to say where its socket is: longer than its `/readyz` waits for what it needs. No request waits for it.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// From one question to the next: the process behind an address may become another one.
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// The same when the address turned out to be a balancer's.
-const SEVERAL: Duration = Duration::from_secs(3_600);
+const SEVERAL: Duration = Duration::from_secs(300);
 
 /// Copies that are remembered; a name has fewer addresses at once, and those that are gone are forgotten with all others.
 const MOST: usize = 512;
@@ -29,6 +29,8 @@ const MOST: usize = 512;
 struct Known {
     /// Where it is reached.
     path: Option<Arc<Path>>,
+    /// Where it was reached at last, if it ever was.
+    last: Option<Arc<Path>>,
     /// It is not asked before this.
     ask: Instant,
     /// What was last said about it in the log.
@@ -65,6 +67,7 @@ impl Neighbours {
         }
         let known = all.entry(replica.number()).or_insert_with(|| Known {
             path: None,
+            last: None,
             ask: now,
             told: String::new(),
         });
@@ -83,45 +86,52 @@ impl Neighbours {
             // More wait there than it keeps; the next one may fare better.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
             Err(error) => {
-                let says = format!("is asked by TCP: {} can't be connected to: {error}", path.display());
-                self.learn(replica.number(), replica.base(), None, says);
+                // Another worker may know better by now.
+                let is_latest = |known: &Known| known.path.as_deref() == Some(path);
+                if self.known().get(&replica.number()).is_some_and(is_latest) {
+                    self.learn(replica.number(), replica.base(), None, unreachable(path, &error));
+                }
                 None
             }
         }
     }
 
+    /// Asks twice, over connections of their own: of what answers differently one copy would get everything.
     async fn ask(self, number: u64, base: String) {
-        let asked = self.http.get(format!("{base}/readyz")).send();
-        let Some(Ok(answer)) = timeout(WITHIN, asked).await.ok() else {
+        let (Some(first), Some(second)) = futures_util::future::join(self.name(&base), self.name(&base)).await else {
             // Whether it is there at all is found out by those who need it.
             return;
         };
-        let name = answer.headers().get(near::HEADER).and_then(|name| name.to_str().ok());
-        let Some(path) = name.and_then(|name| near::path(&self.folder, name)) else {
+        let last = self.known().get(&number).and_then(|known| known.last.clone());
+        let said = first.as_deref().and_then(|name| near::path(&self.folder, name));
+        let moved = last.filter(|last| said.as_deref() != Some(&**last) && is_listened_to(last));
+        if first != second || moved.is_some() {
+            if let Some(known) = self.known().get_mut(&number) {
+                known.ask = Instant::now() + SEVERAL;
+            }
+            let says = "is asked by TCP: it stands for several copies, and one would get all requests";
+            return self.learn(number, &base, None, says.into());
+        }
+        let Some(path) = said else {
             return self.learn(number, &base, None, "has no Unix socket".into());
         };
-        let before = self.known().get(&number).and_then(|known| known.path.clone());
         let (path, says) = match near::connect(&path) {
-            _ if before.is_some_and(|before| *before != *path && near::connect(&before).is_ok()) => {
-                if let Some(known) = self.known().get_mut(&number) {
-                    known.ask = Instant::now() + SEVERAL;
-                }
-                (
-                    None,
-                    "is asked by TCP: it stands for several copies, and one would get all requests".into(),
-                )
-            }
             Ok(_) => (
                 Some(path.clone().into()),
                 format!("is on this machine: {}", path.display()),
             ),
             // Of another machine, as a rule.
-            Err(error) => (
-                None,
-                format!("is asked by TCP: {} can't be connected to: {error}", path.display()),
-            ),
+            Err(error) => (None, unreachable(&path, &error)),
         };
         self.learn(number, &base, path, says);
+    }
+
+    /// What a copy says; nothing when it does not answer.
+    async fn name(&self, base: &str) -> Option<Option<String>> {
+        let asked = self.http.get(format!("{base}/readyz")).send();
+        let answer = timeout(WITHIN, asked).await.ok()?.ok()?;
+        let name = answer.headers().get(near::HEADER).and_then(|name| name.to_str().ok());
+        Some(name.map(str::to_owned))
     }
 
     /// Notes where a copy is, and says so when that is new.
@@ -130,6 +140,7 @@ impl Neighbours {
             if known.told != says {
                 log::info!("{base} {says}");
             }
+            known.last = path.clone().or_else(|| known.last.take());
             (known.path, known.told) = (path, says);
         }
     }
@@ -137,4 +148,13 @@ impl Neighbours {
     fn known(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn unreachable(path: &Path, error: &io::Error) -> String {
+    format!("is asked by TCP: {} can't be connected to: {error}", path.display())
+}
+
+/// Also when more wait there than it keeps.
+fn is_listened_to(path: &Path) -> bool {
+    near::connect(path).map_or_else(|error| error.kind() == io::ErrorKind::WouldBlock, |_| true)
 }
