@@ -1,5 +1,5 @@
-//! A stream socket as jobs use it, by TCP or of the same machine ([`near`](crate::near)). Every call is made when tokio says that the socket is writable and clears that when the kernel
-//! says it is not, so that a pending call is woken.
+//! A stream socket as jobs use it, by TCP or of the same machine ([`near`](crate::near)). Every call is made when tokio says
+//! that the socket is writable and clears that when the kernel says it is not, so that a pending call is woken.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;

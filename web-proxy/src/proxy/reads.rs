@@ -2,7 +2,7 @@
 //! head goes from socket to socket inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
 //!
 //! A slow client of what did not come with the head holds one connection to the service for as long as it reads, of media with its
-//! permit there; that is intended: what stream-service limits are readers, and nothing is fetched that nobody takes.
+//! permit there; that is intended: what stream-service limits are readers, and no more is fetched ahead of them than the sockets and a pipe hold.
 
 mod connection;
 mod head;

@@ -124,17 +124,14 @@ impl Connections {
         shelves.entry(which).or_insert_with(new).clone()
     }
 
-    /// One that is open already, or a new one.
+    /// One that is open already, or a new one; by a Unix socket where the copy is on this machine.
     pub async fn get(&self, replica: &Replica, due: Instant, wait: Duration) -> Result<Connection, Failure> {
         if let Some(path) = self.neighbours.find(replica) {
-            let shelf = self.shelf(replica, Way::Unix);
-            let open = || {
-                self.neighbours
-                    .connect(replica, &path)
-                    .map(|io| self.opened.count(Way::Unix, io))
-            };
+            let way = Way::Unix;
+            let shelf = self.shelf(replica, way);
+            let connect = || self.neighbours.connect(replica, &path);
+            let open = || connect().map(|io| self.opened.count(way, io));
             if let Some(line) = shelf.take().or_else(open) {
-                let way = Way::Unix;
                 return Ok(Connection { line, way, shelf });
             }
         }
