@@ -60,8 +60,7 @@ fn millis(span: common::config::Span) -> i64 {
 
 impl State {
     pub fn new(config: &Config, platform: &Platform, db: &Db, relay: &Relay) -> Result<Self, ConfigError> {
-        let proxies = TrustedProxies::parse(&config.server.trusted_proxies)
-            .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
+        let proxies = TrustedProxies::parse(&config.server.trusted_proxies)?;
         Ok(State {
             db: db.clone(),
             sessions: Sessions::new(db, &platform.bus, &config.api),

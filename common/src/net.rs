@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
+use crate::config::ConfigError;
 use crate::plain::Fields;
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -36,12 +37,15 @@ pub(crate) fn shown(peer: Option<SocketAddr>) -> String {
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// Each text is a CIDR block or a single address.
-    pub fn parse(texts: &[String]) -> Result<Self, String> {
+    /// What `server.trusted_proxies` says: each text is a CIDR block or a single address.
+    pub fn parse(texts: &[String]) -> Result<Self, ConfigError> {
         let parse = |text: &String| {
             text.parse::<IpNet>()
                 .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-                .map_err(|_| format!("`{text}` is not an address block like \"10.0.0.0/8\""))
+                .map_err(|_| {
+                    let error = format!("`{text}` is not an address block like \"10.0.0.0/8\"");
+                    ConfigError::new("server.trusted_proxies", error)
+                })
         };
         texts.iter().map(parse).collect::<Result<_, _>>().map(TrustedProxies)
     }

@@ -45,7 +45,7 @@ use crate::capture::Left;
 use crate::config::{ConfigError, ServerConfig};
 use crate::drain::Drain;
 use crate::near;
-use crate::net::NEAR;
+use crate::net::{NEAR, TrustedProxies};
 use crate::request::{self, Context};
 
 /// Connections the kernel holds until a worker takes them.
@@ -92,19 +92,6 @@ pub struct Bounds {
     pub fast_path: bool,
 }
 
-impl Bounds {
-    /// Of connections by Unix sockets. What a viewer takes of an edge moves its connection to us in lumps (a pipe, a third of the
-    /// viewer's send buffer), minutes apart if the viewer is slow. The edge holds the viewer to the deadline; ours is for an edge that hangs.
-    fn of_edges(self) -> Bounds {
-        let stall = self.deadlines.stall * 4;
-        let deadlines = Deadlines {
-            stall,
-            ..self.deadlines
-        };
-        Bounds { deadlines, ..self }
-    }
-}
-
 impl From<&ServerConfig> for Bounds {
     fn from(config: &ServerConfig) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -146,11 +133,11 @@ pub fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, ConfigError> 
 
 /// Serves until the drain has begun and running requests ended or the drain time passed. Each listener has workers and
 /// connections of its own, so that what people do can't starve the calls between services. They are stopped in their
-/// order: give the one that the others' running requests need last.
-pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io::Result<()> {
+/// order: give the one that the others' running requests need last. What `hops` pass on goes to people behind them.
+pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, hops: TrustedProxies, drain: Drain) -> io::Result<()> {
     let servers: Vec<Server> = listeners
         .into_iter()
-        .map(|listener| start(listener, bounds, &drain))
+        .map(|listener| start(listener, bounds, &hops, &drain))
         .collect::<io::Result<_>>()?;
     let handles: Vec<_> = servers.iter().map(Server::handle).collect();
     let stop = async {
@@ -169,7 +156,7 @@ pub async fn serve(listeners: Vec<Listener>, bounds: Bounds, drain: Drain) -> io
     ends.into_iter().collect()
 }
 
-fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server> {
+fn start(listener: Listener, bounds: Bounds, hops: &TrustedProxies, drain: &Drain) -> io::Result<Server> {
     let Listener {
         name,
         socket,
@@ -182,7 +169,8 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         drain: drain_time,
     } = listener;
     let drain = drain.clone();
-    let serving = move |bounds: Bounds| {
+    let hops = hops.clone();
+    let serving = move || {
         let (routes, context, drain) = (routes.clone(), context.clone(), drain.clone());
         let (upgrades, upgrade_context, surround) = (upgrades.clone(), context.clone(), context.clone());
         let app = App::new()
@@ -214,7 +202,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
                 &direct,
                 context.clone(),
             ));
-        let fast = Rc::new(Fast::new(&direct, bounds, Rc::new(context)));
+        let fast = Rc::new(Fast::new(&direct, bounds, hops.clone(), Rc::new(context)));
         fn_factory(move || {
             let (making, fast) = (http.new_service(()), fast.clone());
             async move {
@@ -233,7 +221,7 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         .disable_signals();
     let far = serving.clone();
     let server = server.listen(name, socket, move || {
-        apply_fn_factory(far(bounds), |io: TcpStream, serving| {
+        apply_fn_factory(far(), |io: TcpStream, serving| {
             let peer = io.peer_addr().ok();
             // Heads and small answers must not wait for an acknowledgement; a socket that refuses still works.
             drop(io.set_nodelay(true));
@@ -244,16 +232,13 @@ fn start(listener: Listener, bounds: Bounds, drain: &Drain) -> io::Result<Server
         return Ok(server.run());
     };
     let server = server.listen_uds(name, near, move || {
-        apply_fn_factory(
-            serving(bounds.of_edges()),
-            |io: UnixStream, serving| match near::accepted(io) {
-                Ok(io) => Either::Left(serving.call((io, Some(NEAR)))),
-                Err(error) => {
-                    log::warn!("A connection of this machine is closed: {error}");
-                    Either::Right(ready(Ok(())))
-                }
-            },
-        )
+        apply_fn_factory(serving(), |io: UnixStream, serving| match near::accepted(io) {
+            Ok(io) => Either::Left(serving.call((io, Some(NEAR)))),
+            Err(error) => {
+                log::warn!("A connection of this machine is closed: {error}");
+                Either::Right(ready(Ok(())))
+            }
+        })
     })?;
     Ok(server.run())
 }

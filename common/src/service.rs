@@ -22,6 +22,7 @@ use crate::health::{self, Check, Detail, Health};
 use crate::http::typed_input;
 use crate::metrics::Metrics;
 use crate::near::Near;
+use crate::net::TrustedProxies;
 use crate::reload::Live;
 use crate::replicas::{Replicas, Shown};
 use crate::request::Context;
@@ -231,6 +232,7 @@ pub async fn run(
         body_stall: config.server.stall_timeout.0,
         drain: platform.drain.clone(),
     };
+    let hops = TrustedProxies::parse(&config.server.trusted_proxies).map_err(std::io::Error::other)?;
     let token = config.secrets.internal_token.clone();
     let deadline: Duration = config.server.drain_timeout.0;
     let (near, _file) = sockets.near.map(|near| (near.listener, near.file)).unzip();
@@ -263,7 +265,7 @@ pub async fn run(
         platform.drain.begun().await;
         tokio::time::Instant::now() + deadline
     };
-    let serving = serve::serve(listeners, Bounds::from(&config.server), platform.drain.clone());
+    let serving = serve::serve(listeners, Bounds::from(&config.server), hops, platform.drain.clone());
     let (served, over) = futures_util::future::join(serving, over).await;
     platform.served.cancel();
     platform.tasks.close();

@@ -21,7 +21,7 @@ use crate::{
 };
 use actix_web::http::header::HeaderValue;
 use common::{
-    config::{ConfigError, StreamConfig},
+    config::StreamConfig,
     db::Db,
     error::{ApiError, Code},
     grant::{Grant, GrantError},
@@ -202,10 +202,6 @@ impl State {
         let client = ClientKey::of(user, self.address(request));
         (grant, client)
     }
-}
-
-pub fn trusted_proxies(texts: &[String]) -> Result<TrustedProxies, ConfigError> {
-    TrustedProxies::parse(texts).map_err(|error| ConfigError::new("server.trusted_proxies", error))
 }
 
 fn refused_grant(error: GrantError) -> ApiError {

@@ -117,8 +117,7 @@ pub fn start(config: &Config, platform: &Platform, api: Replicas) -> Result<Upgr
             origins: settings.origins.clone(),
             query_token: settings.query_token,
         },
-        trusted: TrustedProxies::parse(&config.server.trusted_proxies)
-            .map_err(|error| StartError::Other(error.to_string()))?,
+        trusted: TrustedProxies::parse(&config.server.trusted_proxies)?,
         heartbeat: settings.heartbeat.0,
         dead_after: settings.dead_after.0,
         call_timeout: settings.call_timeout.0,

@@ -97,8 +97,7 @@ impl Proxy {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| ConfigError::new("proxy", error))?;
-        let trusted = TrustedProxies::parse(&config.server.trusted_proxies)
-            .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
+        let trusted = TrustedProxies::parse(&config.server.trusted_proxies)?;
         let documents = Fetched::new(probes.clone(), upstreams.clone(), config.server.public_url.clone());
         Ok(Proxy {
             upstreams,

@@ -20,7 +20,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     (
         "server.trusted_proxies",
-        "Address blocks (CIDR) whose X-Forwarded-For is believed, from the right.",
+        "Address blocks (CIDR) whose X-Forwarded-For is believed, from the right. Their connections get four times stall_timeout.",
     ),
     ("server.workers", "Threads that serve requests; 0 is one per core."),
     (

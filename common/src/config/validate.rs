@@ -30,8 +30,7 @@ impl Config {
                 format!("`{sockets}` is not an absolute path: processes that share it begin in different folders");
             return Err(ConfigError::new("server.socket_dir", says));
         }
-        TrustedProxies::parse(&self.server.trusted_proxies)
-            .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
+        TrustedProxies::parse(&self.server.trusted_proxies)?;
         self.validate_spans()?;
         self.validate_sizes()?;
         self.validate_counts()

@@ -52,8 +52,7 @@ pub struct Seen {
 
 /// The route at `path`. `key` is `server.trusted_proxies` parsed.
 pub fn route(path: &str, config: &Config) -> Result<impl Fn() -> Resource + Send + Sync + use<>, ConfigError> {
-    let proxies = TrustedProxies::parse(&config.server.trusted_proxies)
-        .map_err(|error| ConfigError::new("server.trusted_proxies", error))?;
+    let proxies = TrustedProxies::parse(&config.server.trusted_proxies)?;
     let (token, public_url) = (config.secrets.internal_token.clone(), config.server.public_url.clone());
     let path = path.to_owned();
     Ok(move || {

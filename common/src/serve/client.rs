@@ -44,12 +44,12 @@ pub struct ClientStream {
 impl ClientStream {
     /// A connection of which `early` was read already.
     pub fn new(io: TcpStream, early: BytesMut, peer: Option<SocketAddr>, fast: Rc<Fast>) -> Self {
-        let (bounds, context) = (&fast.bounds, &fast.context);
+        let (bounds, context, deadlines) = (&fast.bounds, &fast.context, fast.deadlines(peer));
         // Nobody uploads to the listener of the other services.
         let io = CaptureStream::with_early(io, early, bounds.capture && context.internal_token.is_none());
         let partial_head = io.partial_head();
-        let slot = SlotStream::new(io, bounds.deadlines.stall, context.metrics.http.slot_violations.clone());
-        let io = DeadlineStream::new(slot, bounds.deadlines, context.default_headers.clone());
+        let slot = SlotStream::new(io, deadlines.stall, context.metrics.http.slot_violations.clone());
+        let io = DeadlineStream::new(slot, deadlines, context.default_headers.clone());
         ClientStream {
             io: io.with_partial_head(partial_head),
             peer,

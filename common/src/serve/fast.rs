@@ -20,7 +20,8 @@ use std::rc::Rc;
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
-use super::{Bounds, Direct, answer, bare};
+use super::{Bounds, Deadlines, Direct, answer, bare};
+use crate::net::{NEAR, TrustedProxies};
 use crate::plain::Answer;
 use crate::request::{self, Context, RequestLog};
 use wire::{Came, Wire};
@@ -30,10 +31,11 @@ pub(super) struct Fast {
     handlers: Rc<[Direct]>,
     pub(super) context: Rc<Context>,
     pub(super) bounds: Bounds,
+    hops: TrustedProxies,
 }
 
 impl Fast {
-    pub fn new(direct: &[Direct], bounds: Bounds, context: Rc<Context>) -> Self {
+    pub fn new(direct: &[Direct], bounds: Bounds, hops: TrustedProxies, context: Rc<Context>) -> Self {
         // Who may ask the internal listener is for `request` to check.
         let direct = if bounds.fast_path && context.internal_token.is_none() {
             direct
@@ -44,6 +46,16 @@ impl Fast {
             handlers: direct.into(),
             context,
             bounds,
+            hops,
+        }
+    }
+
+    /// Those of a connection from `peer`.
+    pub fn deadlines(&self, peer: Option<SocketAddr>) -> Deadlines {
+        let deadlines = self.bounds.deadlines;
+        match peer {
+            Some(peer) if peer == NEAR || self.hops.trusts(peer.ip()) => deadlines.of_hop(),
+            _ => deadlines,
         }
     }
 
@@ -69,7 +81,7 @@ impl Fast {
             return Some((io, early));
         }
         let context = &*self.context;
-        let mut wire = Wire::new(io, &early, &self.bounds, &context.drain);
+        let mut wire = Wire::new(io, &early, self.deadlines(peer), self.bounds.keep_alive, &context.drain);
         drop(early);
         loop {
             let came = match wire.next().await {

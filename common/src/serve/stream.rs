@@ -35,6 +35,19 @@ pub struct Deadlines {
     pub idle: Duration,
 }
 
+impl Deadlines {
+    /// Of a connection of a hop that passes on to somebody else. What that one takes moves this connection in lumps (of what the hop
+    /// has in hand, a third of a send buffer), minutes apart if that one is slow. The hop is to hold that one to a deadline; this is for a
+    /// hop that hangs.
+    #[must_use]
+    pub fn of_hop(self) -> Self {
+        Deadlines {
+            stall: self.stall * 4,
+            ..self
+        }
+    }
+}
+
 /// What the connection is doing, shared between the stream and the request it serves.
 struct Phase {
     requests: Cell<u32>,

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use super::super::Bounds;
+use super::super::Deadlines;
 use super::super::linger::linger;
 use super::super::stream::poll_timer;
 use super::buffer::Buffer;
@@ -56,16 +56,16 @@ pub enum Came {
 
 impl Wire {
     /// A connection of which `early` was read already, at most [`super::buffer::SIZE`].
-    pub fn new(io: TcpStream, early: &[u8], bounds: &Bounds, drain: &Drain) -> Self {
+    pub fn new(io: TcpStream, early: &[u8], deadlines: Deadlines, keep_alive: Duration, drain: &Drain) -> Self {
         Wire {
             early: Buffer::with(early),
-            sender: Sender::new(bounds.deadlines.stall),
+            sender: Sender::new(deadlines.stall),
             joins: gains_by_waiting(&io),
             outlasts: true,
             io,
-            due: Instant::now() + bounds.deadlines.head,
+            due: Instant::now() + deadlines.head,
             new: true,
-            keep_alive: bounds.keep_alive,
+            keep_alive,
             timer: None,
             drain: drain.clone(),
             draining: None,

@@ -1,6 +1,7 @@
 //! Deadlines of an answer (promise 6): for who takes nothing, and not for who takes its time.
 
-use super::{as_it_is, by_each_way, range_is_right, request};
+use super::{Way, as_it_is, by_each_way, range_is_right, request};
+use crate::app::on_one_app_with;
 use common::{
     config::{Config, Span},
     testing::raw::Raw,
@@ -63,6 +64,34 @@ fn promise_6_a_slow_viewer_that_moves_gets_everything() {
         read_slowly(&mut client, &bytes, way.stall(STALL) * 3).await;
         assert!(began.elapsed() > way.stall(STALL) * 2, "or it proves nothing");
         range_is_right(&mut client, &path, (5, 500), &bytes).await;
+    });
+}
+
+/// What somebody behind a proxy takes moves the proxy's connection in lumps (promise 6 is about that somebody).
+#[test]
+fn promise_6_a_proxy_is_waited_for_longer_than_a_viewer_and_not_for_ever() {
+    let behind_a_proxy = |config: &mut Config| {
+        short_stall(config);
+        config.server.trusted_proxies = vec!["127.0.0.0/8".to_owned()];
+    };
+    on_one_app_with(behind_a_proxy, |app| async move {
+        let (video, bytes) = app.stored(SIZE).await;
+        for way in [Way::Fast, Way::App] {
+            let path = way.path(&app, &video);
+            let ask = async || {
+                let mut proxy = Raw::connect(&app.running.public).await;
+                proxy.send(&request("GET", &path, "")).await;
+                let head = proxy.head().await;
+                (proxy, head)
+            };
+            let ((mut lumpy, head), (mut hanging, hung)) = (ask().await, ask().await);
+            tokio::time::sleep(STALL * 5 / 2).await;
+            let (body, whole) = lumpy.body(&head).await;
+            assert!(whole && body == bytes, "cut after {} bytes by {way:?}", body.len());
+            app.nothing_is_held().await;
+            let (_, whole) = hanging.body(&hung).await;
+            assert!(!whole, "one that hangs is waited for by {way:?}");
+        }
     });
 }
 

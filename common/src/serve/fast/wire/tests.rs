@@ -23,21 +23,12 @@ async fn a_head_does_not_wait_for_bytes_that_do_not_come() {
     let io = listener.accept().await.unwrap().0;
     socket2::SockRef::from(&io).set_tcp_congestion(b"reno").unwrap();
     let wait = Duration::from_secs(60);
-    let bounds = Bounds {
-        workers: 1,
-        max_connections: 1,
-        keep_alive: wait,
-        drain: wait,
-        deadlines: Deadlines {
-            head: wait,
-            stall: wait,
-            idle: wait,
-        },
-        zero_copy: true,
-        capture: false,
-        fast_path: true,
+    let deadlines = Deadlines {
+        head: wait,
+        stall: wait,
+        idle: wait,
     };
-    let mut wire = Wire::new(io, &[], &bounds, &Drain::new());
+    let mut wire = Wire::new(io, &[], deadlines, wait, &Drain::new());
     let mut sent = 0;
     wire.write_all(b"held ", b"back", true, &mut sent).await.unwrap();
     assert_eq!(std::mem::take(&mut sent), 4, "the head is not the body's");
