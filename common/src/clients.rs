@@ -5,6 +5,7 @@
 mod api;
 mod scheduler;
 mod stream;
+mod together;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 pub use api::ApiClient;
 pub use scheduler::SchedulerClient;
 pub use stream::StreamClient;
+pub use together::Together;
 
 use crate::config::{ConfigError, Secret};
 use crate::error::{ApiError, Code, Problem};

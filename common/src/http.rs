@@ -1,6 +1,7 @@
 //! Small things every service's routes need: resources that answer 405 with `Allow`, typed input whose failures are
 //! problem documents, and who asks (`session`).
 
+mod batch;
 mod body;
 mod operator;
 mod session;
@@ -15,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::error::{ApiError, Code};
 
+pub use batch::serve_each;
 pub use body::Body;
 pub use operator::operator;
 pub use session::{

@@ -1,6 +1,7 @@
 //! What the services say to each other: bodies of internal calls and messages on the bus. All of it may come from the
 //! version before or after ours, so unknown members are ignored and new ones have defaults.
 
+pub mod batch;
 mod room_kind;
 mod rooms;
 

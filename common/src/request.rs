@@ -162,7 +162,7 @@ async fn by(handler: &dyn PlainHandler, request: &Request) -> Result<HttpRespons
 }
 
 /// A panic is the failure of one request (promise 11).
-async fn guarded<T, E: From<ApiError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub(crate) async fn guarded<T, E: From<ApiError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     AssertUnwindSafe(work)
         .catch_unwind()
         .await
