@@ -64,10 +64,10 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     log::info!("Loaded {loaded} sessions");
     let (clients, outbox_db, drain) = (platform.clients.clone(), db.clone(), platform.drain.clone());
     platform.spawn_loop("api-service: outbox", move || {
-        let clients = clients.clone();
+        let sender = delivery::Sender::new(clients.clone());
         outbox::relay(outbox_db.clone(), relay.clone(), drain.clone(), move |entry| {
-            let clients = clients.clone();
-            async move { delivery::deliver(&clients, entry).await }
+            let sender = sender.clone();
+            async move { delivery::deliver(&sender, entry).await }
         })
     });
     let sweeper = state.clone();

@@ -68,6 +68,8 @@ pub fn mount_internal(config: &mut web::ServiceConfig, state: &web::Data<State>)
         resource("/internal/videos/{id}/media-failed").post(internal::media_failed),
         resource("/internal/videos/{id}/purge/begin").post(internal::purge_begin),
         resource("/internal/videos/{id}/purge/done").post(internal::purge_done),
+        resource("/internal/purges/begin").post(internal::purges_begin),
+        resource("/internal/purges/done").post(internal::purges_done),
     ] {
         config.service(methods.done().app_data(state.clone()));
     }

@@ -16,10 +16,11 @@ use serde::de::DeserializeOwned;
 pub use api::ApiClient;
 pub use scheduler::SchedulerClient;
 pub use stream::StreamClient;
-pub use together::Together;
+pub use together::{Together, carry};
 
 use crate::config::{ConfigError, Secret};
 use crate::error::{ApiError, Code, Problem};
+use crate::messages::batch::{Call, Calls, Outcome, Outcomes};
 use crate::operation::{self, OPERATION_ID_HEADER};
 use crate::replicas::{Replicas, Turn};
 
@@ -61,6 +62,12 @@ impl ClientError {
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self.status(), None | Some(502..=504))
+    }
+
+    /// Who answers does not know such a call: a version before the one that has it (or somebody else at the address).
+    #[must_use]
+    pub fn is_unknown_call(&self) -> bool {
+        matches!(self.status(), Some(404 | 405))
     }
 }
 
@@ -224,16 +231,23 @@ impl Endpoint {
     async fn refusal(&self, response: reqwest::Response) -> ClientError {
         let status: StatusCode = response.status();
         match response.json::<Problem>().await {
-            Ok(problem) => ClientError::Refused {
-                service: self.service,
+            Ok(problem) => self.refused(Problem {
                 status: status.as_u16(),
-                code: problem.code,
-                detail: problem.detail,
-            },
+                ..problem
+            }),
             Err(_) => ClientError::Away {
                 service: self.service,
                 reason: format!("status {status} without a problem document"),
             },
+        }
+    }
+
+    fn refused(&self, problem: Problem) -> ClientError {
+        ClientError::Refused {
+            service: self.service,
+            status: problem.status,
+            code: problem.code,
+            detail: problem.detail,
         }
     }
 
@@ -253,6 +267,27 @@ impl Endpoint {
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         self.call(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// [`Endpoint::post`] of many calls; each has its own outcome, in its place. Refused as a whole by a version that does not know
+    /// the address ([`ClientError::is_unknown_call`]).
+    async fn carry<T: Serialize, R: DeserializeOwned>(
+        &self,
+        path: &str,
+        calls: Vec<Call<T>>,
+    ) -> Result<Vec<Result<R, ClientError>>, ClientError> {
+        let wanted = calls.len();
+        let Outcomes { outcomes } = self.post(path, &Calls { calls }).await?;
+        if outcomes.len() != wanted {
+            let reason = format!("{} outcomes of {wanted} calls", outcomes.len());
+            let service = self.service;
+            return Err(ClientError::Away { service, reason });
+        }
+        let each = |outcome| match outcome {
+            Outcome::Done(done) => Ok(done),
+            Outcome::Problem(problem) => Err(self.refused(problem)),
+        };
+        Ok(outcomes.into_iter().map(each).collect())
     }
 
     /// [`Endpoint::post`] for a question that is too long for an address: it changes nothing.

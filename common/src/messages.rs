@@ -238,6 +238,40 @@ pub struct JobRequest {
     pub operation: Option<OperationId>,
 }
 
+/// `POST /internal/jobs`: many of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedJob {
+    pub kind: String,
+    pub key: String,
+    pub job: JobRequest,
+}
+
+/// `POST /internal/purges/begin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeBegin {
+    pub video: VideoId,
+}
+
+/// `POST /internal/purges/done`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeDone {
+    pub video: VideoId,
+    pub receipt: Receipt,
+}
+
+/// `POST /internal/visibilities`: of many videos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaVisibility {
+    pub video: VideoId,
+    pub visibility: Visibility,
+}
+
+/// `POST /internal/deletions`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaDeletion {
+    pub video: VideoId,
+}
+
 /// On `Subject::SessionsRevoked`, after the commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionsRevoked {

@@ -4,6 +4,7 @@
 mod expire;
 mod lookup;
 mod purge;
+mod purge_calls;
 pub mod reconcile;
 pub mod scrub;
 
@@ -13,6 +14,8 @@ use common::clients::{ClientError, Clients};
 use common::db::{Db, DbError};
 use serde_json::Value;
 
+pub use purge_calls::PurgeCalls;
+
 use crate::job::Kind;
 use crate::ops::Leased;
 use crate::runner::{Hold, Stop};
@@ -21,6 +24,7 @@ use crate::runner::{Hold, Stop};
 pub struct Context {
     pub db: Db,
     pub clients: Clients,
+    pub purges: PurgeCalls,
     pub leased: Leased,
     pub hold: Hold,
     /// Nothing younger is called orphaned: it may be on its way.

@@ -28,6 +28,7 @@ pub use metrics::JobMetrics;
 pub use openapi::openapi;
 
 use handlers::State;
+use jobs::PurgeCalls;
 use runner::{Limits, Parts, Wake};
 use schedule::Schedule;
 
@@ -55,6 +56,7 @@ pub async fn start(config: &Config, platform: &Platform) -> Result<Service, Star
     let parts = Parts {
         db: db.clone(),
         clients: platform.clients.clone(),
+        purges: PurgeCalls::new(&platform.clients),
         bus: platform.bus.clone(),
         drain: platform.drain.clone(),
         wake: Wake::default(),

@@ -35,6 +35,9 @@ pub(crate) fn internal(state: &State) -> Configure {
             .put(machine::put)
             .delete(machine::delete)
             .done();
-        config.service(one.app_data(state.clone()));
+        let many = resource("/internal/jobs").post(machine::put_many).done();
+        config
+            .service(one.app_data(state.clone()))
+            .service(many.app_data(state.clone()));
     })
 }

@@ -70,6 +70,8 @@ pub fn internal(state: &State) -> Configure {
             resource("/internal/media/{video}").delete(internal::delete),
             resource("/internal/media/{video}/hidden").put(internal::set_hidden),
             resource("/internal/media/{video}/announce").post(internal::announce),
+            resource("/internal/visibilities").post(internal::set_hidden_many),
+            resource("/internal/deletions").post(internal::delete_many),
             resource("/internal/uploads/expire").post(internal::expire),
             resource("/internal/reconcile").post(internal::reconcile),
             resource("/internal/scrub").post(internal::scrub),

@@ -2,11 +2,14 @@
 
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
-use common::http::Body;
+use common::http::{Body, serve_each};
 use common::ids::VideoId;
+use common::messages::batch::{Calls, Done, Outcomes};
 use common::messages::{
-    MediaFailed, MediaReady, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
+    MediaFailed, MediaReady, PurgeBegin, PurgeDone, Receipt, RecordPage, SessionList, Sweep, Swept, TokenOwner,
+    TokenQuery, VideoRecord,
 };
+use common::views::FinalReceipt;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -93,33 +96,61 @@ pub async fn media_failed(
 }
 
 pub async fn purge_begin(id: web::Path<VideoId>, state: web::Data<State>) -> Result<HttpResponse, ApiError> {
-    state.change(move |conn, news| purge::begin(conn, news, &id)).await?;
+    begin_purge(&state, id.into_inner()).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
+async fn begin_purge(state: &State, id: VideoId) -> Result<(), ApiError> {
+    state.change(move |conn, news| purge::begin(conn, news, &id)).await
+}
+
 #[derive(Deserialize)]
-pub struct PurgeDone {
+pub struct DoneBody {
     receipt: Receipt,
 }
 
 pub async fn purge_done(
     id: web::Path<VideoId>,
-    body: Body<PurgeDone>,
+    body: Body<DoneBody>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let receipt = loop {
-        let (video, receipt) = (id.clone(), body.receipt);
-        let end = state.change(move |conn, news| purge::done(conn, news, &video, receipt));
+    let receipt = end_purge(&state, &id, body.receipt).await?;
+    Ok(HttpResponse::Ok().json(json!({ "receipt": receipt })))
+}
+
+async fn end_purge(state: &State, id: &VideoId, removed: Receipt) -> Result<FinalReceipt, ApiError> {
+    loop {
+        let video = id.clone();
+        let end = state.change(move |conn, news| purge::done(conn, news, &video, removed));
         match end.await? {
             End::Partly => {}
-            End::Repeated(receipt) => break receipt,
+            End::Repeated(receipt) => return Ok(receipt),
             End::Done(receipt) => {
                 log::info!(video_id = *id, objects = receipt.objects, bytes = receipt.bytes; "Purged video {id}");
-                break receipt;
+                return Ok(receipt);
             }
         }
-    };
-    Ok(HttpResponse::Ok().json(json!({ "receipt": receipt })))
+    }
+}
+
+/// `POST /internal/purges/begin`: of many videos.
+pub async fn purges_begin(
+    calls: Body<Calls<PurgeBegin>>,
+    state: web::Data<State>,
+) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    serve_each(calls, async |wanted: PurgeBegin| {
+        begin_purge(&state, wanted.video).await.map(|()| Done {})
+    })
+    .await
+}
+
+/// `POST /internal/purges/done`: of many videos.
+pub async fn purges_done(
+    calls: Body<Calls<PurgeDone>>,
+    state: web::Data<State>,
+) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    let end = async |PurgeDone { video, receipt }| end_purge(&state, &video, receipt).await.map(|_| Done {});
+    serve_each(calls, end).await
 }
 
 #[derive(Deserialize)]

@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::{ClientError, Endpoint};
 use crate::ids::VideoId;
+use crate::messages::batch::{Call, Done};
 use crate::messages::{
-    MediaFailed, MediaReady, Receipt, RecordPage, RoomHeads, RoomList, RoomLog, SessionList, Sweep, Swept, TokenOwner,
-    TokenQuery, VideoRecord,
+    MediaFailed, MediaReady, PurgeBegin, PurgeDone, Receipt, RecordPage, RoomHeads, RoomList, RoomLog, SessionList,
+    Sweep, Swept, TokenOwner, TokenQuery, VideoRecord,
 };
 
 #[derive(Clone)]
@@ -73,6 +74,19 @@ impl ApiClient {
                     .json(&body),
             )
             .await
+    }
+
+    /// [`ApiClient::purge_begin`] of many videos.
+    pub async fn begin_purges(
+        &self,
+        calls: Vec<Call<PurgeBegin>>,
+    ) -> Result<Vec<Result<Done, ClientError>>, ClientError> {
+        self.0.carry("/internal/purges/begin", calls).await
+    }
+
+    /// [`ApiClient::purge_done`] of many videos.
+    pub async fn end_purges(&self, calls: Vec<Call<PurgeDone>>) -> Result<Vec<Result<Done, ClientError>>, ClientError> {
+        self.0.carry("/internal/purges/done", calls).await
     }
 
     /// Videos in the order of their ids, those after `after`.

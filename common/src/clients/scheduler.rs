@@ -3,7 +3,8 @@
 use reqwest::Method;
 
 use super::{ClientError, Endpoint};
-use crate::messages::JobRequest;
+use crate::messages::batch::{Call, Done};
+use crate::messages::{JobRequest, NamedJob};
 
 #[derive(Clone)]
 pub struct SchedulerClient(pub(super) Endpoint);
@@ -18,6 +19,11 @@ impl SchedulerClient {
                     .json(job),
             )
             .await
+    }
+
+    /// [`SchedulerClient::put_job`] of many jobs.
+    pub async fn put_jobs(&self, calls: Vec<Call<NamedJob>>) -> Result<Vec<Result<Done, ClientError>>, ClientError> {
+        self.0.carry("/internal/jobs", calls).await
     }
 
     /// Makes sure that the job does not run, unless it runs already.

@@ -7,7 +7,11 @@ use serde_json::json;
 
 use super::{ClientError, Endpoint};
 use crate::ids::VideoId;
-use crate::messages::{MediaRecord, Receipt, RecordPage, Scrub, ScrubReport, StoreReport, Sweep, Swept, Visibility};
+use crate::messages::batch::{Call, Done};
+use crate::messages::{
+    MediaDeletion, MediaRecord, MediaVisibility, Receipt, RecordPage, Scrub, ScrubReport, StoreReport, Sweep, Swept,
+    Visibility,
+};
 
 /// Deleting a video of many segments is many unlinks and as many ledger rows.
 const DELETE_WITHIN: Duration = Duration::from_secs(60);
@@ -30,6 +34,14 @@ impl StreamClient {
             .await
     }
 
+    /// [`StreamClient::delete_media`] of many videos. One that takes long is answered 503, and goes on.
+    pub async fn delete_many(
+        &self,
+        calls: Vec<Call<MediaDeletion>>,
+    ) -> Result<Vec<Result<Receipt, ClientError>>, ClientError> {
+        self.0.patient(DELETE_WITHIN).carry("/internal/deletions", calls).await
+    }
+
     pub async fn set_hidden(&self, video: &VideoId, visibility: Visibility) -> Result<(), ClientError> {
         self.0
             .tell(
@@ -38,6 +50,14 @@ impl StreamClient {
                     .json(&visibility),
             )
             .await
+    }
+
+    /// [`StreamClient::set_hidden`] of many videos.
+    pub async fn set_hidden_many(
+        &self,
+        calls: Vec<Call<MediaVisibility>>,
+    ) -> Result<Vec<Result<Done, ClientError>>, ClientError> {
+        self.0.carry("/internal/visibilities", calls).await
     }
 
     /// Media in the order of the video ids, those after `after`.

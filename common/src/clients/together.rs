@@ -7,10 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::sync::oneshot;
 
-use crate::messages::batch::MAX_CALLS;
+use super::ClientError;
+use crate::messages::batch::{Call, MAX_CALLS};
+use crate::operation;
 
 /// Gathers calls while earlier ones are on their way. Nobody waits for company: a call that finds a carrier free goes at once,
 /// with those that are made in the same turn of the event loop. It has no bound of its own: its callers have.
@@ -108,11 +110,28 @@ impl<I, O> Drop for Carrier<I, O> {
     }
 }
 
+/// Makes `calls` with one request, that `many` sends; of a version that does not know it, and when there is one call only, each by
+/// itself.
+pub async fn carry<T: Clone, R>(
+    calls: Vec<Call<T>>,
+    many: &impl AsyncFn(Vec<Call<T>>) -> Result<Vec<Result<R, ClientError>>, ClientError>,
+    alone: &impl AsyncFn(T) -> Result<R, ClientError>,
+) -> Vec<Result<R, ClientError>> {
+    if calls.len() > 1 {
+        match many(calls.clone()).await {
+            Ok(outcomes) => return outcomes,
+            Err(error) if error.is_unknown_call() => {}
+            Err(error) => return calls.iter().map(|_| Err(error.clone())).collect(),
+        }
+    }
+    let each = |call: Call<T>| operation::scope(call.operation, alone(call.wanted));
+    join_all(calls.into_iter().map(each)).await
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use futures_util::future::join_all;
     use tokio::sync::Semaphore;
 
     use super::*;

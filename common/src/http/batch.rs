@@ -1,7 +1,5 @@
 //! The side that answers many calls of one request.
 
-use std::future::Future;
-
 use actix_web::web::Json;
 use futures_util::future::join_all;
 
@@ -13,11 +11,10 @@ use crate::request::{guarded, log_api_failure};
 
 /// Serves all calls at the same time, each as part of its own operation, and answers when the last one is over: what `serve` does
 /// needs a deadline. One that panics fails alone (promise 11). What they write at the same time is committed together by SQLite's writer.
-pub async fn serve_each<T, R, F, Fut>(body: Body<Calls<T>>, serve: F) -> Result<Json<Outcomes<R>>, ApiError>
-where
-    F: Fn(T) -> Fut,
-    Fut: Future<Output = Result<R, ApiError>>,
-{
+pub async fn serve_each<T, R>(
+    body: Body<Calls<T>>,
+    serve: impl AsyncFn(T) -> Result<R, ApiError>,
+) -> Result<Json<Outcomes<R>>, ApiError> {
     let calls = body.into_inner().calls;
     if calls.is_empty() || calls.len() > MAX_CALLS {
         return Err(ApiError::invalid("/calls", format!("1 to {MAX_CALLS} calls")));

@@ -32,6 +32,10 @@ pub enum Outcome<T> {
     Problem(Problem),
 }
 
+/// An outcome without anything to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
 /// As many as there were calls.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcomes<T> {

@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::slots::Slots;
+use super::slots::{AWAY_AFTER, Slots};
 use super::table::{self, Claim, Entry, Outcome, Taken, Turn};
 use crate::clients::ClientError;
 use crate::db::{Db, DbError};
@@ -260,8 +260,7 @@ impl State {
             }
             Delivery::Away(error) => {
                 let retry = retry_after(entry.attempts, LAST_RETRY_AWAY, rand::random());
-                let times =
-                    i64::from(self.slots.times_away(&entry.kind)) - i64::try_from(super::slots::PER_KIND).unwrap_or(0);
+                let times = i64::from(self.slots.times_away(&entry.kind)) - i64::from(AWAY_AFTER);
                 let pause = retry_after(times + 1, LAST_RETRY_AWAY, rand::random());
                 self.slots.away(&entry, pause);
                 self.again(&entry, error, retry)

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use super::table::Entry;
 
 /// Deliveries of one kind under way at once.
-pub(super) const PER_KIND: usize = 8;
+pub(super) const PER_KIND: usize = 32;
 /// A kind with fewer waiting messages may claim more.
-pub(super) const LOW: usize = 32;
+pub(super) const LOW: usize = 64;
 /// Failures in a row after which a kind counts as away: with several replicas, one that died is not all of them.
-const AWAY_AFTER: u32 = PER_KIND as u32;
+pub(super) const AWAY_AFTER: u32 = 8;
 
 /// A claimed message and the time, by our own clock, until which it is ours for certain.
 struct Held {

@@ -1,11 +1,12 @@
-//! `/internal/jobs/{kind}/{key}`: other services say what is to be done. Both calls are safe to repeat.
+//! `/internal/jobs`: other services say what is to be done. All calls are safe to repeat.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use common::db::now_ms;
 use common::error::ApiError;
-use common::http::Body;
-use common::messages::JobRequest;
+use common::http::{Body, serve_each};
+use common::messages::batch::{Calls, Done, Outcomes};
+use common::messages::{JobRequest, NamedJob};
 use common::operation;
 
 use super::State;
@@ -21,12 +22,30 @@ pub async fn put(
     path: web::Path<(String, String)>,
     body: Body<JobRequest>,
 ) -> Result<HttpResponse, ApiError> {
-    let (kind, key) = named(path.into_inner())?;
+    let (kind, key) = path.into_inner();
+    let job = body.into_inner();
+    let (armed, now) = arm(&state, NamedJob { kind, key, job }).await?;
+    let mut response = if armed.created {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    Ok(response.json(armed.job.shown(now)))
+}
+
+/// `POST /internal/jobs`: [`put`] of many jobs.
+pub async fn put_many(calls: Body<Calls<NamedJob>>, state: Data<State>) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    serve_each(calls, async |job| arm(&state, job).await.map(|_| Done {})).await
+}
+
+/// What became of the request, and the database's time.
+async fn arm(state: &State, NamedJob { kind, key, job }: NamedJob) -> Result<(ops::Armed, i64), ApiError> {
+    let (kind, key) = named((kind, key))?;
     let JobRequest {
         payload,
         run_at,
         operation,
-    } = body.into_inner();
+    } = job;
     let request = ops::Request {
         kind,
         key,
@@ -42,12 +61,7 @@ pub async fn put(
         })
         .await?;
     state.tell(armed.job.run_at, now);
-    let mut response = if armed.created {
-        HttpResponse::Created()
-    } else {
-        HttpResponse::Ok()
-    };
-    Ok(response.json(armed.job.shown(now)))
+    Ok((armed, now))
 }
 
 /// 204: it will not begin; one that runs already goes on.

@@ -4,6 +4,7 @@
 use common::clients::ClientError;
 use common::ids::VideoId;
 use common::messages::VideoState;
+use common::messages::batch::Done;
 use serde_json::json;
 
 use super::{Context, Finished, Trouble, lookup};
@@ -13,11 +14,10 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
     let Ok(video) = key.parse::<VideoId>() else {
         return Ok(Finished::Cancelled("The key is not the id of a video".into()));
     };
-    let (api, stream) = (&context.clients.api, &context.clients.stream);
+    let (calls, hold) = (&context.purges, &context.hold);
 
-    context.hold.check()?;
-    match api.purge_begin(&video).await {
-        Ok(()) => {}
+    match calls.begin(hold, &video).await? {
+        Ok(Done {}) => {}
         Err(refused) if refused.status() == Some(409) => return not_now(context, &video, &refused).await,
         // Purged already; what a crash left in the store still goes. Nothing else lets the deletion go on without the
         // compare-and-set in api-service.
@@ -26,17 +26,15 @@ pub(super) async fn run(context: &Context) -> Result<Finished, Trouble> {
         Err(other) => return Err(other.into()),
     }
 
-    context.hold.check()?;
-    let receipt = match stream.delete_media(&video).await {
+    let receipt = match calls.delete(hold, &video).await? {
         Ok(receipt) => receipt,
         // A receipt for what was not deleted would be a lie.
         Err(refused) if refused.status() == Some(404) => return Err(unknown("internal.stream", &refused)),
         Err(other) => return Err(other.into()),
     };
 
-    context.hold.check()?;
-    match api.purge_done(&video, receipt).await {
-        Ok(()) => {}
+    match calls.done(hold, &video, receipt).await? {
+        Ok(Done {}) => {}
         Err(refused) if refused.status() == Some(410) => {}
         Err(refused) if refused.status() == Some(404) => return Err(unknown("internal.api", &refused)),
         Err(other) => return Err(other.into()),

@@ -10,7 +10,7 @@ use common::db::Db;
 use common::drain::Drain;
 use tokio::sync::Notify;
 
-use crate::jobs::scrub;
+use crate::jobs::{PurgeCalls, scrub};
 use crate::metrics::JobMetrics;
 use crate::schedule::Schedule;
 
@@ -34,6 +34,7 @@ impl Wake {
 pub struct Parts {
     pub db: Db,
     pub clients: Clients,
+    pub purges: PurgeCalls,
     pub bus: Bus,
     pub drain: Drain,
     pub wake: Wake,

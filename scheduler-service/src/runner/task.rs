@@ -40,6 +40,7 @@ pub(super) fn start(
     let context = Context {
         db: parts.db.clone(),
         clients: parts.clients.clone(),
+        purges: parts.purges.clone(),
         leased: leased.clone(),
         hold: hold.clone(),
         orphan_grace: limits.orphan_grace,

@@ -14,6 +14,7 @@ use common::metrics::Metrics;
 use common::testing::{eventually, test_config};
 use scheduler_service::JobMetrics;
 use scheduler_service::job::{Job, Kind, State};
+use scheduler_service::jobs::PurgeCalls;
 use scheduler_service::ops::{self, Filter, Request};
 use scheduler_service::runner::{self, Limits, Parts, Wake};
 use scheduler_service::schedule::Schedule;
@@ -71,6 +72,7 @@ impl Worker {
             actix_web::rt::System::new().block_on(async move {
                 let parts = Parts {
                     db,
+                    purges: PurgeCalls::new(&clients),
                     clients,
                     bus,
                     drain: own_drain,

@@ -11,11 +11,13 @@ use actix_web::{HttpResponse, web};
 use common::{
     bus::Subject,
     db::DbError,
-    error::ApiError,
-    http::Body,
+    error::{ApiError, Code},
+    http::{Body, serve_each},
     ids::VideoId,
+    messages::batch::{Calls, Done, Outcomes},
     messages::{
-        MediaChanged, MediaRecord, Receipt, RecordPage, Scrub, ScrubReport, StoreReport, Sweep, Swept, Visibility,
+        MediaChanged, MediaDeletion, MediaRecord, MediaVisibility, Receipt, RecordPage, Scrub, ScrubReport,
+        StoreReport, Sweep, Swept, Visibility,
     },
     outbox::{self, Message},
 };
@@ -36,13 +38,43 @@ pub async fn delete(video: web::Path<VideoId>, state: web::Data<State>) -> Resul
     Ok(web::Json(purge::purge(&state, &video).await?))
 }
 
+/// What one of many deletions gets before its caller is told to ask again, so that those beside it need not wait. It has at least
+/// stopped whoever wrote or read by then, and what the store does for it goes on.
+const ONE_OF_MANY: Duration = Duration::from_secs(20);
+
+/// `POST /internal/deletions`: [`delete`] of many videos.
+pub async fn delete_many(
+    calls: Body<Calls<MediaDeletion>>,
+    state: web::Data<State>,
+) -> Result<web::Json<Outcomes<Receipt>>, ApiError> {
+    let delete = async |MediaDeletion { video }| {
+        let purging = tokio::time::timeout(ONE_OF_MANY, purge::purge(&state, &video)).await;
+        purging.unwrap_or_else(|_| Err(ApiError::new(Code::Overloaded, "The deletion takes long; ask again.")))
+    };
+    serve_each(calls, delete).await
+}
+
 /// `PUT /internal/media/{id}/hidden`: the trash. Older versions change nothing.
 pub async fn set_hidden(
     video: web::Path<VideoId>,
     visibility: Body<Visibility>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, ApiError> {
-    let (video, visibility) = (video.into_inner(), visibility.into_inner());
+    set_visibility(&state, video.into_inner(), visibility.into_inner()).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// `POST /internal/visibilities`: [`set_hidden`] of many videos.
+pub async fn set_hidden_many(
+    calls: Body<Calls<MediaVisibility>>,
+    state: web::Data<State>,
+) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    let set =
+        async |MediaVisibility { video, visibility }| set_visibility(&state, video, visibility).await.map(|()| Done {});
+    serve_each(calls, set).await
+}
+
+async fn set_visibility(state: &State, video: VideoId, visibility: Visibility) -> Result<(), ApiError> {
     let changed = video.clone();
     state
         .db
@@ -54,9 +86,9 @@ pub async fn set_hidden(
     let told = MediaChanged { video: video.clone() };
     state.platform.bus.publish(&Subject::MediaChanged, &told);
     if state.streams.runs(&video) {
-        watch::end_barred(&state, std::slice::from_ref(&video)).await?;
+        watch::end_barred(state, std::slice::from_ref(&video)).await?;
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 /// `GET /internal/media?after=&limit=`: the ledger, by video.

@@ -1,0 +1,99 @@
+//! The calls that purges make. Many purges run at the same time, and one request carries what they ask for together; a version
+//! before the one that takes such requests is asked for each by itself.
+
+use std::rc::Rc;
+
+use common::clients::{ClientError, Clients, Together, carry};
+use common::ids::VideoId;
+use common::messages::batch::{Call, Done};
+use common::messages::{MediaDeletion, PurgeBegin, PurgeDone, Receipt};
+use common::operation;
+
+use crate::runner::{Hold, Stop};
+
+/// Requests of each kind under way at once: one that waits for something slow holds up what it carries, and no more.
+const REQUESTS: usize = 4;
+
+/// Of one thread. Cheap to clone.
+#[derive(Clone)]
+pub struct PurgeCalls {
+    begin: Gathered<PurgeBegin, Done>,
+    delete: Gathered<MediaDeletion, Receipt>,
+    done: Gathered<PurgeDone, Done>,
+}
+
+/// What became of a call; it was not made when the job had lost its lease.
+pub(super) type Outcome<R> = Result<Result<R, ClientError>, Stop>;
+
+type Gathered<T, R> = Together<Held<T>, Outcome<R>>;
+
+/// What a job may ask for as long as it holds its lease.
+struct Held<T> {
+    call: Call<T>,
+    hold: Hold,
+}
+
+impl PurgeCalls {
+    #[must_use]
+    pub fn new(clients: &Clients) -> Self {
+        let Clients { api, stream, .. } = clients;
+        let (many, alone) = (api.clone(), api.clone());
+        let begin = gathered(
+            async move |calls| many.begin_purges(calls).await,
+            async move |wanted: PurgeBegin| alone.purge_begin(&wanted.video).await.map(|()| Done {}),
+        );
+        let (many, alone) = (stream.clone(), stream.clone());
+        let delete = gathered(
+            async move |calls| many.delete_many(calls).await,
+            async move |wanted: MediaDeletion| alone.delete_media(&wanted.video).await,
+        );
+        let (many, alone) = (api.clone(), api.clone());
+        let done = gathered(
+            async move |calls| many.end_purges(calls).await,
+            async move |PurgeDone { video, receipt }| alone.purge_done(&video, receipt).await.map(|()| Done {}),
+        );
+        PurgeCalls { begin, delete, done }
+    }
+
+    pub(super) async fn begin(&self, hold: &Hold, video: &VideoId) -> Outcome<Done> {
+        let video = video.clone();
+        ask(&self.begin, hold, PurgeBegin { video }).await
+    }
+
+    pub(super) async fn delete(&self, hold: &Hold, video: &VideoId) -> Outcome<Receipt> {
+        let video = video.clone();
+        ask(&self.delete, hold, MediaDeletion { video }).await
+    }
+
+    pub(super) async fn done(&self, hold: &Hold, video: &VideoId, receipt: Receipt) -> Outcome<Done> {
+        let video = video.clone();
+        ask(&self.done, hold, PurgeDone { video, receipt }).await
+    }
+}
+
+async fn ask<T: 'static, R: 'static>(calls: &Gathered<T, R>, hold: &Hold, wanted: T) -> Outcome<R> {
+    let operation = operation::current_or_mint();
+    let hold = hold.clone();
+    let call = Call { operation, wanted };
+    let outcome = calls.call(Held { call, hold }).await;
+    outcome.expect("what carries the calls does not panic")
+}
+
+fn gathered<T: Clone + 'static, R: 'static>(
+    many: impl AsyncFn(Vec<Call<T>>) -> Result<Vec<Result<R, ClientError>>, ClientError> + 'static,
+    alone: impl AsyncFn(T) -> Result<R, ClientError> + 'static,
+) -> Gathered<T, R> {
+    let ways = Rc::new((many, alone));
+    Together::new(REQUESTS, move |asked: Vec<Held<T>>| {
+        let ways = ways.clone();
+        async move {
+            // A process that was paused while a call waited here goes on here.
+            let (held, calls): (Vec<_>, Vec<_>) = asked.into_iter().map(|one| (one.hold.check(), one.call)).unzip();
+            let may = held.iter().map(Result::is_ok);
+            let calls = calls.into_iter().zip(may).filter_map(|(call, may)| may.then_some(call));
+            let mut outcomes = carry(calls.collect(), &ways.0, &ways.1).await.into_iter();
+            let outcome = |held: Result<(), Stop>| held.map(|()| outcomes.next().expect("an outcome for each call"));
+            held.into_iter().map(outcome).collect()
+        }
+    })
+}
