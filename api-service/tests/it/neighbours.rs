@@ -1,21 +1,71 @@
 //! stream-service and scheduler-service as api-service sees them: the routes that its outbox calls, and what they were told.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Config;
 use common::error::{ApiError, Code};
-use common::http::resource;
+use common::http::{Body, resource, serve_each};
+use common::messages::batch::{Calls, Done, Outcomes};
+use common::messages::{MediaVisibility, NamedJob};
 use common::service::Service;
 use common::testing::{Running, spawn, test_config};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Clone, Default)]
 struct Heard {
     calls: Arc<Mutex<Vec<(String, Value)>>>,
     /// 0 is success, else the status of the refusal.
     refuse: Arc<AtomicU16>,
+    /// Requests that carried many calls.
+    batches: Arc<AtomicUsize>,
+    /// Of a version that takes none.
+    before_batches: Arc<AtomicBool>,
+}
+
+impl Heard {
+    fn told(&self, call: String, body: Value) -> Result<(), ApiError> {
+        let status = self.refuse.load(Ordering::SeqCst);
+        if status != 0 {
+            return Err(ApiError::new(Code::from_status(status), "not now"));
+        }
+        self.calls.lock().unwrap().push((call, body));
+        Ok(())
+    }
+
+    fn batch(&self) -> Result<(), ApiError> {
+        if self.before_batches.load(Ordering::SeqCst) {
+            return Err(ApiError::not_found("address"));
+        }
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+async fn hear_hides(
+    calls: Body<Calls<MediaVisibility>>,
+    heard: web::Data<Heard>,
+) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    heard.batch()?;
+    let one = async |MediaVisibility { video, visibility }| {
+        let call = format!("PUT /internal/media/{video}/hidden");
+        heard.told(call, json!(visibility)).map(|()| Done {})
+    };
+    serve_each(calls, one).await
+}
+
+async fn hear_jobs(
+    calls: Body<Calls<NamedJob>>,
+    heard: web::Data<Heard>,
+) -> Result<web::Json<Outcomes<Done>>, ApiError> {
+    heard.batch()?;
+    let one = async |NamedJob { kind, key, job }| {
+        heard
+            .told(format!("PUT /internal/jobs/{kind}/{key}"), json!(job))
+            .map(|()| Done {})
+    };
+    serve_each(calls, one).await
 }
 
 pub struct Neighbours {
@@ -24,16 +74,8 @@ pub struct Neighbours {
 }
 
 async fn hear(request: HttpRequest, body: web::Bytes, heard: web::Data<Heard>) -> Result<HttpResponse, ApiError> {
-    let status = heard.refuse.load(Ordering::SeqCst);
-    if status != 0 {
-        return Err(ApiError::new(Code::from_status(status), "not now"));
-    }
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    heard
-        .calls
-        .lock()
-        .unwrap()
-        .push((format!("{} {}", request.method(), request.path()), body));
+    heard.told(format!("{} {}", request.method(), request.path()), body)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -49,6 +91,8 @@ impl Neighbours {
                     for methods in [
                         resource("/internal/media/{id}/hidden").put(hear),
                         resource("/internal/jobs/{kind}/{key}").put(hear).delete(hear),
+                        resource("/internal/visibilities").post(hear_hides),
+                        resource("/internal/jobs").post(hear_jobs),
                     ] {
                         config.service(methods.done().app_data(data.clone()));
                     }
@@ -73,6 +117,15 @@ impl Neighbours {
     /// From now on every call is refused with this status; 0 is success.
     pub fn refuse(&self, status: u16) {
         self.heard.refuse.store(status, Ordering::SeqCst);
+    }
+
+    /// They are of a version that takes no batches from now on.
+    pub fn are_before_batches(&self) {
+        self.heard.before_batches.store(true, Ordering::SeqCst);
+    }
+
+    pub fn batches(&self) -> usize {
+        self.heard.batches.load(Ordering::SeqCst)
     }
 
     /// What they were told so far, in order.

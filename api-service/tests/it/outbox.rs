@@ -58,6 +58,45 @@ fn promise_17_a_change_and_the_job_it_causes_commit_together() {
     });
 }
 
+/// To neighbours of the version before ours, too.
+#[test]
+fn promise_17_messages_of_many_videos_are_carried_together() {
+    each_database(async |db, url| {
+        for before_batches in [false, true] {
+            let neighbours = Neighbours::start().await;
+            if before_batches {
+                neighbours.are_before_batches();
+            }
+            let name = if before_batches { "bob" } else { "ann" };
+            // Nobody delivers yet, so that there are many at once.
+            let app = App::start(db, url, |_| {}).await;
+            let person = app.register(name).await;
+            let mut ids = Vec::new();
+            for n in 0..20 {
+                let id = person.publish(&format!("{n}")).await;
+                person.trash(&id).await.expect(202);
+                ids.push(id);
+            }
+            app.stop().await;
+            let next = App::start(db, url, |config| neighbours.meet(config)).await;
+            delivered(&next).await;
+            for id in &ids {
+                assert_eq!(told(&neighbours, id), [HIDE, PUT_JOB]);
+            }
+            assert_eq!(neighbours.batches() > 0, !before_batches);
+            let operations = neighbours
+                .calls()
+                .into_iter()
+                .map(|(_, body)| body["operationID"].clone());
+            let operations: std::collections::HashSet<_> =
+                operations.filter(Value::is_string).map(|id| id.to_string()).collect();
+            assert_eq!(operations.len(), 20, "each is part of the request that caused it");
+            next.stop().await;
+            neighbours.stop().await;
+        }
+    });
+}
+
 #[test]
 fn promise_17_messages_of_a_video_arrive_in_order_and_survive_a_neighbour_that_is_away() {
     each_database(async |db, url| {

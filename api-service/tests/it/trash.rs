@@ -20,6 +20,65 @@ async fn done(app: &App, id: &str, objects: u64, bytes: u64) -> crate::app::Answ
 }
 
 #[test]
+fn purges_of_many_videos_are_answered_each_by_itself() {
+    each(async |app| {
+        let ann = app.register("ann").await;
+        let mut ids = Vec::new();
+        for title in ["a", "b", "kept"] {
+            ids.push(ann.publish(title).await);
+        }
+        for id in &ids[..2] {
+            ann.delete(&format!("/api/v1/videos/{id}?permanent=true"))
+                .await
+                .expect(202);
+        }
+        let unknown = "000000000000".to_owned();
+        let videos = [&ids[0], &ids[2], &unknown, &ids[1]];
+        let calls = |more: &Value| {
+            let call = |(n, video): (usize, &&String)| {
+                let mut call = json!({ "operationID": format!("op-{n}"), "video": video });
+                call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                call
+            };
+            json!({ "calls": videos.iter().enumerate().map(call).collect::<Vec<_>>() })
+        };
+        let receipt = json!({ "receipt": { "objects": 1, "bytes": 5 } });
+        for (path, body) in [
+            ("begin", calls(&json!({}))),
+            ("done", calls(&receipt)),
+            ("done", calls(&receipt)),
+        ] {
+            let answer = app.report(&format!("/internal/purges/{path}"), body).await.expect(200);
+            let outcomes = answer["outcomes"].as_array().unwrap();
+            let problems: Vec<_> = outcomes.iter().map(|outcome| &outcome["problem"]["status"]).collect();
+            assert_eq!(
+                problems,
+                [&Value::Null, &json!(409), &json!(404), &Value::Null],
+                "{path}"
+            );
+            assert_eq!(
+                (&outcomes[0], &outcomes[3]),
+                (&json!({ "done": {} }), &json!({ "done": {} }))
+            );
+            assert_eq!(outcomes[1]["problem"]["operationID"], "op-1");
+        }
+        for id in &ids[..2] {
+            let deletion = ann.deletion(id).await.expect(200);
+            assert_eq!(
+                (&deletion["state"], &deletion["receipt"]["bytes"]),
+                (&json!("done"), &json!(5))
+            );
+        }
+        ann.video(&ids[2]).await.expect(200);
+        let call = json!({ "operationID": "op", "video": ids[2] });
+        for none_or_too_many in [0, 129] {
+            let body = json!({ "calls": vec![call.clone(); none_or_too_many] });
+            app.report("/internal/purges/begin", body).await.problem(422, "invalid");
+        }
+    });
+}
+
+#[test]
 fn the_trash_hides_a_video_at_once_and_gives_it_back_whole() {
     each(async |app| {
         let (ann, bob) = (app.register("ann").await, app.register("bob").await);

@@ -14,6 +14,10 @@ use super::ClientError;
 use crate::messages::batch::{Call, MAX_CALLS};
 use crate::operation;
 
+/// Calls of one request. More save little, and those of one request wait for the slowest of them.
+const MOST_CARRIED: usize = 32;
+const _: () = assert!(MOST_CARRIED <= MAX_CALLS);
+
 /// Gathers calls while earlier ones are on their way. Nobody waits for company: a call that finds a carrier free goes at once,
 /// with those that are made in the same turn of the event loop. It has no bound of its own: its callers have.
 ///
@@ -42,7 +46,7 @@ impl<I, O> Clone for Together<I, O> {
 }
 
 impl<I: 'static, O: 'static> Together<I, O> {
-    /// `carry` answers up to [`MAX_CALLS`] calls, each in its place; `most` of it run at the same time, so that one that
+    /// `carry` answers some calls, each in its place; `most` of it run at the same time, so that one that
     /// hangs does not hold all others up.
     pub fn new<Fut>(most: usize, carry: impl Fn(Vec<I>) -> Fut + 'static) -> Self
     where
@@ -100,7 +104,7 @@ impl<I: 'static, O: 'static> Carrier<I, O> {
     fn take(&self) -> (Vec<I>, Vec<oneshot::Sender<O>>) {
         let mut waiting = self.0.waiting.borrow_mut();
         let wanted = std::iter::from_fn(|| waiting.pop_front()).filter(|one| !one.answer.is_closed());
-        wanted.take(MAX_CALLS).map(|one| (one.item, one.answer)).unzip()
+        wanted.take(MOST_CARRIED).map(|one| (one.item, one.answer)).unzip()
     }
 }
 
@@ -159,9 +163,9 @@ mod tests {
     #[tokio::test(flavor = "local")]
     async fn calls_of_one_turn_go_together_each_gets_its_own_answer_and_none_are_too_many() {
         let (together, _, sizes) = doubling(1, 100);
-        let answers = join_all((0..300).map(|n| together.call(n))).await;
-        assert_eq!(answers, (0..300).map(|n| Some(2 * n)).collect::<Vec<_>>());
-        assert_eq!(*sizes.borrow(), [128, 128, 44]);
+        let answers = join_all((0..100).map(|n| together.call(n))).await;
+        assert_eq!(answers, (0..100).map(|n| Some(2 * n)).collect::<Vec<_>>());
+        assert_eq!(*sizes.borrow(), [32, 32, 32, 4]);
         assert_eq!(together.call(7).await, Some(14));
         assert_eq!(together.0.carriers.get(), 0);
     }
@@ -199,11 +203,11 @@ mod tests {
     async fn a_carrier_that_panics_fails_its_calls_and_those_behind_it_go_on() {
         let (together, _, sizes) = doubling(1, 100);
         let mut items = vec![BAD];
-        items.extend(0..200);
+        items.extend(0..50);
         let answers = join_all(items.into_iter().map(|n| together.call(n)));
         let answers = tokio::time::timeout(Duration::from_secs(10), answers).await.unwrap();
-        assert!(answers[..128].iter().all(Option::is_none));
-        assert_eq!(answers[128..], (127..200).map(|n| Some(2 * n)).collect::<Vec<_>>());
-        assert_eq!((together.0.carriers.get(), &*sizes.borrow()), (0, &vec![128, 73]));
+        assert!(answers[..32].iter().all(Option::is_none));
+        assert_eq!(answers[32..], (31..50).map(|n| Some(2 * n)).collect::<Vec<_>>());
+        assert_eq!((together.0.carriers.get(), &*sizes.borrow()), (0, &vec![32, 19]));
     }
 }

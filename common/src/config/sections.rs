@@ -176,7 +176,7 @@ section! {
 
 section! {
     SchedulerConfig {
-        workers: usize = 32,
+        workers: usize = 64,
         lease: Span = Span::seconds(30),
         attempts: u32 = 8,
         poll: Span = Span::seconds(5),

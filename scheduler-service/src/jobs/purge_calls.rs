@@ -97,3 +97,39 @@ fn gathered<T: Clone + 'static, R: 'static>(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::time::{Duration, Instant};
+
+    use common::drain::Drain;
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(flavor = "local")]
+    async fn a_job_whose_lease_ran_out_while_its_call_waited_asks_nothing() {
+        let asked: Rc<RefCell<Vec<u32>>> = Rc::default();
+        let (many, alone) = (asked.clone(), asked.clone());
+        let calls: Gathered<u32, u32> = gathered(
+            async move |calls: Vec<Call<u32>>| {
+                many.borrow_mut().extend(calls.iter().map(|call| call.wanted));
+                Ok(calls.into_iter().map(|call| Ok(10 * call.wanted)).collect())
+            },
+            async move |wanted| {
+                alone.borrow_mut().push(wanted);
+                Ok(wanted)
+            },
+        );
+        let (now, lease) = (Instant::now(), Duration::from_secs(60));
+        let held = Hold::new(now, lease, Drain::new());
+        let over = Hold::new(now.checked_sub(2 * lease).unwrap(), lease, Drain::new());
+        let wanted = [(1, &held), (2, &over), (3, &held)];
+        let outcomes = join_all(wanted.map(|(wanted, hold)| ask(&calls, hold, wanted))).await;
+        assert_eq!(outcomes, [Ok(Ok(10)), Err(Stop::Lost), Ok(Ok(30))]);
+        assert_eq!(ask(&calls, &over, 4).await, Err(Stop::Lost));
+        assert_eq!(ask(&calls, &held, 5).await, Ok(Ok(5)));
+        assert_eq!(*asked.borrow(), [1, 3, 5]);
+    }
+}

@@ -107,7 +107,6 @@ fn draining_finishes_what_is_short_and_gives_the_rest_back() {
         let (mut stuck_arrived, _never) = world.gate(format!("{stuck}/purge/begin").leak(), false);
         let (mut short_arrived, go) = world.gate(format!("{short}/purge/begin").leak(), false);
         arm(&db, purge_request(stuck.as_str())).await;
-        arm(&db, purge_request(short.as_str())).await;
         let worker = Worker::start(
             &db,
             &world,
@@ -116,7 +115,9 @@ fn draining_finishes_what_is_short_and_gives_the_rest_back() {
                 ..limits()
             },
         );
+        // One after the other: what one request carries is answered together.
         stuck_arrived.recv().await.unwrap();
+        arm(&db, purge_request(short.as_str())).await;
         short_arrived.recv().await.unwrap();
         let waiting = world.trashed(3, 3);
         let draining = tokio::task::spawn_local(worker.drain());

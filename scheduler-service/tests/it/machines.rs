@@ -49,6 +49,29 @@ fn internal_calls_are_safe_to_repeat_and_checked() {
             );
             assert!(answer["code"].is_string());
         }
+        let call = |kind: &str, key: &str| {
+            let job = json!({ "runAt": FAR, "operationID": "of-the-job" });
+            json!({ "operationID": "op", "kind": kind, "key": key, "job": job })
+        };
+        let many = json!({ "calls": [call("purge", "one"), call("dance", "two"), call("purge", "three")] });
+        for _ in 0..2 {
+            let (status, answer) = app.internal(Method::POST, "/internal/jobs", Some(many.clone())).await;
+            let outcomes = &answer["outcomes"];
+            assert_eq!((status.as_u16(), &outcomes[0]), (200, &json!({ "done": {} })));
+            assert_eq!(
+                (&outcomes[1]["problem"]["code"], &outcomes[2]),
+                (&json!("invalid"), &json!({ "done": {} }))
+            );
+        }
+        let armed = app.get("/api/v1/jobs?state=scheduled&kind=purge").await;
+        let mut armed: Vec<_> = armed["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|job| job["key"].as_str().unwrap())
+            .collect();
+        armed.sort_unstable();
+        assert_eq!(armed, ["one", "three"]);
         let refused = app
             .call(&app.service.internal, "wrong", Method::PUT, &path, Some(good.clone()))
             .await;

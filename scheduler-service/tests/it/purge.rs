@@ -8,6 +8,7 @@ use common::testing::{eventually, on_each_backend};
 use common::time::Timestamp;
 use scheduler_service::MIGRATIONS;
 use scheduler_service::job::{Kind, State};
+use scheduler_service::ops::Request;
 use scheduler_service::runner::Limits;
 
 use crate::worker::{SOON, Worker, arm, job, limits, purge_request, until};
@@ -105,6 +106,69 @@ fn a_purge_that_is_not_due_at_api_service_waits() {
         until(&db, video.as_str(), State::Done).await;
         worker.drain().await;
         world.stop().await;
+    });
+}
+
+/// Also by services of a version that takes no such requests.
+#[test]
+fn promise_3_purges_that_are_carried_together_are_answered_each_by_itself() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        for (first, before_batches) in [(0, false), (100, true)] {
+            let world = World::start();
+            world.things().before_batches = before_batches;
+            let restored = world.video(first, VideoState::Ready);
+            world.media(first, 1);
+            let videos: Vec<_> = (1..=40)
+                .map(|n| (world.trashed(first + n, n as u64), n as u64))
+                .collect();
+            let videos = &videos;
+            for (video, bytes) in videos {
+                let operation_id = format!("operation-{bytes}");
+                let request = purge_request(video.as_str());
+                arm(
+                    &db,
+                    Request {
+                        operation_id,
+                        ..request
+                    },
+                )
+                .await;
+            }
+            arm(&db, purge_request(restored.as_str())).await;
+            let worker = Worker::start(&db, &world, limits());
+            for (video, bytes) in videos {
+                let done = until(&db, video.as_str(), State::Done).await;
+                let receipt = Receipt {
+                    objects: 2,
+                    bytes: *bytes,
+                };
+                assert_eq!(
+                    done.result.unwrap(),
+                    serde_json::json!(receipt),
+                    "before batches: {before_batches}"
+                );
+            }
+            until(&db, restored.as_str(), State::Cancelled).await;
+            for (call, times) in [("purge/begin", 41), ("DELETE /internal/media", 40), ("purge/done", 40)] {
+                assert_eq!(world.calls(call), times, "{call}");
+            }
+            {
+                let things = world.things();
+                assert_eq!((things.purged.len(), things.media.len()), (40, 1));
+                assert_eq!(things.batches > 0, !before_batches);
+                for (_, n) in videos {
+                    let operation = format!("operation-{n}");
+                    let carried = things
+                        .operations
+                        .iter()
+                        .filter(|carried| **carried == operation)
+                        .count();
+                    assert_eq!(carried, 3, "each call belongs to the operation that caused it");
+                }
+            }
+            worker.drain().await;
+            world.stop().await;
+        }
     });
 }
 

@@ -9,6 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use common::ids::VideoId;
 use common::messages::{MediaRecord, Receipt, VideoRecord, VideoState, Visibility};
 use common::time::Timestamp;
+use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -51,6 +52,10 @@ pub struct Things {
     /// The clock of api-service is at 1 plus this; purge times here are small numbers.
     pub later: i64,
     pub operations: Vec<String>,
+    /// Of a version that takes no batches.
+    pub before_batches: bool,
+    /// Requests that carried many calls.
+    pub batches: usize,
 }
 
 /// The server; it ends with [`World::stop`].
@@ -164,16 +169,75 @@ struct After {
     limit: usize,
 }
 
+/// One call, alone or of many.
+struct Asked {
+    method: String,
+    path: String,
+    operation: Option<String>,
+    body: Value,
+}
+
 async fn answer(request: HttpRequest, body: web::Bytes, things: Data<Arc<Mutex<Things>>>) -> HttpResponse {
-    let call = format!("{} {}", request.method(), request.path());
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let path = request.path();
+    let one: fn(&Value) -> (&'static str, String) = match path {
+        "/internal/purges/begin" => |call| ("POST", format!("/internal/videos/{}/purge/begin", text(&call["video"]))),
+        "/internal/purges/done" => |call| ("POST", format!("/internal/videos/{}/purge/done", text(&call["video"]))),
+        "/internal/deletions" => |call| ("DELETE", format!("/internal/media/{}", text(&call["video"]))),
+        _ => {
+            let operation = request.headers().get("x-operation-id");
+            let asked = Asked {
+                method: request.method().to_string(),
+                path: path.to_owned(),
+                operation: operation.map(|id| id.to_str().unwrap().to_owned()),
+                body,
+            };
+            return answer_one(asked, request.query_string(), &things).await;
+        }
+    };
+    {
+        let mut things = things.lock().unwrap();
+        if things.before_batches {
+            return problem(404, "There is nothing at this address.");
+        }
+        things.batches += 1;
+    }
+    let calls = body["calls"].as_array().expect("a list of calls");
+    let each = calls.iter().map(async |call| {
+        let (method, path) = one(call);
+        let asked = Asked {
+            method: method.to_owned(),
+            path,
+            operation: Some(text(&call["operationID"]).to_owned()),
+            body: call.clone(),
+        };
+        let answer = answer_one(asked, "", &things).await;
+        let good = answer.status().is_success();
+        let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+        let body: Value = if body.is_empty() {
+            json!({})
+        } else {
+            serde_json::from_slice(&body).ok()?
+        };
+        Some(json!({ if good { "done" } else { "problem" }: body }))
+    });
+    let outcomes: Option<Vec<Value>> = join_all(each).await.into_iter().collect();
+    match outcomes {
+        Some(outcomes) => HttpResponse::Ok().json(json!({ "outcomes": outcomes })),
+        None => HttpResponse::BadGateway().body("not in our language"),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+async fn answer_one(asked: Asked, query: &str, things: &Mutex<Things>) -> HttpResponse {
+    let call = format!("{} {}", asked.method, asked.path);
     let fault = {
         let mut things = things.lock().unwrap();
         things.calls.push(call.clone());
-        let operation = request
-            .headers()
-            .get("x-operation-id")
-            .map(|id| id.to_str().unwrap().to_owned());
-        things.operations.extend(operation);
+        things.operations.extend(asked.operation.clone());
         if let Some((_, status)) = things.broken.iter().find(|(text, _)| call.contains(text.as_str())) {
             return match status {
                 0 => HttpResponse::BadGateway().body("not in our language"),
@@ -183,7 +247,7 @@ async fn answer(request: HttpRequest, body: web::Bytes, things: Data<Arc<Mutex<T
         let at = things.faults.iter().position(|(text, _)| call.contains(text));
         at.map(|at| things.faults.remove(at).1)
     };
-    let effect = || things.lock().unwrap().effect(&request, &body);
+    let effect = || things.lock().unwrap().effect(&asked, query);
     match fault {
         None => effect(),
         Some(Fault::Gate {
@@ -210,14 +274,14 @@ fn problem(status: u16, detail: &str) -> HttpResponse {
 }
 
 impl Things {
-    fn effect(&mut self, request: &HttpRequest, body: &[u8]) -> HttpResponse {
-        let path: Vec<&str> = request.path().trim_start_matches("/internal/").split('/').collect();
-        let json: Value = serde_json::from_slice(body).unwrap_or_default();
+    fn effect(&mut self, asked: &Asked, query: &str) -> HttpResponse {
+        let path: Vec<&str> = asked.path.trim_start_matches("/internal/").split('/').collect();
+        let json = &asked.body;
         let dry_run = json["dryRun"] == true;
-        match (request.method().as_str(), path.as_slice()) {
-            ("POST", ["tokens", "parse"]) => self.parse_token(&json),
-            ("GET", ["videos"]) => page(request, &self.videos),
-            ("GET", ["media"]) => page(request, &self.media),
+        match (asked.method.as_str(), path.as_slice()) {
+            ("POST", ["tokens", "parse"]) => self.parse_token(json),
+            ("GET", ["videos"]) => page(query, &self.videos),
+            ("GET", ["media"]) => page(query, &self.media),
             ("POST", ["videos", "expire"]) => swept(&mut self.videos_to_expire, dry_run),
             ("POST", ["sessions", "expire"]) => swept(&mut self.sessions_to_expire, dry_run),
             ("POST", ["uploads", "expire"]) => swept(&mut self.uploads_to_expire, dry_run),
@@ -229,7 +293,7 @@ impl Things {
                 };
                 HttpResponse::Ok().json(json!({ "orphanFiles": orphan_files, "samples": [] }))
             }
-            ("POST", ["scrub"]) => self.scrub(&json),
+            ("POST", ["scrub"]) => self.scrub(json),
             ("POST", ["videos", id, "purge", "begin"]) => self.purge_begin(id),
             ("POST", ["videos", id, "purge", "done"]) => {
                 let receipt: Receipt = serde_json::from_value(json["receipt"].clone()).unwrap();
@@ -253,7 +317,7 @@ impl Things {
                 _ => problem(404, "no live source"),
             },
             ("PUT", ["media", id, "hidden"]) => {
-                let wish: Visibility = serde_json::from_value(json).unwrap();
+                let wish: Visibility = serde_json::from_value(json.clone()).unwrap();
                 assert_eq!(wish.version, 7);
                 self.media.get_mut(*id).unwrap().hidden = wish.hidden;
                 HttpResponse::NoContent().finish()
@@ -332,8 +396,8 @@ fn swept(left: &mut u64, dry_run: bool) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "count": count }))
 }
 
-fn page<T: serde::Serialize>(request: &HttpRequest, all: &BTreeMap<String, T>) -> HttpResponse {
-    let query = Query::<After>::from_query(request.query_string()).unwrap();
+fn page<T: serde::Serialize>(query: &str, all: &BTreeMap<String, T>) -> HttpResponse {
+    let query = Query::<After>::from_query(query).unwrap();
     let after = query.after.clone().unwrap_or_default();
     let rest: Vec<(&String, &T)> = all
         .range(after.clone()..)

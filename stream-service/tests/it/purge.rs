@@ -6,7 +6,8 @@ use crate::{
 };
 use common::{
     ids::{Id, VideoId},
-    messages::{Receipt, Sweep},
+    messages::{MediaDeletion, MediaVisibility, Receipt, Sweep, Visibility, batch::Call},
+    operation::OperationId,
 };
 
 const REAL: Sweep = Sweep { dry_run: false };
@@ -40,6 +41,53 @@ fn promise_3_the_receipt_of_a_purge_is_what_the_disk_lost_and_stays() {
             "gone",
             "and so is what never was"
         );
+    });
+}
+
+fn calls<T>(wanted: impl IntoIterator<Item = T>) -> Vec<Call<T>> {
+    let call = |wanted| Call {
+        operation: OperationId::mint(),
+        wanted,
+    };
+    wanted.into_iter().map(call).collect()
+}
+
+#[test]
+fn promise_3_deletions_of_many_videos_give_each_its_receipt() {
+    on_each_app(|app| async move {
+        let (kept, kept_bytes) = app.stored(9_000).await;
+        let mut expected = Vec::new();
+        for size in [50_000, 60_000, 70_000] {
+            let (video, _) = app.stored(size).await;
+            let bytes = size as u64;
+            expected.push((video, Receipt { objects: 1, bytes }));
+        }
+        expected.push((VideoId::random(), Receipt::default()));
+        let videos = || expected.iter().map(|(video, _)| video.clone());
+        for hidden in [true, false] {
+            let visibility = Visibility {
+                hidden,
+                version: 5 - i64::from(hidden),
+                min_grant: 0,
+            };
+            let changes = videos().map(|video| MediaVisibility { video, visibility });
+            let outcomes = app.client().set_hidden_many(calls(changes)).await.unwrap();
+            assert!(outcomes.iter().all(Result::is_ok) && outcomes.len() == 4);
+            let status = if hidden { 404 } else { 200 };
+            assert_eq!(app.get(&expected[0].0).await.status(), status);
+        }
+        for _ in 0..2 {
+            let before = app.bytes_on_disk();
+            let wanted = videos().map(|video| MediaDeletion { video });
+            let receipts = app.client().delete_many(calls(wanted)).await.unwrap();
+            let receipts: Vec<_> = receipts.into_iter().map(Result::unwrap).collect();
+            assert_eq!(
+                receipts,
+                expected.iter().map(|(_, receipt)| *receipt).collect::<Vec<_>>()
+            );
+            assert!([180_000, 0].contains(&(before - app.bytes_on_disk())));
+        }
+        assert_eq!(app.get(&kept).await.bytes().await.unwrap(), kept_bytes);
     });
 }
 
