@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::table::Entry;
 
 /// Deliveries of one kind under way at once.
-pub(super) const PER_KIND: usize = 32;
+pub(super) const PER_KIND: usize = 16;
 /// A kind with fewer waiting messages may claim more.
-pub(super) const LOW: usize = 64;
+pub(super) const LOW: usize = 32;
 /// Failures in a row after which a kind counts as away: with several replicas, one that died is not all of them.
 pub(super) const AWAY_AFTER: u32 = 8;
 
@@ -88,7 +88,10 @@ impl Slots {
     /// Nobody answered; the kind rests for `pause` when that was no accident.
     pub(super) fn away(&mut self, entry: &Entry, pause: Duration) {
         let lane = self.end(entry);
-        lane.away = lane.away.saturating_add(1);
+        // Those that were under way when it became clear say nothing new.
+        if lane.away < AWAY_AFTER || lane.running == 0 {
+            lane.away = lane.away.saturating_add(1);
+        }
         if lane.away >= AWAY_AFTER {
             lane.pause = Some(Instant::now() + pause);
         }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web};
+use common::error::{ApiError, Code};
 use common::health::Check;
-use common::http::resource;
+use common::http::{Body, resource, serve_each};
+use common::messages::batch::{Call, Calls, Outcome, Outcomes};
+use common::operation::{self, OperationId};
 use common::service::Service;
 use common::testing::{INTERNAL_TOKEN, Running, eventually, spawn, test_config};
 
@@ -65,6 +68,65 @@ fn every_spelling_of_a_protected_address_needs_the_token() {
         for path in ["/healthz", "/metrics"] {
             assert_eq!(ask(path, "").await, 200, "{path}");
         }
+        drop(http);
+        running.stop().await;
+    });
+}
+
+async fn serve(calls: Body<Calls<Wanted>>) -> Result<web::Json<Outcomes<String>>, ApiError> {
+    let one = async |Wanted { what }: Wanted| match what.as_str() {
+        "panic" => panic!("on purpose"),
+        "refuse" => Err(ApiError::new(Code::Conflict, "no")),
+        what => {
+            tokio::task::yield_now().await;
+            Ok(format!("{what} of {}", operation::current().unwrap()))
+        }
+    };
+    serve_each(calls, one).await
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Wanted {
+    what: String,
+}
+
+#[test]
+fn promise_11_one_of_many_calls_that_panics_fails_alone() {
+    run(async {
+        let service = Service {
+            name: "test",
+            public: None,
+            internal: Some(Arc::new(|routes| {
+                routes.service(resource("/internal/each").post(serve).done());
+            })),
+            upgrades: None,
+            direct: None,
+            ready: Vec::new(),
+        };
+        let running = spawn(test_config(), |_, _| async { Ok(service) }).await.unwrap();
+        let wanted = ["one", "panic", "refuse", "four"];
+        let calls = wanted.iter().enumerate().map(|(n, what)| Call {
+            operation: OperationId::parse(&format!("op-{n}")).unwrap(),
+            wanted: Wanted {
+                what: (*what).to_owned(),
+            },
+        });
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = http.post(format!("{}/internal/each", running.internal));
+        let request = request
+            .bearer_auth(INTERNAL_TOKEN)
+            .json(&Calls { calls: calls.collect() });
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let Outcomes { outcomes } = answer.json::<Outcomes<String>>().await.unwrap();
+        let told = outcomes.into_iter().map(|outcome| match outcome {
+            Outcome::Done(text) => text,
+            Outcome::Problem(problem) => format!("{} {}", problem.status, problem.operation_id),
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            ["one of op-0", "500 op-1", "409 op-2", "four of op-3"]
+        );
         drop(http);
         running.stop().await;
     });
