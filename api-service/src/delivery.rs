@@ -10,6 +10,7 @@ use common::messages::batch::{Call, Done};
 use common::messages::{MediaVisibility, NamedJob, Visibility};
 use common::operation;
 use common::outbox::{Delivery, Entry};
+use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 
 use crate::ops::messages::{CANCEL_JOB, HIDE, PURGE_JOB, SHOW};
@@ -28,7 +29,8 @@ pub struct Sender {
 
 type Gathered<T> = Together<Call<T>, Result<Done, ClientError>>;
 
-/// A kind goes to one service; a request that hangs holds up its kind, as a message that hangs did.
+/// Requests of each sort under way at once. Those that hang hold up what goes to the same service in the same way (hiding and showing),
+/// until their deadlines.
 const REQUESTS: usize = 2;
 
 impl Sender {
@@ -57,7 +59,14 @@ fn gathered<T: Clone + 'static>(
     let ways = Rc::new((many, alone));
     Together::new(REQUESTS, move |calls| {
         let ways = ways.clone();
-        async move { carry(calls, &ways.0, &ways.1).await }
+        async move {
+            let (many, alone) = &*ways;
+            if let Some(outcomes) = carry(&calls, many).await {
+                return outcomes;
+            }
+            let each = |call: Call<T>| operation::scope(call.operation, alone(call.wanted));
+            join_all(calls.into_iter().map(each)).await
+        }
     })
 }
 

@@ -64,10 +64,11 @@ impl ClientError {
         matches!(self.status(), None | Some(502..=504))
     }
 
-    /// Who answers does not know such a call: a version before the one that has it (or somebody else at the address).
+    /// Of a request that carries many calls: who answers knows none such (a version before the one that has it, or somebody else at
+    /// the address), or not so large a one.
     #[must_use]
-    pub fn is_unknown_call(&self) -> bool {
-        matches!(self.status(), Some(404 | 405))
+    pub fn is_no_batch(&self) -> bool {
+        matches!(self.status(), Some(404 | 405 | 413))
     }
 }
 
@@ -270,7 +271,7 @@ impl Endpoint {
     }
 
     /// [`Endpoint::post`] of many calls; each has its own outcome, in its place. Refused as a whole by a version that does not know
-    /// the address ([`ClientError::is_unknown_call`]).
+    /// the address ([`ClientError::is_no_batch`]).
     async fn carry<T: Serialize, R: DeserializeOwned>(
         &self,
         path: &str,

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::error::{ApiError, Code};
 
-pub use batch::serve_each;
+pub use batch::{SOON, serve_each};
 pub use body::Body;
 pub use operator::operator;
 pub use session::{

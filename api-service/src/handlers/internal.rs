@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use common::error::ApiError;
-use common::http::{Body, serve_each};
+use common::http::{Body, SOON, serve_each};
 use common::ids::VideoId;
 use common::messages::batch::{Calls, Done, Outcomes};
 use common::messages::{
@@ -138,7 +138,7 @@ pub async fn purges_begin(
     calls: Body<Calls<PurgeBegin>>,
     state: web::Data<State>,
 ) -> Result<web::Json<Outcomes<Done>>, ApiError> {
-    serve_each(calls, async |wanted: PurgeBegin| {
+    serve_each(calls, SOON, async |wanted: PurgeBegin| {
         begin_purge(&state, wanted.video).await.map(|()| Done {})
     })
     .await
@@ -150,7 +150,7 @@ pub async fn purges_done(
     state: web::Data<State>,
 ) -> Result<web::Json<Outcomes<Done>>, ApiError> {
     let end = async |PurgeDone { video, receipt }| end_purge(&state, &video, receipt).await.map(|_| Done {});
-    serve_each(calls, end).await
+    serve_each(calls, SOON, end).await
 }
 
 #[derive(Deserialize)]

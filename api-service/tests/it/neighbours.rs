@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::Config;
 use common::error::{ApiError, Code};
-use common::http::{Body, resource, serve_each};
+use common::http::{Body, SOON, resource, serve_each};
 use common::messages::batch::{Calls, Done, Outcomes};
 use common::messages::{MediaVisibility, NamedJob};
+use common::operation;
 use common::service::Service;
 use common::testing::{Running, spawn, test_config};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Default)]
 struct Heard {
     calls: Arc<Mutex<Vec<(String, Value)>>>,
+    /// What each was a part of.
+    operations: Arc<Mutex<Vec<String>>>,
     /// 0 is success, else the status of the refusal.
     refuse: Arc<AtomicU16>,
     /// Requests that carried many calls.
@@ -31,6 +34,8 @@ impl Heard {
             return Err(ApiError::new(Code::from_status(status), "not now"));
         }
         self.calls.lock().unwrap().push((call, body));
+        let operation = operation::current().expect("an operation");
+        self.operations.lock().unwrap().push(operation.to_string());
         Ok(())
     }
 
@@ -52,7 +57,7 @@ async fn hear_hides(
         let call = format!("PUT /internal/media/{video}/hidden");
         heard.told(call, json!(visibility)).map(|()| Done {})
     };
-    serve_each(calls, one).await
+    serve_each(calls, SOON, one).await
 }
 
 async fn hear_jobs(
@@ -65,7 +70,7 @@ async fn hear_jobs(
             .told(format!("PUT /internal/jobs/{kind}/{key}"), json!(job))
             .map(|()| Done {})
     };
-    serve_each(calls, one).await
+    serve_each(calls, SOON, one).await
 }
 
 pub struct Neighbours {
@@ -122,6 +127,10 @@ impl Neighbours {
     /// They are of a version that takes no batches from now on.
     pub fn are_before_batches(&self) {
         self.heard.before_batches.store(true, Ordering::SeqCst);
+    }
+
+    pub fn operations(&self) -> Vec<String> {
+        self.heard.operations.lock().unwrap().clone()
     }
 
     pub fn batches(&self) -> usize {

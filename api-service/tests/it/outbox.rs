@@ -1,5 +1,6 @@
 //! Promise 17 of promises.md: what other services are told because of a change.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use common::testing::eventually;
@@ -84,12 +85,7 @@ fn promise_17_messages_of_many_videos_are_carried_together() {
                 assert_eq!(told(&neighbours, id), [HIDE, PUT_JOB]);
             }
             assert_eq!(neighbours.batches() > 0, !before_batches);
-            let operations = neighbours
-                .calls()
-                .into_iter()
-                .map(|(_, body)| body["operationID"].clone());
-            let operations: std::collections::HashSet<_> =
-                operations.filter(Value::is_string).map(|id| id.to_string()).collect();
+            let operations: HashSet<String> = neighbours.operations().into_iter().collect();
             assert_eq!(operations.len(), 20, "each is part of the request that caused it");
             next.stop().await;
             neighbours.stop().await;

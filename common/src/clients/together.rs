@@ -7,12 +7,11 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
 use super::ClientError;
 use crate::messages::batch::{Call, MAX_CALLS};
-use crate::operation;
 
 /// Calls of one request. More save little, and those of one request wait for the slowest of them.
 const MOST_CARRIED: usize = 32;
@@ -89,7 +88,9 @@ impl<I: 'static, O: 'static> Carrier<I, O> {
             if items.is_empty() {
                 return;
             }
-            let carried = AssertUnwindSafe((self.0.carry)(items)).catch_unwind().await;
+            let carried = AssertUnwindSafe(async { (self.0.carry)(items).await })
+                .catch_unwind()
+                .await;
             let outcomes = carried.unwrap_or_else(|_| {
                 log::error!("What carries calls panicked; those that it carried fail");
                 Vec::new()
@@ -114,28 +115,27 @@ impl<I, O> Drop for Carrier<I, O> {
     }
 }
 
-/// Makes `calls` with one request, that `many` sends; of a version that does not know it, and when there is one call only, each by
-/// itself.
+/// Makes `calls` with one request, that `many` sends. None when each is to be made by itself: who answers does not know such a request,
+/// or there is one call only.
 pub async fn carry<T: Clone, R>(
-    calls: Vec<Call<T>>,
+    calls: &[Call<T>],
     many: &impl AsyncFn(Vec<Call<T>>) -> Result<Vec<Result<R, ClientError>>, ClientError>,
-    alone: &impl AsyncFn(T) -> Result<R, ClientError>,
-) -> Vec<Result<R, ClientError>> {
-    if calls.len() > 1 {
-        match many(calls.clone()).await {
-            Ok(outcomes) => return outcomes,
-            Err(error) if error.is_unknown_call() => {}
-            Err(error) => return calls.iter().map(|_| Err(error.clone())).collect(),
-        }
+) -> Option<Vec<Result<R, ClientError>>> {
+    if calls.len() < 2 {
+        return None;
     }
-    let each = |call: Call<T>| operation::scope(call.operation, alone(call.wanted));
-    join_all(calls.into_iter().map(each)).await
+    match many(calls.to_vec()).await {
+        Ok(outcomes) => Some(outcomes),
+        Err(error) if error.is_no_batch() => None,
+        Err(error) => Some(calls.iter().map(|_| Err(error.clone())).collect()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use futures_util::future::join_all;
     use tokio::sync::Semaphore;
 
     use super::*;

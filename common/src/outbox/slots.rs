@@ -15,7 +15,8 @@ use super::table::Entry;
 pub(super) const PER_KIND: usize = 16;
 /// A kind with fewer waiting messages may claim more.
 pub(super) const LOW: usize = 32;
-/// Failures in a row after which a kind counts as away: with several replicas, one that died is not all of them.
+/// Failures in a row after which a kind counts as away: with several replicas, one that died is not all of them. (One that dies with a
+/// request of many messages may look like all: then one message at a time is tried, after a pause of less than half a second.)
 pub(super) const AWAY_AFTER: u32 = 8;
 
 /// A claimed message and the time, by our own clock, until which it is ours for certain.

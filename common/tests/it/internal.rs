@@ -76,13 +76,14 @@ fn every_spelling_of_a_protected_address_needs_the_token() {
 async fn serve(calls: Body<Calls<Wanted>>) -> Result<web::Json<Outcomes<String>>, ApiError> {
     let one = async |Wanted { what }: Wanted| match what.as_str() {
         "panic" => panic!("on purpose"),
+        "slow" => std::future::pending().await,
         "refuse" => Err(ApiError::new(Code::Conflict, "no")),
         what => {
             tokio::task::yield_now().await;
             Ok(format!("{what} of {}", operation::current().unwrap()))
         }
     };
-    serve_each(calls, one).await
+    serve_each(calls, Duration::from_millis(300), one).await
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -91,7 +92,7 @@ struct Wanted {
 }
 
 #[test]
-fn promise_11_one_of_many_calls_that_panics_fails_alone() {
+fn promise_11_one_of_many_calls_that_panics_or_hangs_fails_alone() {
     run(async {
         let service = Service {
             name: "test",
@@ -104,7 +105,7 @@ fn promise_11_one_of_many_calls_that_panics_fails_alone() {
             ready: Vec::new(),
         };
         let running = spawn(test_config(), |_, _| async { Ok(service) }).await.unwrap();
-        let wanted = ["one", "panic", "refuse", "four"];
+        let wanted = ["one", "panic", "refuse", "slow", "five"];
         let calls = wanted.iter().enumerate().map(|(n, what)| Call {
             operation: OperationId::parse(&format!("op-{n}")).unwrap(),
             wanted: Wanted {
@@ -125,7 +126,7 @@ fn promise_11_one_of_many_calls_that_panics_fails_alone() {
         });
         assert_eq!(
             told.collect::<Vec<_>>(),
-            ["one of op-0", "500 op-1", "409 op-2", "four of op-3"]
+            ["one of op-0", "500 op-1", "409 op-2", "503 op-3", "five of op-4"]
         );
         drop(http);
         running.stop().await;

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data};
 use common::db::now_ms;
 use common::error::ApiError;
-use common::http::{Body, serve_each};
+use common::http::{Body, SOON, serve_each};
 use common::messages::batch::{Calls, Done, Outcomes};
 use common::messages::{JobRequest, NamedJob};
 use common::operation;
@@ -35,7 +35,7 @@ pub async fn put(
 
 /// `POST /internal/jobs`: [`put`] of many jobs.
 pub async fn put_many(calls: Body<Calls<NamedJob>>, state: Data<State>) -> Result<web::Json<Outcomes<Done>>, ApiError> {
-    serve_each(calls, async |job| arm(&state, job).await.map(|_| Done {})).await
+    serve_each(calls, SOON, async |job| arm(&state, job).await.map(|_| Done {})).await
 }
 
 /// What became of the request, and the database's time.

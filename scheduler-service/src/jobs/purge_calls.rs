@@ -8,6 +8,7 @@ use common::ids::VideoId;
 use common::messages::batch::{Call, Done};
 use common::messages::{MediaDeletion, PurgeBegin, PurgeDone, Receipt};
 use common::operation;
+use futures_util::future::join_all;
 
 use crate::runner::{Hold, Stop};
 
@@ -87,13 +88,23 @@ fn gathered<T: Clone + 'static, R: 'static>(
     Together::new(REQUESTS, move |asked: Vec<Held<T>>| {
         let ways = ways.clone();
         async move {
+            let (many, alone) = &*ways;
             // A process that was paused while a call waited here goes on here.
-            let (held, calls): (Vec<_>, Vec<_>) = asked.into_iter().map(|one| (one.hold.check(), one.call)).unzip();
-            let may = held.iter().map(Result::is_ok);
-            let calls = calls.into_iter().zip(may).filter_map(|(call, may)| may.then_some(call));
-            let mut outcomes = carry(calls.collect(), &ways.0, &ways.1).await.into_iter();
-            let outcome = |held: Result<(), Stop>| held.map(|()| outcomes.next().expect("an outcome for each call"));
-            held.into_iter().map(outcome).collect()
+            let held: Vec<_> = asked.iter().map(|one| one.hold.check()).collect();
+            let may = asked.iter().zip(&held).filter(|(_, held)| held.is_ok());
+            let calls: Vec<_> = may.map(|(one, _)| one.call.clone()).collect();
+            if let Some(outcomes) = carry(&calls, many).await {
+                let mut outcomes = outcomes.into_iter();
+                let outcome =
+                    |held: Result<(), Stop>| held.map(|()| outcomes.next().expect("an outcome for each call"));
+                return held.into_iter().map(outcome).collect();
+            }
+            let each = async |Held { call, hold }: Held<T>| {
+                // Or while it was not understood.
+                hold.check()?;
+                Ok(operation::scope(call.operation, alone(call.wanted)).await)
+            };
+            join_all(asked.into_iter().map(each)).await
         }
     })
 }
@@ -104,9 +115,36 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use common::drain::Drain;
-    use futures_util::future::join_all;
 
     use super::*;
+
+    /// Here while a version of before is found out.
+    #[tokio::test(flavor = "local")]
+    async fn a_job_whose_lease_ran_out_while_its_call_was_refused_with_others_asks_nothing() {
+        let asked: Rc<RefCell<Vec<u32>>> = Rc::default();
+        let alone = asked.clone();
+        let calls: Gathered<u32, u32> = gathered(
+            async |_| {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Err(ClientError::Refused {
+                    service: "a service",
+                    status: 404,
+                    code: "not_found".into(),
+                    detail: "no such address".into(),
+                })
+            },
+            async move |wanted| {
+                alone.borrow_mut().push(wanted);
+                Ok(wanted)
+            },
+        );
+        let held = |lease| Hold::new(Instant::now(), Duration::from_millis(lease), Drain::new());
+        let (long, short) = (held(60_000), held(200));
+        let wanted = [(1, &long), (2, &short), (3, &long)];
+        let outcomes = join_all(wanted.map(|(wanted, hold)| ask(&calls, hold, wanted))).await;
+        assert_eq!(outcomes, [Ok(Ok(1)), Err(Stop::Lost), Ok(Ok(3))]);
+        assert_eq!(*asked.borrow(), [1, 3]);
+    }
 
     #[tokio::test(flavor = "local")]
     async fn a_job_whose_lease_ran_out_while_its_call_waited_asks_nothing() {

@@ -173,6 +173,31 @@ fn promise_3_purges_that_are_carried_together_are_answered_each_by_itself() {
 }
 
 #[test]
+fn a_deletion_that_takes_longer_than_those_beside_it_is_made_alone() {
+    on_each_backend(&MIGRATIONS, |db: Db| async move {
+        let world = World::start();
+        let videos: Vec<_> = (1..=3).map(|n| world.trashed(n, n as u64)).collect();
+        let slow = &videos[1];
+        world.things().slow.push(slow.to_string());
+        for video in &videos {
+            arm(&db, purge_request(video.as_str())).await;
+        }
+        let worker = Worker::start(&db, &world, limits());
+        for video in &videos {
+            let done = until(&db, video.as_str(), State::Done).await;
+            assert_eq!(
+                (done.attempts, world.calls(&format!("DELETE /internal/media/{video}"))),
+                (1, 1)
+            );
+        }
+        assert!(world.things().batches > 0, "or it proves nothing");
+        assert_eq!(job(&db, Kind::Purge, slow.as_str()).await.last_error, None);
+        worker.drain().await;
+        world.stop().await;
+    });
+}
+
+#[test]
 fn a_video_that_was_purged_loses_what_a_crash_left_in_the_store() {
     on_each_backend(&MIGRATIONS, |db: Db| async move {
         let world = World::start();

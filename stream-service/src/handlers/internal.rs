@@ -11,8 +11,8 @@ use actix_web::{HttpResponse, web};
 use common::{
     bus::Subject,
     db::DbError,
-    error::{ApiError, Code},
-    http::{Body, serve_each},
+    error::ApiError,
+    http::{Body, SOON, serve_each},
     ids::VideoId,
     messages::batch::{Calls, Done, Outcomes},
     messages::{
@@ -38,20 +38,16 @@ pub async fn delete(video: web::Path<VideoId>, state: web::Data<State>) -> Resul
     Ok(web::Json(purge::purge(&state, &video).await?))
 }
 
-/// What one of many deletions gets before its caller is told to ask again, so that those beside it need not wait. It has at least
-/// stopped whoever wrote or read by then, and what the store does for it goes on.
-const ONE_OF_MANY: Duration = Duration::from_secs(20);
+/// What one of many deletions gets. Whoever wrote or read was told to stop by then, and what the store does for it goes on.
+const ONE_OF_MANY: Duration = Duration::from_secs(3);
 
 /// `POST /internal/deletions`: [`delete`] of many videos.
 pub async fn delete_many(
     calls: Body<Calls<MediaDeletion>>,
     state: web::Data<State>,
 ) -> Result<web::Json<Outcomes<Receipt>>, ApiError> {
-    let delete = async |MediaDeletion { video }| {
-        let purging = tokio::time::timeout(ONE_OF_MANY, purge::purge(&state, &video)).await;
-        purging.unwrap_or_else(|_| Err(ApiError::new(Code::Overloaded, "The deletion takes long; ask again.")))
-    };
-    serve_each(calls, delete).await
+    let delete = async |MediaDeletion { video }| purge::purge(&state, &video).await;
+    serve_each(calls, ONE_OF_MANY, delete).await
 }
 
 /// `PUT /internal/media/{id}/hidden`: the trash. Older versions change nothing.
@@ -71,7 +67,7 @@ pub async fn set_hidden_many(
 ) -> Result<web::Json<Outcomes<Done>>, ApiError> {
     let set =
         async |MediaVisibility { video, visibility }| set_visibility(&state, video, visibility).await.map(|()| Done {});
-    serve_each(calls, set).await
+    serve_each(calls, SOON, set).await
 }
 
 async fn set_visibility(state: &State, video: VideoId, visibility: Visibility) -> Result<(), ApiError> {
