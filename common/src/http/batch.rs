@@ -16,7 +16,8 @@ use crate::request::{guarded, log_api_failure};
 pub const SOON: Duration = Duration::from_secs(8);
 
 /// Serves all calls at the same time, each as part of its own operation, and answers when the last one is over. One that is not over
-/// `within` that time is dropped, and its caller told to ask again, so that those beside it need not wait. One that panics fails alone (promise 11). What they write at the same time is committed together by SQLite's writer.
+/// `within` that time is dropped, and its caller told to ask again, so that those beside it need not wait; one that panics fails
+/// alone (promise 11). What they write at the same time is committed together by SQLite's writer.
 pub async fn serve_each<T, R>(
     body: Body<Calls<T>>,
     within: Duration,
