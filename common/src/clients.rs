@@ -3,6 +3,7 @@
 //! asks also when its copy was lost; everything else is repeated by the callers' outboxes and jobs, which know how.
 
 mod api;
+mod batch;
 mod scheduler;
 mod stream;
 mod together;
@@ -14,13 +15,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use api::ApiClient;
+pub use batch::carry;
 pub use scheduler::SchedulerClient;
 pub use stream::StreamClient;
-pub use together::{Together, carry};
+pub use together::Together;
 
 use crate::config::{ConfigError, Secret};
 use crate::error::{ApiError, Code, Problem};
-use crate::messages::batch::{Call, Calls, Outcome, Outcomes};
 use crate::operation::{self, OPERATION_ID_HEADER};
 use crate::replicas::{Replicas, Turn};
 
@@ -268,27 +269,6 @@ impl Endpoint {
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         self.call(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// [`Endpoint::post`] of many calls; each has its own outcome, in its place. Refused as a whole by a version that does not know
-    /// the address ([`ClientError::is_no_batch`]).
-    async fn carry<T: Serialize, R: DeserializeOwned>(
-        &self,
-        path: &str,
-        calls: Vec<Call<T>>,
-    ) -> Result<Vec<Result<R, ClientError>>, ClientError> {
-        let wanted = calls.len();
-        let Outcomes { outcomes } = self.post(path, &Calls { calls }).await?;
-        if outcomes.len() != wanted {
-            let reason = format!("{} outcomes of {wanted} calls", outcomes.len());
-            let service = self.service;
-            return Err(ClientError::Away { service, reason });
-        }
-        let each = |outcome| match outcome {
-            Outcome::Done(done) => Ok(done),
-            Outcome::Problem(problem) => Err(self.refused(problem)),
-        };
-        Ok(outcomes.into_iter().map(each).collect())
     }
 
     /// [`Endpoint::post`] for a question that is too long for an address: it changes nothing.

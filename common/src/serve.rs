@@ -8,6 +8,7 @@ mod ahead;
 mod answer;
 mod bare;
 mod client;
+mod deadlines;
 mod direct;
 mod fast;
 mod linger;
@@ -35,10 +36,11 @@ use futures_util::future::Either;
 use tokio::net::{TcpStream, UnixStream};
 
 use client::ClientStream;
+pub use deadlines::Deadlines;
 use direct::Before;
 pub use direct::Direct;
 use fast::Fast;
-pub use stream::{Connection, DeadlineStream, Deadlines, Serving};
+pub use stream::{Connection, DeadlineStream, Serving};
 pub use upgrade::{Accept, HandedOver, UpgradeRequest, Upgrades};
 
 use crate::capture::Left;

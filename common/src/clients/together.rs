@@ -10,8 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::oneshot;
 
-use super::ClientError;
-use crate::messages::batch::{Call, MAX_CALLS};
+use crate::messages::batch::MAX_CALLS;
 
 /// Calls of one request. More save little, and those of one request wait for the slowest of them.
 const MOST_CARRIED: usize = 32;
@@ -112,22 +111,6 @@ impl<I: 'static, O: 'static> Carrier<I, O> {
 impl<I, O> Drop for Carrier<I, O> {
     fn drop(&mut self) {
         self.0.carriers.set(self.0.carriers.get() - 1);
-    }
-}
-
-/// Makes `calls` with one request, that `many` sends. None when each is to be made by itself: who answers does not know such a request,
-/// or there is one call only.
-pub async fn carry<T: Clone, R>(
-    calls: &[Call<T>],
-    many: &impl AsyncFn(Vec<Call<T>>) -> Result<Vec<Result<R, ClientError>>, ClientError>,
-) -> Option<Vec<Result<R, ClientError>>> {
-    if calls.len() < 2 {
-        return None;
-    }
-    match many(calls.to_vec()).await {
-        Ok(outcomes) => Some(outcomes),
-        Err(error) if error.is_no_batch() => None,
-        Err(error) => Some(calls.iter().map(|_| Err(error.clone())).collect()),
     }
 }
 
