@@ -138,6 +138,7 @@ fn promise_3_purges_that_are_carried_together_are_answered_each_by_itself() {
             let worker = Worker::start(&db, &world, limits());
             for (video, bytes) in videos {
                 let done = until(&db, video.as_str(), State::Done).await;
+                assert_eq!(done.attempts, 1, "before batches: {before_batches}");
                 let receipt = Receipt {
                     objects: 2,
                     bytes: *bytes,
