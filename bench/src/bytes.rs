@@ -5,6 +5,7 @@ mod bucket;
 mod client;
 mod cold;
 pub mod content;
+mod inward;
 mod paired;
 pub mod peers;
 pub mod platform;
@@ -26,7 +27,7 @@ use crate::goals::Goals;
 use crate::{descriptors, running, server, video};
 use content::Content;
 
-const PARTS: &[&str] = &["send", "stalled", "cold", "proxy", "bucket", "upload"];
+const PARTS: &[&str] = &["send", "stalled", "cold", "proxy", "bucket", "upload", "inward"];
 /// Of the file that is moved.
 const SIZE: u64 = 200_000_000;
 
@@ -102,7 +103,8 @@ pub fn run(arguments: &[String]) -> Result<(), String> {
             "cold" => cold::measure(&mut bench),
             "proxy" => proxy::measure(&mut bench),
             "bucket" => bucket::measure(&mut bench),
-            _ => upload::measure(&mut bench),
+            "upload" => upload::measure(&mut bench),
+            _ => inward::measure(&mut bench),
         }
     }
     bench.goals.print("Bytes: goals");

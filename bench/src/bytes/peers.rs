@@ -145,7 +145,7 @@ pub fn haproxy_balancer(edges: &[SocketAddr]) -> Running {
     haproxy_with(1, 64 << 10, &listen)
 }
 
-/// haproxy that splices answers of `upstream` (as it writes addresses) through pipes of `pipe` bytes.
+/// haproxy that splices between clients and `upstream` (as it writes addresses) through pipes of `pipe` bytes.
 pub fn haproxy(workers: usize, upstream: &str, pipe: usize) -> Running {
     let listen = format!("listen front\n  bind ADDRESS\n  server behind {upstream} maxconn 2000 pool-max-conn 2000\n");
     haproxy_with(workers, pipe, &listen)
@@ -165,6 +165,7 @@ defaults
   timeout connect 5s
   timeout client 300s
   timeout server 300s
+  option splice-request
   option splice-response
   http-reuse always
 {proxies}"

@@ -28,7 +28,7 @@ pub const BUFFERS: [(&str, &str); 3] = [
 const BIG_BUFFERS: &str = "nginx, big buffers";
 
 /// Who asks the service by its Unix socket is called so; all are compared with those that ask in the same way.
-const NEAR: &str = ", Unix socket";
+pub const NEAR: &str = ", Unix socket";
 
 /// Whoever passes bytes on has to send them: what that costs alone no proxy can go below.
 const DIRECT: &str = "(stream-service without a proxy)";
@@ -144,7 +144,7 @@ fn sides(bench: &Bench) -> Vec<Side> {
 }
 
 /// Where the service that listens to `port` has its Unix socket.
-fn socket_of(folder: &Path, port: u16) -> String {
+pub fn socket_of(folder: &Path, port: u16) -> String {
     let entries = std::fs::read_dir(folder).expect("the folder of sockets").flatten();
     let mut paths = entries.map(|entry| entry.path().display().to_string());
     let port = format!("-{port}-");

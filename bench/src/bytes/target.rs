@@ -4,6 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 
 use super::client::{Expect, Request};
 use super::content::Content;
@@ -22,10 +23,12 @@ pub enum Way {
 
 enum Kind {
     Sluice {
-        platform: Box<Platform>,
+        platform: Rc<Platform>,
         way: Way,
         /// Videos of this round.
         videos: Vec<String>,
+        /// What stands before it; ends first.
+        _proxy: Box<dyn Any>,
     },
     /// Files in a folder, by requests for addresses below `path`.
     Folder { path: &'static str, _process: Box<dyn Any> },
@@ -34,6 +37,8 @@ enum Kind {
 pub struct Target {
     pub name: String,
     pub meter: Meter,
+    /// Of the server behind it, where there is one.
+    pub behind: Option<Meter>,
     pub address: SocketAddr,
     /// Where the bytes end.
     folder: PathBuf,
@@ -41,16 +46,31 @@ pub struct Target {
 }
 
 impl Target {
+    /// The one process of `platform`.
     pub fn sluice(name: &str, platform: Platform, way: Way) -> Target {
+        let (pid, address) = (platform.servers[0].pid(), platform.front());
+        Target::of(name, pid, address, Rc::new(platform), way, ())
+    }
+
+    /// The proxy `pid` at `address` before stream-service of `platform`, for as long as `hold` is kept.
+    pub fn before(name: &str, pid: u32, address: SocketAddr, platform: &Rc<Platform>, hold: impl Any) -> Target {
+        let behind = Some(Meter::of(platform.servers[1].pid()));
+        let target = Target::of(name, pid, address, platform.clone(), Way::Put, hold);
+        Target { behind, ..target }
+    }
+
+    fn of(name: &str, pid: u32, address: SocketAddr, platform: Rc<Platform>, way: Way, hold: impl Any) -> Target {
         Target {
             name: name.to_owned(),
-            meter: Meter::of(platform.servers[0].pid()),
-            address: platform.front(),
+            meter: Meter::of(pid),
+            behind: None,
+            address,
             folder: platform.data.join("media"),
             kind: Kind::Sluice {
-                platform: Box::new(platform),
+                platform,
                 way,
                 videos: Vec::new(),
+                _proxy: Box::new(hold),
             },
         }
     }
@@ -64,6 +84,7 @@ impl Target {
         let of = |name: &str, path: &'static str, folder: PathBuf, running: Running| Target {
             name: name.to_owned(),
             meter: Meter::of(running.pid()),
+            behind: None,
             address: running.address,
             folder,
             kind: Kind::Folder {
@@ -94,7 +115,9 @@ impl Target {
     /// The requests of `count` uploads of `content`. What has to be said before them is said here.
     pub fn prepare(&mut self, bench: &Bench, content: &Content, count: usize) -> Vec<Request> {
         let (platform, way, videos) = match &mut self.kind {
-            Kind::Sluice { platform, way, videos } => (platform, way, videos),
+            Kind::Sluice {
+                platform, way, videos, ..
+            } => (platform, way, videos),
             Kind::Folder { path, .. } => {
                 let put = |nth| {
                     let address = format!("{path}/upload-{nth}");

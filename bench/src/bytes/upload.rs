@@ -9,14 +9,14 @@ use super::paired::{Rounds, Sample};
 use super::platform::Platform;
 use super::target::{Target, Way};
 use super::{Bench, COPYING, SIZE, content::Content};
-use crate::meter;
+use crate::meter::{self, Meter};
 use crate::table::{self, median, mib};
 
 /// What is uploaded at once.
-struct Shape {
-    name: &'static str,
-    size: u64,
-    count: usize,
+pub struct Shape {
+    pub name: &'static str,
+    pub size: u64,
+    pub count: usize,
 }
 
 const SHAPES: [Shape; 3] = [
@@ -93,20 +93,25 @@ fn goals(bench: &mut Bench, rounds: &Rounds, targets: &[Target], peaks: &[Vec<f6
 }
 
 /// `count` uploads at once, and their removal.
-fn round(target: &mut Target, content: &Content, count: usize, bench: &Bench) -> (Sample, f64) {
+pub fn round(target: &mut Target, content: &Content, count: usize, bench: &Bench) -> (Sample, f64) {
     let uploads = target.prepare(bench, content, count);
     let mut load = Load::connect(target.address, count, None);
     target.meter.reset_peak();
     let idle = target.meter.resident();
+    let behind = target.behind.as_ref().map(Meter::cpu);
     let (cpu, own, began) = (target.meter.cpu(), meter::own_thread(), Instant::now());
     let mut waiting: Vec<Option<Request>> = uploads.into_iter().map(Some).collect();
     let seen = load.run(|at| waiting[at].take().map_or(Next::End, Next::Send));
     let sample = Sample {
         wall: began.elapsed().as_secs_f64(),
         cpu: target.meter.since(&cpu),
+        behind: target
+            .behind
+            .as_ref()
+            .zip(behind)
+            .map_or(0.0, |(meter, before)| meter.since(&before)),
         client: meter::own_thread() - own,
         p99: 0.0,
-        ..Sample::default()
     };
     let peak = target.meter.peak().saturating_sub(idle) as f64;
     load.end();
@@ -115,7 +120,7 @@ fn round(target: &mut Target, content: &Content, count: usize, bench: &Bench) ->
 }
 
 /// One upload, whose bytes are then compared with those that were sent.
-fn verify(target: &mut Target, bench: &Bench) {
+pub fn verify(target: &mut Target, bench: &Bench) {
     let mut uploads = target.prepare(bench, &bench.content, 1);
     let mut load = Load::connect(target.address, 1, None);
     load.run(|_| uploads.pop().map_or(Next::End, Next::Send));

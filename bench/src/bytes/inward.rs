@@ -1,0 +1,117 @@
+//! Passing on what is uploaded: proxies before the same stream-service, which hashes, syncs and writes its row for all of them.
+//! Only the proxy's own CPU counts.
+
+use std::any::Any;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::paired::Rounds;
+use super::platform::Platform;
+use super::proxy::{NEAR, socket_of};
+use super::target::Target;
+use super::upload::{self, Shape};
+use super::{Bench, COPYING, SIZE, peers};
+use crate::running;
+
+const SHAPES: [Shape; 2] = [
+    Shape {
+        name: "200 MB × 1",
+        size: SIZE,
+        count: 1,
+    },
+    Shape {
+        name: "60 MB × 16",
+        size: 60_000_000,
+        count: 16,
+    },
+];
+
+/// nginx as it comes, which writes the body to a file before it asks; and passing on what comes, a MiB at a time.
+const NGINX: [(&str, &str); 2] = [
+    (
+        "nginx, buffered",
+        "      client_max_body_size 0;\n      client_body_buffer_size 1m;",
+    ),
+    (
+        "nginx, unbuffered",
+        "      client_max_body_size 0;\n      client_body_buffer_size 1m;\n      proxy_request_buffering off;",
+    ),
+];
+
+const HAPROXY: (&str, usize) = ("haproxy, 512 KiB pipes", 512 << 10);
+
+pub fn measure(bench: &mut Bench) {
+    let mut targets = targets(bench);
+    for target in &mut targets {
+        upload::verify(target, bench);
+    }
+    for shape in SHAPES {
+        if !shape.name.contains(&bench.shape) {
+            continue;
+        }
+        let content = bench.content_of(shape.size);
+        let names = targets.iter().map(|target| target.name.clone()).collect();
+        let rounds = Rounds::run(names, bench.rounds, |at, _| {
+            upload::round(&mut targets[at], &content, shape.count, bench).0
+        });
+        let named = |name: &str, way: &str| format!("{name}{way}");
+        let (mut against, mut goals) = (Vec::new(), Vec::new());
+        for way in ["", NEAR] {
+            let nginx = named(NGINX[1].0, way);
+            let haproxy = named(HAPROXY.0, way);
+            goals.push((named("sluice", way), nginx.clone(), 1.0));
+            goals.push((named("sluice", way), haproxy.clone(), 0.8));
+            against.extend([nginx, haproxy]);
+        }
+        let against: Vec<&str> = against.iter().map(String::as_str).collect();
+        rounds.print(&format!("Passing uploads on: {}", shape.name), &against);
+        for (own, peer, goal) in goals {
+            if let Some(ratio) = rounds.ratio(&own, &peer) {
+                let what = format!("passing uploads on, {}, {own}, of CPU of {peer}", shape.name);
+                let measured = format!("{ratio:.2}");
+                bench.goals.add(&what, measured, &format!("≤ {goal}"), ratio <= goal);
+            }
+        }
+    }
+}
+
+fn targets(bench: &Bench) -> Vec<Target> {
+    let behind = crate::server::binary();
+    let sockets = running::folder("sockets");
+    let near = format!("server.socket_dir={}", sockets.path().display());
+    let workers = format!("server.workers={}", bench.workers);
+    let platform = Rc::new(Platform::roles(&bench.runtime, &behind, &[workers, near.clone()]));
+    let stream = platform.servers[1].address();
+    let socket = socket_of(sockets.path(), stream.port());
+    let sockets = Rc::new(sockets);
+    let mut targets = Vec::new();
+    let mut add = |name: &str, pid: u32, address: SocketAddr, proxy: Box<dyn Any>| {
+        targets.push(Target::before(name, pid, address, &platform, (proxy, sockets.clone())));
+    };
+    for (name, binary, more) in bench.sluices().into_iter().filter(|(name, ..)| *name != COPYING) {
+        for (way, more) in [("", more.clone()), (NEAR, [more, vec![near.clone()]].concat())] {
+            let proxy = platform.proxy(&binary, &more);
+            add(&format!("{name}{way}"), proxy.pid(), proxy.address(), Box::new(proxy));
+        }
+    }
+    if bench.peers {
+        for (way, of_nginx, of_haproxy) in [
+            ("", stream.to_string(), stream.to_string()),
+            (NEAR, format!("unix:{socket}"), format!("unix@{socket}")),
+        ] {
+            for (name, more) in NGINX {
+                let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
+                add(&format!("{name}{way}"), nginx.pid(), nginx.address, Box::new(nginx));
+            }
+            let (name, pipe) = HAPROXY;
+            let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
+            add(
+                &format!("{name}{way}"),
+                haproxy.pid(),
+                haproxy.address,
+                Box::new(haproxy),
+            );
+        }
+    }
+    targets
+}
