@@ -34,8 +34,9 @@ const SUFFIX: &str = "sock";
 const FRESH_SUFFIX: &str = "new";
 const FRESH: Duration = Duration::from_secs(60);
 
-/// Half of what may be under way (the kernel doubles it), as far as `net.core.wmem_max` allows: in all what a TCP connection gets at most.
-/// Of a file they are pages of the cache, which are not copied. Half as much costs whole files a tenth more; twice as much gains nothing.
+/// Half of what may be under way in one direction (the kernel doubles it), as far as `net.core.wmem_max` allows: in all what a TCP
+/// connection gets at most. Of a file they are pages of the cache, which are not copied. Half as much costs whole files a tenth more; twice
+/// as much gains nothing. With what a socket has without asking, an edge takes twice as long for uploads.
 const UNDER_WAY: usize = 2 << 20;
 
 /// The owner and its group.
@@ -108,16 +109,21 @@ pub fn path(folder: &str, name: &str) -> Option<PathBuf> {
 /// Connects; an error at once when nobody listens, or more wait than the listener keeps.
 pub fn connect(path: &Path) -> io::Result<TcpStream> {
     let socket = dial(path)?;
+    queue_much(SockRef::from(&socket));
     TcpStream::from_std(OwnedFd::from(socket).into())
 }
 
 /// A connection that was accepted, as all others are handled.
 pub fn accepted(stream: UnixStream) -> io::Result<TcpStream> {
     let stream = stream.into_std()?;
-    if let Err(error) = SockRef::from(&stream).set_send_buffer_size(UNDER_WAY) {
+    queue_much(SockRef::from(&stream));
+    TcpStream::from_std(OwnedFd::from(stream).into())
+}
+
+fn queue_much(socket: SockRef<'_>) {
+    if let Err(error) = socket.set_send_buffer_size(UNDER_WAY) {
         log::debug!("A socket keeps its short queue: {error}");
     }
-    TcpStream::from_std(OwnedFd::from(stream).into())
 }
 
 fn dial(path: &Path) -> io::Result<Socket> {

@@ -8,7 +8,7 @@ mod patience;
 mod pipe;
 mod shelf;
 
-pub use flow::Flow;
+pub use flow::{Flow, STREAMING};
 pub use framing::Framing;
 pub use patience::Patience;
 pub use pipe::Pipe;

@@ -105,7 +105,8 @@ pub struct Outlet<'a> {
 }
 
 impl<'a> Outlet<'a> {
-    fn new(socket: &'a dyn Socket) -> Self {
+    /// For one turn.
+    pub fn new(socket: &'a dyn Socket) -> Self {
         Outlet {
             socket,
             left: WINDOW,

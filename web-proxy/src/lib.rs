@@ -115,11 +115,7 @@ fn edge(pages: Arc<Pages>, proxy: Proxy) -> Service {
             .default_service(web::to(move |request: HttpRequest, payload: web::Payload| {
                 let (worker, pages) = (worker.clone(), pages.clone());
                 async move {
-                    let via = proxy::Via {
-                        connection: request.conn_data(),
-                        slot: request.conn_data(),
-                    };
-                    match worker.serve(request.head(), via, payload).await? {
+                    match worker.serve(&request, payload).await? {
                         Some(answer) => Ok(answer),
                         None => pages.answer(&request),
                     }

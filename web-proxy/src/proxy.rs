@@ -10,8 +10,8 @@ mod direct;
 mod exchange;
 mod headers;
 mod metrics;
-mod reads;
 mod relay;
+mod spliced;
 mod streamed;
 mod upstreams;
 
@@ -19,10 +19,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::RequestHead;
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{ConnectionType, Method, Version, header};
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use common::config::{Config, ConfigError};
 use common::error::{ApiError, Code};
 use common::health::Check;
@@ -42,7 +41,7 @@ use client::Client;
 use exchange::Exchange;
 use headers::Length;
 use metrics::{Calls, Opened, Relays};
-use reads::{Neighbours, Reads};
+use spliced::{Inflow, Neighbours, Spliced};
 
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +80,8 @@ struct Settings {
     https: bool,
     connect: Duration,
     wait: Duration,
+    /// For the next byte of a client's body.
+    stall: Duration,
 }
 
 impl Proxy {
@@ -106,6 +107,7 @@ impl Proxy {
                 https: config.server.public_url.starts_with("https://"),
                 connect: config.proxy.connect_timeout.0,
                 wait: config.proxy.response_timeout.0,
+                stall: config.server.stall_timeout.0,
             },
             calls: Calls::new(&platform.metrics),
             relays: Relays::new(&platform.metrics),
@@ -135,12 +137,13 @@ impl Proxy {
         let connector = client::connector(self.settings.connect);
         Worker {
             client: Client::new(connector.clone()),
-            reads: Reads::new(
+            spliced: Spliced::new(
                 connector,
                 self.neighbours.clone(),
                 self.opened.clone(),
                 self.relays.clone(),
             ),
+            relays: self.relays.clone(),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),
@@ -148,15 +151,19 @@ impl Proxy {
     }
 }
 
-/// The connection that a request came by; tests without a server have none.
-pub struct Via<'a> {
-    pub connection: Option<&'a Connection>,
-    pub slot: Option<&'a SlotHandle>,
+/// What follows the head of a request.
+enum Incoming {
+    Nothing,
+    /// Through the framework, if it has anything.
+    Payload(web::Payload),
+    /// Still in the socket.
+    Held(Inflow),
 }
 
 pub struct Worker {
     client: Client,
-    reads: Reads,
+    spliced: Spliced,
+    relays: Relays,
     upstreams: Arc<Upstreams>,
     settings: Settings,
     calls: Calls,
@@ -164,27 +171,25 @@ pub struct Worker {
 
 impl Worker {
     /// Passes `request` on to the service that owns its path, and its answer back; `None` when that is a page.
-    pub async fn serve(
-        &self,
-        request: &RequestHead,
-        via: Via<'_>,
-        payload: web::Payload,
-    ) -> Result<Option<HttpResponse>, ApiError> {
-        let request = PlainRequest::from(request);
-        let target = route(&request)?;
-        if let Some(connection) = via.connection
+    pub async fn serve(&self, request: &HttpRequest, payload: web::Payload) -> Result<Option<HttpResponse>, ApiError> {
+        let plain = PlainRequest::from(request.head());
+        let target = route(&plain)?;
+        let (connection, slot) = (request.conn_data::<Connection>(), request.conn_data::<SlotHandle>());
+        let length = headers::length(plain.fields)?;
+        if let Some(connection) = connection
             && target.outlasts_half_close()
-            && headers::length(request.fields)? == Length::None
+            && length == Length::None
         {
             connection.outlast_half_close();
         }
-        let answer = self
-            .pass_on(target, &request, via.slot.is_some(), Some(payload))
-            .await?;
+        // Its answer may be moved, too.
+        let held = slot.and_then(|_| Inflow::of(request, length, self.settings.stall, &self.relays));
+        let body = held.map_or(Incoming::Payload(payload), Incoming::Held);
+        let answer = self.pass_on(target, &plain, slot.is_some(), body).await?;
         Ok(answer.map(|answer| {
             let unknown = matches!(answer.body, Body::Copied { length: None, .. });
-            let mut response = answer.into_response(via.slot);
-            if unknown && request.version < Version::HTTP_11 {
+            let mut response = answer.into_response(slot);
+            if unknown && plain.version < Version::HTTP_11 {
                 // HTTP/1.0 has no chunks: the end of the connection ends the body.
                 response.head_mut().no_chunking(true);
                 response.head_mut().set_connection_type(ConnectionType::Close);
@@ -199,7 +204,7 @@ impl Worker {
         target: Target,
         request: &PlainRequest<'_>,
         moves: bool,
-        payload: Option<web::Payload>,
+        body: Incoming,
     ) -> Result<Option<Answer>, ApiError> {
         let kind = match target {
             Target::Page => return Ok(None),
@@ -213,10 +218,11 @@ impl Worker {
             calls: &self.calls,
             wait: self.settings.wait,
         };
-        let answer = if moves && Reads::carries(&head) {
-            self.reads.run(&exchange, &head).await
-        } else {
-            streamed::run(&exchange, &self.client, &head, payload).await
+        let answer = match body {
+            Incoming::Held(body) => self.spliced.run(&exchange, &head, Some(body)).await,
+            _ if moves && Spliced::carries(&head) => self.spliced.run(&exchange, &head, None).await,
+            Incoming::Payload(payload) => streamed::run(&exchange, &self.client, &head, Some(payload)).await,
+            Incoming::Nothing => streamed::run(&exchange, &self.client, &head, None).await,
         };
         answer.map(Some)
     }

@@ -16,6 +16,7 @@ use futures_util::Stream;
 
 use super::is_marked;
 use super::stream::{Capture, Phase, Shared};
+use crate::relay::Pipe;
 
 /// Bytes of one piece for handlers that read an ordinary payload.
 const PIECE: usize = 64 << 10;
@@ -90,8 +91,23 @@ impl Captured {
         }
     }
 
-    /// What was read together with the head.
-    pub(super) fn take_early(&mut self, most: usize) -> BytesMut {
+    /// Fills the empty `pipe` with what comes next, and says how many bytes that were. An end before the last byte is an error
+    /// (`UnexpectedEof`). Only when all that was read with the head is [taken](Captured::take_early), and not at the end of the body.
+    pub fn poll_fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
+        self.shared.check_open()?;
+        if !self.shared.early.borrow().is_empty() || self.left == 0 {
+            return Poll::Ready(Err(io::Error::other("there is nothing to move, or bytes before it")));
+        }
+        let count = ready!(pipe.poll_fill(cx, &self.shared.socket, self.left))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.taken(count);
+        Poll::Ready(Ok(count))
+    }
+
+    /// What was read together with the head, at most `most` bytes.
+    pub fn take_early(&mut self, most: usize) -> BytesMut {
         let mut early = self.shared.early.borrow_mut();
         let count = early.len().min(most);
         let taken = early.split_to(count);

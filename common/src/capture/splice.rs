@@ -1,6 +1,7 @@
 //! A captured body into a file, without passing through our memory: socket, pipe, file. For whoever need not see the bytes.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,7 +13,6 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
-use tokio::io::Interest;
 
 use super::Captured;
 use crate::relay::Pipe;
@@ -104,10 +104,9 @@ impl Captured {
         let mut pipe = Pipe::get()?;
         let (mut turn, mut begun) = (at, at);
         while self.left() > 0 {
-            let held = self.fill(&mut pipe, bounds.stall).await?;
+            self.fill(&mut pipe, bounds.stall).await?;
             let began = Instant::now();
             pipe.empty_into(file.as_fd(), &mut at)?;
-            self.taken(held);
             if began.elapsed() >= bounds.patience && self.left() > 0 {
                 return self.on_the_pool(pipe, file, (begun, at), bounds).await;
             }
@@ -125,17 +124,10 @@ impl Captured {
         Ok(())
     }
 
-    async fn fill(&self, pipe: &mut Pipe, stall: Duration) -> io::Result<usize> {
-        let (socket, left) = (&self.shared.socket, self.left());
-        loop {
-            let waiting = socket.readable();
-            tokio::time::timeout(stall, waiting).await.map_err(|_| stalled())??;
-            match socket.try_io(Interest::READABLE, || pipe.fill(socket, left)) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
-            }
-        }
+    async fn fill(&mut self, pipe: &mut Pipe, stall: Duration) -> io::Result<()> {
+        let filling = poll_fn(|cx| self.poll_fill(cx, pipe));
+        tokio::time::timeout(stall, filling).await.map_err(|_| stalled())??;
+        Ok(())
     }
 
     /// The rest of it by a thread of its own, which waits for the socket as well as for the disk.

@@ -11,7 +11,7 @@ use crate::slot::Outlet;
 
 /// When so much came at once, more is there already: the kernel may wait for it to fill the client's segments. A source
 /// that sends little by little is passed on little by little.
-const STREAMING: u64 = 64 * 1024;
+pub const STREAMING: u64 = 64 * 1024;
 
 /// The rest of an answer: what lies in its pipe, and what has yet to come.
 pub struct Flow {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use actix_web::web;
-use common::error::{ApiError, Code};
+use common::error::ApiError;
 use common::http::payload_error;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::headers::Length;
+use super::spliced::not_taken;
 
 /// Pieces between client and service. The framework's pieces have 32 KiB at most.
 const PIECES: usize = 4;
@@ -69,13 +70,7 @@ async fn pass_on(mut payload: web::Payload, to: mpsc::Sender<Piece>, wait: Durat
             Ok(Ok(())) => {}
             // The service takes no more: its answer, or the loss of it, says why.
             Ok(Err(_)) => return Ok(()),
-            Err(_) => {
-                let error = ApiError::new(
-                    Code::GatewayTimeout,
-                    "A service behind this one stopped taking the body.",
-                );
-                return Err(error.because(format!("no piece taken within {wait:?}")));
-            }
+            Err(_) => return Err(not_taken(wait)),
         }
     }
 }

@@ -11,7 +11,7 @@ use common::error::ApiError;
 use common::plain::{Answer, PlainHandler, PlainRequest};
 use futures_util::future::LocalBoxFuture;
 
-use super::{Worker, route};
+use super::{Incoming, Worker, route};
 
 thread_local! {
     static HERE: RefCell<Weak<Worker>> = const { RefCell::new(Weak::new()) };
@@ -46,7 +46,7 @@ impl PlainHandler for DirectReads {
         Box::pin(async move {
             let worker = worker.ok_or_else(|| ApiError::internal("this thread has no proxy"))?;
             let target = route(&request)?;
-            let answer = worker.pass_on(target, &request, moves, None).await?;
+            let answer = worker.pass_on(target, &request, moves, Incoming::Nothing).await?;
             answer.ok_or_else(|| ApiError::internal("no page begins like what is asked of a service"))
         })
     }

@@ -1,5 +1,5 @@
 //! One request and its answer, whatever carries them: which replica, whether once more, and what the client is told when
-//! there is no usable answer. There are two carriers: `streamed` for everything, `reads` for what is only read.
+//! there is no usable answer. There are two carriers: `streamed` for everything, `spliced` for what is only read and for long uploads.
 
 use std::error::Error;
 use std::io;

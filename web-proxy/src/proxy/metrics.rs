@@ -104,14 +104,15 @@ impl Opened {
     }
 }
 
-/// Answers whose body the kernel moves. Cheap to clone.
+/// Bodies that the kernel moves. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Relays {
     running: Gauge,
     bytes: Counter,
+    uploaded: Counter,
 }
 
-/// One of them; over when it is dropped.
+/// An answer whose body it moves; over when it is dropped.
 pub struct Running {
     relays: Relays,
     /// The copy is busy with it.
@@ -133,8 +134,18 @@ impl Relays {
                 "Bytes taken from services without copying them",
                 relays.bytes.clone(),
             );
+            registry.register(
+                "proxy_spliced_upload_bytes",
+                "Bytes of uploads taken from clients without copying them",
+                relays.uploaded.clone(),
+            );
         });
         relays
+    }
+
+    /// Bytes of an upload.
+    pub fn took(&self, bytes: u64) {
+        self.uploaded.inc_by(bytes);
     }
 
     pub fn begin(&self, turn: Turn) -> Running {

@@ -10,3 +10,4 @@ mod malformed;
 mod paths;
 mod relay;
 mod streaming;
+mod uploads;

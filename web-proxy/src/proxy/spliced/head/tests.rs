@@ -14,6 +14,7 @@ fn check(text: &str, expected: Expected) {
             Some((plain.status.as_u16(), plain.length, plain.keep))
         }
         Some(Answer::Odd) => None,
+        Some(Answer::Interim(_)) => panic!("an answer follows: {text}"),
         None => panic!("more is needed: {text}"),
     };
     assert_eq!(found, expected, "{text}");
@@ -100,9 +101,8 @@ fn all_others_are_left_to_hyper() {
         "HTTP/1.0 200 OK",
         "HTTP/1.2 200 OK",
         "HTTP/2.0 200 OK",
-        "HTTP/1.1 100 Continue",
         "HTTP/1.1 101 Switching",
-        "HTTP/1.1 199 Early",
+        "HTTP/1.0 100 Continue",
         "HTTP/1.1 600 Odd",
         "HTTP/1.1 999 Odd",
         "HTTP/1.1 099 Odd",
@@ -135,8 +135,27 @@ fn all_others_are_left_to_hyper() {
 }
 
 #[test]
+fn what_is_said_before_an_answer_is_skipped() {
+    for line in [
+        "HTTP/1.1 100 Continue",
+        "HTTP/1.1 102 Wait",
+        "HTTP/1.1 104 Upload",
+        "HTTP/1.1 199 Early",
+    ] {
+        for fields in ["", "Location: /u\r\n", "Content-Length: 7\r\n"] {
+            let interim = format!("{line}\r\n{fields}\r\n");
+            let found = parse(&Bytes::from(format!("{interim}HTTP/1.1 200 OK\r\n")));
+            assert!(
+                matches!(found, Some(Answer::Interim(length)) if length == interim.len()),
+                "{interim}"
+            );
+        }
+    }
+}
+
+#[test]
 fn requests_are_written_as_they_are_to_be_read() {
-    let head = |query| Head {
+    let head = |query, length| Head {
         method: &actix_web::http::Method::GET,
         path: "/media/g/v/file",
         query,
@@ -148,16 +167,19 @@ fn requests_are_written_as_they_are_to_be_read() {
         ]
         .map(|(name, value)| (name, value.as_bytes().into()))
         .into(),
-        length: Length::None,
+        length,
         old_client: false,
     };
-    let fields = "Range: bytes=0-5\r\naccept: a\r\naccept: b\r\nhost: t:1\r\n\r\n";
+    let fields = "Range: bytes=0-5\r\naccept: a\r\naccept: b\r\nhost: t:1\r\n";
     for (query, target) in [
         (None, "/media/g/v/file"),
         (Some(""), "/media/g/v/file?"),
         (Some("x='1'&y={}"), "/media/g/v/file?x='1'&y={}"),
     ] {
-        let text = String::from_utf8(write(&head(query))).unwrap();
-        assert_eq!(text, format!("GET {target} HTTP/1.1\r\n{fields}"));
+        let text = String::from_utf8(write(&head(query, Length::None))).unwrap();
+        assert_eq!(text, format!("GET {target} HTTP/1.1\r\n{fields}\r\n"));
+        let text = String::from_utf8(write(&head(query, Length::Known(1_048_576)))).unwrap();
+        let length = "content-length: 1048576\r\n";
+        assert_eq!(text, format!("GET {target} HTTP/1.1\r\n{fields}{length}\r\n"));
     }
 }

@@ -17,6 +17,7 @@ thread_local! {
 }
 
 /// Room for so many bytes and no more.
+#[derive(Default)]
 pub struct Room(Vec<u8>);
 
 impl Room {
@@ -36,6 +37,11 @@ impl Room {
     /// What has come, as much as there is room for; 0 at the end.
     pub async fn read_from(&mut self, io: &mut TcpStream) -> io::Result<usize> {
         io.read_buf(&mut self.0).await
+    }
+
+    /// The same without waiting.
+    pub fn try_read_from(&mut self, io: &TcpStream) -> io::Result<usize> {
+        io.try_read_buf(&mut self.0)
     }
 }
 

@@ -1,15 +1,18 @@
-//! The carrier for what is read: the request is written and its answer's head read here, a body that did not come with the
-//! head goes from socket to socket inside the kernel. It costs a fraction of what copying costs, and holds no bytes in our memory.
+//! The carrier for what is read, and for long uploads: the request is written and its answer's head read here, a body that did not
+//! come with its head goes from socket to socket inside the kernel. It costs a fraction of what copying costs, and holds no bytes
+//! in our memory.
 //!
-//! A slow client of what did not come with the head holds one connection to the service for as long as it reads, of media with its
-//! permit there; that is intended: what stream-service limits are readers, and no more is fetched ahead of them than the sockets and a pipe hold.
+//! A slow client holds one connection to the service for as long as it reads or uploads, of media with its permit there; that is
+//! intended: what stream-service limits are readers, and no more is fetched ahead of them than the sockets and a pipe hold.
 
+mod answer;
 mod connection;
 mod head;
+mod hearing;
+mod inflow;
 mod neighbours;
 mod replay;
 mod room;
-mod splice;
 
 use std::time::Duration;
 
@@ -30,10 +33,12 @@ use super::headers::{Head, Length};
 use super::metrics::{Opened, Relays};
 use super::relay;
 use super::upstreams::Kind;
-use connection::{Connection, Connections, Heard};
+use answer::Splice;
+use connection::{Connection, Connections};
 use head::Plain;
+use hearing::Heard;
+pub use inflow::{Inflow, not_taken};
 pub use neighbours::Neighbours;
-use splice::Splice;
 
 /// Bytes read at once with the head of an answer. What follows the head in them has to be copied, once more than the rest, but
 /// what came whole needs no pipe, and its connection is free before the client has it: lists are whole, and small pieces of media.
@@ -48,7 +53,7 @@ fn first_read(kind: Kind) -> usize {
 const FIRST_READS: [usize; 2] = [8 << 10, 64 << 10];
 
 /// The relay of one worker.
-pub struct Reads {
+pub struct Spliced {
     connections: Connections,
     relays: Relays,
 }
@@ -59,48 +64,68 @@ enum Got {
     Odd(Response<Incoming>, Turn),
 }
 
-impl Reads {
+impl Spliced {
     pub fn new(connector: HttpConnector, neighbours: Neighbours, opened: Opened, relays: Relays) -> Self {
-        Reads {
+        Spliced {
             connections: Connections::new(connector, neighbours, opened),
             relays,
         }
     }
 
-    /// Requests that may be carried this way.
+    /// Requests without a body that may be carried this way.
     pub fn carries(head: &Head<'_>) -> bool {
         *head.method == Method::GET && head.length == Length::None && !head.old_client && head.has_host()
     }
 
-    /// Passes a request on, and the answer back to a connection that can take [`Body::Moved`].
-    pub async fn run(&self, exchange: &Exchange<'_>, head: &Head<'_>) -> Result<Answer, ApiError> {
+    /// Passes a request on with its body, and the answer back to a connection that can take [`Body::Moved`].
+    pub async fn run(
+        &self,
+        exchange: &Exchange<'_>,
+        head: &Head<'_>,
+        mut body: Option<Inflow>,
+    ) -> Result<Answer, ApiError> {
         let request = head::write(head);
-        let first = first_read(exchange.kind);
+        let (first, wait) = (first_read(exchange.kind), exchange.wait);
         let attempt = async |turn: &Turn| {
-            let due = Instant::now() + exchange.wait;
-            let mut connection = self.connections.get(turn, due, exchange.wait).await?;
-            let heard = connection.ask(turn, &request, first, due, exchange.wait).await?;
-            match self.answer(heard, connection, turn, exchange.wait) {
+            let mut due = Instant::now() + wait;
+            let mut connection = self.connections.get(turn, due, wait).await?;
+            let heard = match &mut body {
+                None => connection.ask(turn, &request, first, due, wait).await?,
+                Some(body) => {
+                    let heard = connection.bring(turn, &request, body, first, wait).await?;
+                    due = Instant::now() + wait;
+                    heard
+                }
+            };
+            let is_sent = body.as_ref().is_none_or(Inflow::is_over);
+            match self.answer(heard, connection, is_sent, turn, wait) {
                 Ok(answer) => Ok(Got::Ready(answer)),
                 Err((connection, read)) => {
                     let reading = replay::read(connection.line.io, read, turn, head);
                     let read = timeout_at(due, reading).await;
-                    read.unwrap_or_else(|_| Err(Failure::late(turn, exchange.wait)))
+                    read.unwrap_or_else(|_| Err(Failure::late(turn, wait)))
                         .map(|answer| Got::Odd(answer, turn.clone()))
                 }
             }
         };
-        match exchange.run(head, || true, attempt).await? {
+        // Of a body nothing is taken before there is a connection, and what was sent is not sent again.
+        let got = exchange.run(head, || true, attempt).await;
+        if let Some(body) = body {
+            body.end();
+        }
+        match got? {
             Got::Ready(answer) => Ok(answer),
-            Got::Odd(answer, turn) => relay::answer(head, answer, turn, Upload::none(), exchange.wait),
+            Got::Odd(answer, turn) => relay::answer(head, answer, turn, Upload::none(), wait),
         }
     }
 
-    /// The answer for the client, or the connection with what was read of it when it takes the other way.
+    /// The answer for the client, or the connection with what was read of it when it takes the other way. `is_sent`: the service has
+    /// the whole request.
     fn answer(
         &self,
         heard: Heard,
         connection: Connection,
+        is_sent: bool,
         turn: &Turn,
         wait: Duration,
     ) -> Result<Answer, (Connection, Bytes)> {
@@ -115,6 +140,7 @@ impl Reads {
             keep,
             head,
         } = plain;
+        let keep = keep && is_sent;
         let mut first = read.slice(head..);
         let length = match length {
             Some(length) if !relay::never_has_body(status) => length,

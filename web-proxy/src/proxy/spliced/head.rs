@@ -1,7 +1,7 @@
 //! The two heads of a relayed answer on the wire: the request written, the answer read.
 //!
 //! Only answers that can be read in one way, and that the relay is for, are taken from here ([`Answer::Plain`]). All others
-//! (chunked, HTTP/1.0, 1xx, anything malformed, a head that is too large) are hyper's to read or to refuse: the rules for
+//! (chunked, HTTP/1.0, 101, anything malformed, a head that is too large) are hyper's to read or to refuse: the rules for
 //! those stand in one place, and a client can't tell by which way its answer came.
 
 use actix_web::http::StatusCode;
@@ -9,7 +9,7 @@ use actix_web::web::Bytes;
 use common::plain::{AnswerFields, ReadFields};
 use common::relay::Framing;
 
-use super::super::headers::{Head, Returning};
+use super::super::headers::{Head, Length, Returning};
 use super::super::relay::never_has_body;
 
 /// A longer head is left to hyper. Those of our services have some 600 bytes.
@@ -18,7 +18,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const USUAL_REQUEST: usize = 1024;
 const MAX_FIELDS: usize = 64;
 
-/// The head of a request without a body.
+/// The head of a request, whose body has a known length if it has one.
 pub fn write(head: &Head<'_>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_REQUEST);
     let question = head.query.map_or("", |_| "?");
@@ -37,6 +37,12 @@ pub fn write(head: &Head<'_>) -> Vec<u8> {
             bytes.extend_from_slice(part);
         }
     }
+    if let Length::Known(length) = head.length {
+        let mut number = itoa::Buffer::new();
+        for part in ["content-length: ", number.format(length), "\r\n"] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+    }
     bytes.extend_from_slice(b"\r\n");
     bytes
 }
@@ -44,6 +50,8 @@ pub fn write(head: &Head<'_>) -> Vec<u8> {
 pub enum Answer {
     Plain(Plain),
     Odd,
+    /// So many bytes that say nothing to us; the answer follows.
+    Interim(usize),
 }
 
 /// An answer whose end is known.
@@ -64,12 +72,18 @@ pub fn parse(read: &Bytes) -> Option<Answer> {
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut head = httparse::Response::new(&mut fields);
     match head.parse(read) {
+        Ok(httparse::Status::Complete(length)) if is_interim(&head) => Some(Answer::Interim(length)),
         Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
             Some(plain(&head, read, length).map_or(Answer::Odd, Answer::Plain))
         }
         Ok(httparse::Status::Partial) if read.len() < MAX_HEAD => None,
         _ => Some(Answer::Odd),
     }
+}
+
+/// 101 is none: nothing was asked that it could answer.
+fn is_interim(head: &httparse::Response<'_, '_>) -> bool {
+    head.version == Some(1) && matches!(head.code, Some(100 | 102..=199))
 }
 
 fn plain(head: &httparse::Response<'_, '_>, read: &Bytes, bytes: usize) -> Option<Plain> {

@@ -7,33 +7,25 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::web::Bytes;
 use common::relay::{Line, Shelf};
 use common::replicas::Replica;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 
 use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
 use super::super::metrics::{Opened, Way};
-use super::head::{self, Answer};
+use super::hearing::{Heard, Hearing};
+use super::inflow::{Inflow, Stop, not_taken};
 use super::neighbours::Neighbours;
-use super::room::Room;
 
 /// A connection that nobody else uses.
 pub struct Connection {
     pub line: Line,
     way: Way,
     shelf: Rc<Shelf>,
-}
-
-/// What a service said first, with all that was read.
-pub struct Heard {
-    pub answer: Answer,
-    pub read: Bytes,
 }
 
 impl Connection {
@@ -48,20 +40,67 @@ impl Connection {
     ) -> Result<Heard, Failure> {
         let Line { io, patience } = &mut self.line;
         patience.move_to(due);
+        let converse = async {
+            io.write_all(request).await?;
+            Hearing::new(first).read(io).await
+        };
         let heard = tokio::select! {
             biased;
-            heard = converse(io, request, first) => heard,
+            heard = converse => heard,
             () = poll_fn(|cx| patience.poll_over(cx)) => return Err(Failure::late(replica, wait)),
         };
-        heard.map_err(|error| {
-            if is_cut(&error) || error.kind() == io::ErrorKind::UnexpectedEof {
-                // The others were opened to the same process, which may be gone.
-                self.shelf.clear();
-                Failure::Lost(chain(&error))
-            } else {
-                Failure::Unusable(chain(&error))
+        heard.map_err(|error| self.failure(&error))
+    }
+
+    /// The same with a body, which moves for as long as nobody makes the other wait too long. An answer that comes before its end
+    /// leaves the rest where it is.
+    pub async fn bring(
+        &mut self,
+        replica: &Replica,
+        request: &[u8],
+        body: &mut Inflow,
+        first: usize,
+        wait: Duration,
+    ) -> Result<Heard, Failure> {
+        let mut begin = request.to_vec();
+        body.begin(&mut begin);
+        match timeout(wait, self.line.io.write_all(&begin)).await {
+            Ok(written) => written.map_err(|error| self.failure(&error))?,
+            Err(_) => return Err(Failure::Final(not_taken(wait))),
+        }
+        drop(begin);
+        let mut hearing = Hearing::new(first);
+        let refused = loop {
+            match poll_fn(|cx| body.poll_move(cx, &mut self.line, wait)).await? {
+                Stop::Over => break None,
+                Stop::Refused(error) => break Some(error),
+                Stop::Spoken => {
+                    let heard = hearing.try_read(&self.line.io);
+                    if let Some(heard) = heard.map_err(|error| self.failure(&error))? {
+                        return Ok(heard);
+                    }
+                }
             }
-        })
+        };
+        let Line { io, patience } = &mut self.line;
+        patience.move_to(Instant::now() + wait);
+        let heard = tokio::select! {
+            biased;
+            heard = hearing.read(io) => heard,
+            () = poll_fn(|cx| patience.poll_over(cx)) => return Err(Failure::late(replica, wait)),
+        };
+        // What it said before it took no more tells more than that it did.
+        heard.map_err(|error| self.failure(&refused.unwrap_or(error)))
+    }
+
+    fn failure(&self, error: &io::Error) -> Failure {
+        if is_cut(error) || error.kind() == io::ErrorKind::UnexpectedEof {
+            // The others were opened to the same process, which may be gone.
+            self.shelf.clear();
+            Failure::Lost(chain(error))
+        } else {
+            Failure::Unusable(chain(error))
+        }
     }
 
     /// For the next request. Only after a whole answer that did not end the connection.
@@ -72,24 +111,6 @@ impl Connection {
     /// The connection, where it is to be given back, and what it is.
     pub fn into_parts(self) -> (Line, Rc<Shelf>, Way) {
         (self.line, self.shelf, self.way)
-    }
-}
-
-async fn converse(io: &mut TcpStream, request: &[u8], first: usize) -> io::Result<Heard> {
-    io.write_all(request).await?;
-    let mut room = Room::take(first);
-    loop {
-        if room.read_from(io).await? == 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the connection ended before an answer",
-            ));
-        }
-        let read = Bytes::from_owner(room);
-        if let Some(answer) = head::parse(&read) {
-            return Ok(Heard { answer, read });
-        }
-        room = Room::longer(&read, first);
     }
 }
 

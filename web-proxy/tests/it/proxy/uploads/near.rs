@@ -1,0 +1,91 @@
+//! The same through the Unix socket of a service on the same machine.
+
+use std::time::Duration;
+
+use common::testing::eventually;
+
+use super::*;
+
+async fn answering(mut call: Call) {
+    while let Some(mut seen) = call.head().await {
+        call.body(&mut seen).await;
+        call.say(CREATED).await;
+    }
+}
+
+/// A service with a socket in `folder`, and an edge that has found it.
+async fn found<F, Fut>(service: &Upstream, folder: &str, serve: F) -> (Running, common::near::SocketFile)
+where
+    F: Fn(Call) -> Fut + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let file = service.listen_near(folder, serve);
+    let base = service.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.server.socket_dir = folder.to_owned();
+    let edge = start(config).await;
+    eventually("the socket is used", Duration::from_secs(20), || async {
+        let mut client = Raw::connect(&edge.public).await;
+        client.get("/media/g/v/file").await;
+        (service.accepted_near() > 1).then_some(())
+    })
+    .await;
+    (edge, file)
+}
+
+#[actix_web::test]
+async fn uploads_go_by_the_socket() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Upstream::new(answering).await;
+    let (edge, _file) = found(&service, &dir.path().display().to_string(), answering).await;
+    let by_tcp = || service.accepted() - service.accepted_near() - service.checks();
+    let before = by_tcp();
+    let mut client = Raw::connect(&edge.public).await;
+    for (length, piece) in [(LENGTH, LENGTH), (20_000_000, 1_000_000), (5_000_000, 70_001)] {
+        send(&mut client, length, piece).await;
+        assert_eq!(client.answer().await.status, 201);
+        assert!(service.last().whole && service.last().body == content(length));
+    }
+    assert_eq!(moved(&edge), LENGTH + 25_000_000);
+    assert_eq!(by_tcp(), before, "none by TCP");
+    edge.stop().await;
+}
+
+/// A Unix socket whose reader closes with bytes unread says so at once, but what it said before is there.
+#[actix_web::test]
+async fn promise_8_a_refusal_is_read_also_when_the_service_closes_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Upstream::new(answering).await;
+    let (edge, _file) = found(
+        &service,
+        &dir.path().display().to_string(),
+        |mut call: Call| async move {
+            let Some(seen) = call.head().await else { return };
+            if seen.line().starts_with("PUT") {
+                // Of the body nothing is read, and the connection closes with this.
+                let close =
+                    "Content-Type: application/problem+json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                call.say(&format!("HTTP/1.1 507 Full\r\n{close}")).await;
+            } else {
+                call.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+                    .await;
+            }
+        },
+    )
+    .await;
+    for _ in 0..20 {
+        let mut client = Raw::connect(&edge.public).await;
+        client.send(&put(30_000_000)).await;
+        for piece in content(30_000_000).chunks(1_000_000) {
+            if tokio::io::AsyncWriteExt::write_all(&mut client.io, piece)
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.text().as_str()), (507, "{}"));
+    }
+    edge.stop().await;
+}
