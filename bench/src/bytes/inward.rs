@@ -1,5 +1,5 @@
 //! Passing on what is uploaded: proxies before the same stream-service, which hashes, syncs and writes its row for all of them.
-//! Only the proxy's own CPU counts.
+//! Only the proxy's own CPU counts. The goals are those of what is read.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::paired::Rounds;
 use super::platform::Platform;
-use super::proxy::{NEAR, socket_of};
+use super::proxy::{NEAR, PIPES, socket_of};
 use super::target::Target;
 use super::upload::{self, Shape};
 use super::{Bench, COPYING, SIZE, peers};
@@ -38,8 +38,6 @@ const NGINX: [(&str, &str); 2] = [
     ),
 ];
 
-const HAPROXY: (&str, usize) = ("haproxy, 512 KiB pipes", 512 << 10);
-
 pub fn measure(bench: &mut Bench) {
     let mut targets = targets(bench);
     for target in &mut targets {
@@ -57,11 +55,18 @@ pub fn measure(bench: &mut Bench) {
         let named = |name: &str, way: &str| format!("{name}{way}");
         let (mut against, mut goals) = (Vec::new(), Vec::new());
         for way in ["", NEAR] {
-            let nginx = named(NGINX[1].0, way);
-            let haproxy = named(HAPROXY.0, way);
-            goals.push((named("sluice", way), nginx.clone(), 1.0));
-            goals.push((named("sluice", way), haproxy.clone(), 0.8));
-            against.extend([nginx, haproxy]);
+            let cheapest = |names: [&str; 2]| {
+                let names = names.map(|name| named(name, way));
+                rounds
+                    .cheapest(&names.each_ref().map(String::as_str))
+                    .map(str::to_owned)
+            };
+            let nginx = cheapest(NGINX.map(|(name, _)| name)).map(|peer| (peer, 0.35));
+            let haproxy = cheapest(PIPES.map(|(name, _)| name)).map(|peer| (peer, 0.8));
+            for (peer, goal) in nginx.into_iter().chain(haproxy) {
+                goals.push((named("sluice", way), peer.clone(), goal));
+                against.push(peer);
+            }
         }
         let against: Vec<&str> = against.iter().map(String::as_str).collect();
         rounds.print(&format!("Passing uploads on: {}", shape.name), &against);

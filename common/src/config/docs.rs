@@ -46,7 +46,7 @@ pub const DOCS: &[(&str, &str)] = &[
     ),
     (
         "server.capture_uploads",
-        "Take the bytes of large uploads from the connection, past the HTTP framework, which costs less CPU; without it a connection that has gone to the framework stays there (see fast_path).",
+        "Take the bytes of large uploads from the connection, past the HTTP framework, which costs less CPU (at the edge the kernel passes them on); without it a connection that has gone to the framework stays there (see fast_path).",
     ),
     (
         "server.zero_copy",

@@ -75,7 +75,7 @@ struct WayLabel {
     way: &'static str,
 }
 
-/// Connections that were opened for what is only read. Cheap to clone.
+/// Connections that were opened for what is only read and for long uploads. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Opened(Family<WayLabel, Counter>);
 
@@ -86,7 +86,7 @@ impl Opened {
         metrics.register(|registry| {
             registry.register(
                 "proxy_connections",
-                "Connections opened to services for GET: by TCP, or by a Unix socket of the same machine",
+                "Connections opened to services for GET and long uploads: by TCP, or by a Unix socket of the same machine",
                 opened.0.clone(),
             );
         });

@@ -1,6 +1,7 @@
 //! Long bodies that go from the client's socket into the service's inside the kernel: the same bytes, ends and failures as by copying.
 
 mod answers;
+mod cuts;
 mod ends;
 mod near;
 
