@@ -108,14 +108,15 @@ fn targets(bench: &Bench) -> Vec<Target> {
                 let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
                 add(&format!("{name}{way}"), nginx.pid(), nginx.address, Box::new(nginx));
             }
-            let (name, pipe) = HAPROXY;
-            let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
-            add(
-                &format!("{name}{way}"),
-                haproxy.pid(),
-                haproxy.address,
-                Box::new(haproxy),
-            );
+            for (name, pipe) in PIPES {
+                let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
+                add(
+                    &format!("{name}{way}"),
+                    haproxy.pid(),
+                    haproxy.address,
+                    Box::new(haproxy),
+                );
+            }
         }
     }
     targets
