@@ -7,10 +7,10 @@ use std::rc::Rc;
 
 use super::paired::Rounds;
 use super::platform::Platform;
-use super::proxy::{NEAR, PIPES, socket_of};
+use super::proxy::{NEAR, PIPES, peers_before};
 use super::target::Target;
 use super::upload::{self, Shape};
-use super::{Bench, COPYING, SIZE, peers};
+use super::{Bench, COPYING, SIZE};
 use crate::running;
 
 const SHAPES: [Shape; 2] = [
@@ -87,7 +87,6 @@ fn targets(bench: &Bench) -> Vec<Target> {
     let workers = format!("server.workers={}", bench.workers);
     let platform = Rc::new(Platform::roles(&bench.runtime, &behind, &[workers, near.clone()]));
     let stream = platform.servers[1].address();
-    let socket = socket_of(sockets.path(), stream.port());
     let sockets = Rc::new(sockets);
     let mut targets = Vec::new();
     let mut add = |name: &str, pid: u32, address: SocketAddr, proxy: Box<dyn Any>| {
@@ -99,25 +98,8 @@ fn targets(bench: &Bench) -> Vec<Target> {
             add(&format!("{name}{way}"), proxy.pid(), proxy.address(), Box::new(proxy));
         }
     }
-    if bench.peers {
-        for (way, of_nginx, of_haproxy) in [
-            ("", stream.to_string(), stream.to_string()),
-            (NEAR, format!("unix:{socket}"), format!("unix@{socket}")),
-        ] {
-            for (name, more) in NGINX {
-                let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
-                add(&format!("{name}{way}"), nginx.pid(), nginx.address, Box::new(nginx));
-            }
-            for (name, pipe) in PIPES {
-                let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
-                add(
-                    &format!("{name}{way}"),
-                    haproxy.pid(),
-                    haproxy.address,
-                    Box::new(haproxy),
-                );
-            }
-        }
+    for peer in peers_before(bench, stream, sockets.path(), &NGINX) {
+        add(&peer.name, peer.pid, peer.address, peer.process);
     }
     targets
 }

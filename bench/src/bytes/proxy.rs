@@ -8,7 +8,7 @@ use super::platform::Platform;
 use super::send;
 use super::side::{Shape, Side};
 use super::{Bench, peers};
-use crate::running;
+use crate::running::{self, Running};
 
 /// nginx as it comes, with buffers that take a whole window (the plan's peer), and passing on what comes, which the plan did not
 /// measure and which is cheapest where a copy is cheap.
@@ -117,34 +117,58 @@ fn sides(bench: &Bench) -> Vec<Side> {
             add(&name, proxy.pid(), proxy.address(), Box::new(proxy));
         }
     }
-    if bench.peers {
-        let socket = socket_of(sockets.path(), stream.port());
-        for (way, of_nginx, of_haproxy) in [
-            ("", stream.to_string(), stream.to_string()),
-            (NEAR, format!("unix:{socket}"), format!("unix@{socket}")),
-        ] {
-            for (name, more) in BUFFERS {
-                let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
-                add(&format!("{name}{way}"), nginx.pid(), nginx.address, Box::new(nginx));
-            }
-            for (name, pipe) in PIPES {
-                let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
-                add(
-                    &format!("{name}{way}"),
-                    haproxy.pid(),
-                    haproxy.address,
-                    Box::new(haproxy),
-                );
-            }
-        }
+    for peer in peers_before(bench, stream, sockets.path(), &BUFFERS) {
+        add(&peer.name, peer.pid, peer.address, peer.process);
     }
     // What the proxies stand before ends after them.
     sides.push(Side::new(DIRECT, pid, stream, &path, (platform, sockets)));
     sides
 }
 
+/// nginx or haproxy before a service.
+pub struct Peer {
+    pub name: String,
+    pub pid: u32,
+    pub address: SocketAddr,
+    pub process: Box<dyn Any>,
+}
+
+/// nginx with each of `buffers` and haproxy with each of [`PIPES`], before the service at `stream` and before its socket in `sockets`;
+/// none without `bench.peers`.
+pub fn peers_before(bench: &Bench, stream: SocketAddr, sockets: &Path, buffers: &[(&str, &str)]) -> Vec<Peer> {
+    let mut found = Vec::new();
+    if !bench.peers {
+        return found;
+    }
+    let mut add = |name: String, process: Running| {
+        let (pid, address) = (process.pid(), process.address);
+        let process = Box::new(process);
+        found.push(Peer {
+            name,
+            pid,
+            address,
+            process,
+        });
+    };
+    let socket = socket_of(sockets, stream.port());
+    for (way, of_nginx, of_haproxy) in [
+        ("", stream.to_string(), stream.to_string()),
+        (NEAR, format!("unix:{socket}"), format!("unix@{socket}")),
+    ] {
+        for (name, more) in buffers {
+            let nginx = peers::nginx_proxy(bench.workers, &of_nginx, more);
+            add(format!("{name}{way}"), nginx);
+        }
+        for (name, pipe) in PIPES {
+            let haproxy = peers::haproxy(bench.workers, &of_haproxy, pipe);
+            add(format!("{name}{way}"), haproxy);
+        }
+    }
+    found
+}
+
 /// Where the service that listens to `port` has its Unix socket.
-pub fn socket_of(folder: &Path, port: u16) -> String {
+fn socket_of(folder: &Path, port: u16) -> String {
     let entries = std::fs::read_dir(folder).expect("the folder of sockets").flatten();
     let mut paths = entries.map(|entry| entry.path().display().to_string());
     let port = format!("-{port}-");
