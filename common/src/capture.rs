@@ -3,8 +3,8 @@
 //! actix-http reads a body in pieces of a few KiB through two buffers and a channel. Here a layer directly on the socket collects
 //! each request head itself and hands actix-http exactly that head. Of an upload it overwrites the digits of `Content-Length`
 //! with zeros before, so that actix-http sees a request without a body, and holds reading back: the bytes stay in the
-//! socket until the handler takes them from there ([`Captured`]), into its own buffer or, by [`Captured::move_to_file`],
-//! without one.
+//! socket until the handler takes them from there ([`Captured`]), into its own buffer or, by [`Captured::move_to_file`] and
+//! [`Captured::poll_fill`], without one.
 //!
 //! ```text
 //! Head ─┬─ no body ────────────▶ Head

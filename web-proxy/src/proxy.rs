@@ -174,6 +174,9 @@ impl Worker {
     pub async fn serve(&self, request: &HttpRequest, payload: web::Payload) -> Result<Option<HttpResponse>, ApiError> {
         let plain = PlainRequest::from(request.head());
         let target = route(&plain)?;
+        if target == Target::Page {
+            return Ok(None);
+        }
         let (connection, slot) = (request.conn_data::<Connection>(), request.conn_data::<SlotHandle>());
         let length = headers::length(plain.fields)?;
         if let Some(connection) = connection
@@ -198,7 +201,7 @@ impl Worker {
         }))
     }
 
-    /// What is only read goes without copying, if the client's connection `moves` bodies.
+    /// What is only read goes without copying, if the client's connection `moves` bodies, and so does a body that it holds.
     async fn pass_on(
         &self,
         target: Target,

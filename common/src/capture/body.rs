@@ -93,6 +93,7 @@ impl Captured {
 
     /// Fills the empty `pipe` with what comes next, and says how many bytes that were. An end before the last byte is an error
     /// (`UnexpectedEof`). Only when all that was read with the head is [taken](Captured::take_early), and not at the end of the body.
+    /// Who has moved the last byte on says so ([`Captured::finish`]).
     pub fn poll_fill(&mut self, cx: &mut Context<'_>, pipe: &mut Pipe) -> Poll<io::Result<usize>> {
         self.shared.check_open()?;
         if !self.shared.early.borrow().is_empty() || self.left == 0 {
@@ -102,14 +103,17 @@ impl Captured {
         if count == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
-        self.taken(count);
+        self.left -= count as u64;
         Poll::Ready(Ok(count))
     }
 
-    /// What was read together with the head, at most `most` bytes.
+    /// What was read together with the head, at most `most` bytes, and nothing of the requests behind the body.
     pub fn take_early(&mut self, most: usize) -> BytesMut {
         let mut early = self.shared.early.borrow_mut();
-        let count = early.len().min(most);
+        let count = early
+            .len()
+            .min(most)
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let taken = early.split_to(count);
         drop(early);
         self.taken(taken.len());
@@ -118,8 +122,12 @@ impl Captured {
 
     pub(super) fn taken(&mut self, count: usize) {
         self.left -= count as u64;
+        self.finish();
+    }
+
+    /// The next request may be read, if all of the body was taken. Also the end of the connection, which ends what is still being done.
+    pub fn finish(&mut self) {
         if self.left == 0 && !self.done.replace(true) {
-            // The next request may be read.
             self.shared.set_phase(Phase::Head);
         }
     }

@@ -121,6 +121,7 @@ impl Captured {
             }
         }
         pipe.give_back();
+        self.finish();
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Line, Pipe};
 use crate::slot::Outlet;
 
-/// When so much came at once, more is there already: the kernel may wait for it to fill the client's segments. A source
+/// When so much came at once, more is there already: the kernel may wait for it to fill the segments of the other side. A source
 /// that sends little by little is passed on little by little.
 pub const STREAMING: u64 = 64 * 1024;
 

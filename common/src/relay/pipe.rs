@@ -63,7 +63,7 @@ impl Pipe {
         HERE.with(Pipes::get)
     }
 
-    /// For the next one who needs one on this thread. One that still holds bytes is closed: they are another answer's.
+    /// For the next one who needs one on this thread. One that still holds bytes is closed: they are another message's.
     pub fn give_back(self) {
         // A thread that ends keeps nothing.
         HERE.try_with(|pipes| pipes.give_back(self)).unwrap_or_default();

@@ -135,7 +135,7 @@ impl Exchange<'_> {
                     repeatable && tried.is_empty()
                 }
                 Failure::Final(late) if late.code() == Code::GatewayTimeout => {
-                    turn.silent("began no answer in time");
+                    turn.silent("took nothing, or began no answer, in time");
                     false
                 }
                 Failure::Unusable(_) | Failure::Final(_) => false,

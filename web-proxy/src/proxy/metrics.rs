@@ -136,7 +136,7 @@ impl Relays {
             );
             registry.register(
                 "proxy_spliced_upload_bytes",
-                "Bytes of uploads taken from clients without copying them",
+                "Bytes of uploads that the kernel moves to services, with what came together with their heads",
                 relays.uploaded.clone(),
             );
         });

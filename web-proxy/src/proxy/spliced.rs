@@ -13,6 +13,7 @@ mod inflow;
 mod neighbours;
 mod replay;
 mod room;
+mod waiting;
 
 use std::time::Duration;
 
@@ -89,6 +90,11 @@ impl Spliced {
         let attempt = async |turn: &Turn| {
             let mut due = Instant::now() + wait;
             let mut connection = self.connections.get(turn, due, wait).await?;
+            if body.is_some() && !connection.is_quiet() {
+                // What would be sent again of something to read is lost of an upload.
+                connection.close_all();
+                connection = self.connections.get(turn, due, wait).await?;
+            }
             let heard = match &mut body {
                 None => connection.ask(turn, &request, first, due, wait).await?,
                 Some(body) => {

@@ -62,6 +62,14 @@ pub async fn before(upstream: &Upstream) -> Running {
     start(config(&[base], &[base], &[base])).await
 }
 
+/// [`before`], which moves long uploads or copies them.
+pub async fn before_capturing(upstream: &Upstream, capture: bool) -> Running {
+    let base = upstream.base.as_str();
+    let mut config = config(&[base], &[base], &[base]);
+    config.server.capture_uploads = capture;
+    start(config).await
+}
+
 /// How the edge serves a connection: before the framework, behind it, or behind it by copying.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Way {

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use common::relay::{Line, Shelf};
 use common::replicas::Replica;
+use common::slot::Socket;
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
@@ -18,8 +22,9 @@ use super::super::client::{IDLE, MAX_IDLE};
 use super::super::exchange::{Failure, chain, is_cut};
 use super::super::metrics::{Opened, Way};
 use super::hearing::{Heard, Hearing};
-use super::inflow::{Inflow, Stop, not_taken};
+use super::inflow::{Inflow, Stop};
 use super::neighbours::Neighbours;
+use super::waiting::Waiting;
 
 /// A connection that nobody else uses.
 pub struct Connection {
@@ -64,16 +69,17 @@ impl Connection {
     ) -> Result<Heard, Failure> {
         let mut begin = request.to_vec();
         body.begin(&mut begin);
-        match timeout(wait, self.line.io.write_all(&begin)).await {
-            Ok(written) => written.map_err(|error| self.failure(&error))?,
-            Err(_) => return Err(Failure::Final(not_taken(wait))),
-        }
+        let mut refused = match timeout(wait, self.line.io.write_all(&begin)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(_) => return Err(Failure::late(replica, wait)),
+        };
         drop(begin);
         let mut hearing = Hearing::new(first);
-        let refused = loop {
+        while refused.is_none() {
             match poll_fn(|cx| body.poll_move(cx, &mut self.line, wait)).await? {
-                Stop::Over => break None,
-                Stop::Refused(error) => break Some(error),
+                Stop::Over => break,
+                Stop::Refused(error) => refused = Some(error),
                 Stop::Spoken => {
                     let heard = hearing.try_read(&self.line.io);
                     if let Some(heard) = heard.map_err(|error| self.failure(&error))? {
@@ -81,22 +87,40 @@ impl Connection {
                     }
                 }
             }
-        };
+        }
         let Line { io, patience } = &mut self.line;
-        patience.move_to(Instant::now() + wait);
-        let heard = tokio::select! {
-            biased;
-            heard = hearing.read(io) => heard,
-            () = poll_fn(|cx| patience.poll_over(cx)) => return Err(Failure::late(replica, wait)),
-        };
-        // What it said before it took no more tells more than that it did.
-        heard.map_err(|error| self.failure(&refused.unwrap_or(error)))
+        let mut waiting = Waiting::default();
+        let heard = poll_fn(|cx| {
+            if let Poll::Ready(heard) = hearing.poll_read(cx, io) {
+                return Poll::Ready(Some(heard));
+            }
+            // It may have much to take yet.
+            waiting
+                .poll_late(cx, patience, wait, || io.unacknowledged())
+                .map(|()| None)
+        });
+        match heard.await {
+            None => Err(Failure::late(replica, wait)),
+            // What it said before it took no more tells more than that it did.
+            Some(heard) => heard.map_err(|error| self.failure(&refused.unwrap_or(error))),
+        }
+    }
+
+    /// Whether the service has said nothing since its last answer, by the kernel's word: the runtime may not have heard of it yet.
+    pub fn is_quiet(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(&self.line.io, &mut [0], flags), Err(Errno::AGAIN))
+    }
+
+    /// Closes all that are kept: they were opened to the same process.
+    pub fn close_all(&self) {
+        self.shelf.clear();
     }
 
     fn failure(&self, error: &io::Error) -> Failure {
         if is_cut(error) || error.kind() == io::ErrorKind::UnexpectedEof {
-            // The others were opened to the same process, which may be gone.
-            self.shelf.clear();
+            // It may be gone.
+            self.close_all();
             Failure::Lost(chain(error))
         } else {
             Failure::Unusable(chain(error))

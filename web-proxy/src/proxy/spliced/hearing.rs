@@ -2,6 +2,7 @@
 //! for one hop, and clients get none from the edge but the 100 that the framework sends.
 
 use std::io;
+use std::task::{Context, Poll, ready};
 
 use actix_web::web::Bytes;
 use tokio::net::TcpStream;
@@ -34,6 +35,16 @@ impl Hearing {
             let count = self.room.read_from(io).await?;
             if let Some(heard) = self.heard(count)? {
                 return Ok(heard);
+            }
+        }
+    }
+
+    /// The same for who waits for something else, too.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, io: &TcpStream) -> Poll<io::Result<Heard>> {
+        loop {
+            ready!(io.poll_read_ready(cx))?;
+            if let Some(heard) = self.try_read(io)? {
+                return Poll::Ready(Ok(heard));
             }
         }
     }

@@ -11,19 +11,18 @@ use common::capture::{self, Captured};
 use common::error::{ApiError, Code};
 use common::http::payload_error;
 use common::relay::{Line, Pipe, STREAMING};
-use common::slot::Outlet;
-use tokio::time::Instant;
+use common::slot::{Outlet, Socket};
 
 use super::super::exchange::{Failure, is_cut};
 use super::super::headers::Length;
 use super::super::metrics::Relays;
+use super::waiting::Waiting;
 
 pub struct Inflow {
     body: Captured,
     pipe: Pipe,
     more: bool,
-    /// Whether somebody is waited for, with a deadline.
-    waiting: bool,
+    waiting: Waiting,
     /// The longest wait for the client: `server.stall_timeout`.
     stall: Duration,
     relays: Relays,
@@ -33,7 +32,7 @@ pub struct Inflow {
 pub enum Stop {
     /// All of it is on its way to the service.
     Over,
-    /// The service may have said something.
+    /// The service may have said something: a refusal, as a rule.
     Spoken,
     /// The service takes no more.
     Refused(io::Error),
@@ -60,7 +59,7 @@ impl Inflow {
             body,
             pipe,
             more: false,
-            waiting: false,
+            waiting: Waiting::default(),
             stall,
             relays: relays.clone(),
         })
@@ -83,46 +82,45 @@ impl Inflow {
         self.pipe.give_back();
     }
 
-    /// Moves the body into `to`, until it can't be moved on. The service may take `wait` for the next byte (504), the client has
-    /// its own time to send one (408).
+    /// Moves the body into `to`, until it can't be moved on. A service that takes nothing for `wait` is late (504), a client that sends
+    /// nothing for its own time, too (408). Whatever a service says before the end of the body ends it, as RFC 9112 section 9.6 has
+    /// it for a refusal; the copying way goes on for a success, which none of our services says so early.
     pub fn poll_move(&mut self, cx: &mut Context<'_>, to: &mut Line, wait: Duration) -> Poll<Result<Stop, Failure>> {
         let Line { io, patience } = to;
         let mut outlet = Outlet::new(io);
         loop {
-            // Who answers before the end refuses the rest of it.
-            if io.poll_read_ready(cx).is_ready() {
-                self.waiting = false;
-                return Poll::Ready(Ok(Stop::Spoken));
+            match io.poll_read_ready(cx) {
+                Poll::Ready(Ok(())) => {
+                    self.waiting.over();
+                    return Poll::Ready(Ok(Stop::Spoken));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Ok(Stop::Refused(error))),
+                Poll::Pending => {}
             }
             if self.is_over() {
+                self.body.finish();
                 return Poll::Ready(Ok(Stop::Over));
             }
-            let (late, within) = if self.pipe.is_empty() {
+            if self.pipe.is_empty() {
                 if let Poll::Ready(filled) = self.body.poll_fill(cx, &mut self.pipe) {
                     let count = filled.map_err(|error| Failure::Final(cut(error)))? as u64;
                     self.relays.took(count);
                     self.more = self.body.left() > 0 && count >= STREAMING;
-                    self.waiting = false;
+                    self.waiting.over();
                     continue;
                 }
-                (stalled as fn(Duration) -> ApiError, self.stall)
-            } else {
-                match self.pipe.poll_drain(cx, &mut outlet, self.more) {
-                    Poll::Ready(Ok(_)) => {
-                        self.waiting = false;
-                        continue;
-                    }
-                    Poll::Ready(Err(error)) if is_cut(&error) => return Poll::Ready(Ok(Stop::Refused(error))),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Unusable(error.to_string()))),
-                    Poll::Pending => (not_taken as fn(Duration) -> ApiError, wait),
-                }
-            };
-            if !self.waiting {
-                self.waiting = true;
-                patience.move_to(Instant::now() + within);
+                ready!(self.waiting.poll_late(cx, patience, self.stall, || None));
+                return Poll::Ready(Err(Failure::Final(stalled())));
             }
-            ready!(patience.poll_over(cx));
-            return Poll::Ready(Err(Failure::Final(late(within))));
+            match self.pipe.poll_drain(cx, &mut outlet, self.more) {
+                Poll::Ready(Ok(_)) => self.waiting.over(),
+                Poll::Ready(Err(error)) if is_cut(&error) => return Poll::Ready(Ok(Stop::Refused(error))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::Unusable(error.to_string()))),
+                Poll::Pending => {
+                    ready!(self.waiting.poll_late(cx, patience, wait, || io.unacknowledged()));
+                    return Poll::Ready(Err(Failure::Final(not_taken(wait))));
+                }
+            }
         }
     }
 }
@@ -135,7 +133,7 @@ fn cut(error: io::Error) -> ApiError {
     })
 }
 
-fn stalled(_: Duration) -> ApiError {
+fn stalled() -> ApiError {
     payload_error(&PayloadError::Io(io::ErrorKind::TimedOut.into()))
 }
 
@@ -145,5 +143,5 @@ pub fn not_taken(within: Duration) -> ApiError {
         Code::GatewayTimeout,
         "A service behind this one stopped taking the body.",
     );
-    error.because(format!("no byte taken within {within:?}"))
+    error.because(format!("nothing taken within {within:?}"))
 }

@@ -51,6 +51,12 @@ async fn promise_6_a_service_that_says_nothing_is_504() {
 
 #[actix_web::test]
 async fn promise_6_a_service_that_takes_no_body_is_504() {
+    for capture in [true, false] {
+        takes_no_body(capture).await;
+    }
+}
+
+async fn takes_no_body(capture: bool) {
     let service = Upstream::new(|mut call| async move {
         call.head().await;
         std::future::pending::<()>().await;
@@ -59,6 +65,7 @@ async fn promise_6_a_service_that_takes_no_body_is_504() {
     let base = service.base.as_str();
     let mut config = config(&[base], &[base], &[base]);
     config.proxy.response_timeout = Span(WAIT);
+    config.server.capture_uploads = capture;
     let edge = start(config).await;
     let mut client = Raw::connect(&edge.public).await;
     let size = 64 << 20;

@@ -3,7 +3,7 @@
 use common::config::Span;
 use common::testing::raw::Raw;
 
-use crate::edge::{before, config, start};
+use crate::edge::{before_capturing, config, start};
 use crate::upstream::Upstream;
 
 #[actix_web::test]
@@ -11,7 +11,12 @@ async fn promise_8_a_refusal_overtakes_the_body() {
     let problem = r#"{"code":"body_too_large","maxBytes":5}"#;
     let length = problem.len();
     for last in ["", "Connection: close\r\n"] {
-        for framing in ["Content-Length: 16777216", "Transfer-Encoding: chunked"] {
+        // Moved, and copied.
+        for (framing, capture) in [
+            ("Content-Length: 16777216", true),
+            ("Content-Length: 16777216", false),
+            ("Transfer-Encoding: chunked", true),
+        ] {
             let refusal = format!(
                 "HTTP/1.1 413 Content Too Large\r\nContent-Type: application/problem+json\r\n{last}Content-Length: {length}\r\n\r\n{problem}"
             );
@@ -27,7 +32,7 @@ async fn promise_8_a_refusal_overtakes_the_body() {
                 }
             })
             .await;
-            let edge = before(&service).await;
+            let edge = before_capturing(&service, capture).await;
             let mut client = Raw::connect(&edge.public).await;
             client
                 .send(&format!(

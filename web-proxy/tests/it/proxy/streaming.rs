@@ -6,7 +6,7 @@ use common::testing::eventually;
 use common::testing::raw::Raw;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::edge::before;
+use crate::edge::{before, before_capturing};
 use crate::upstream::Upstream;
 
 const SIZE: usize = 200_000_000;
@@ -100,8 +100,14 @@ async fn promise_7_a_client_that_pauses_stops_the_service() {
 
 #[actix_web::test]
 async fn promise_7_200_mb_up_pass_through_fixed_buffers() {
+    for capture in [true, false] {
+        pass_200_mb_up(capture).await;
+    }
+}
+
+async fn pass_200_mb_up(capture: bool) {
     let service = taker().await;
-    let edge = before(&service).await;
+    let edge = before_capturing(&service, capture).await;
     let mut client = Raw::connect(&edge.public).await;
     client
         .send(&format!(
@@ -129,12 +135,18 @@ async fn promise_7_200_mb_up_pass_through_fixed_buffers() {
 
 #[actix_web::test]
 async fn promise_7_a_service_that_pauses_stops_the_client() {
+    for capture in [true, false] {
+        stop_the_client(capture).await;
+    }
+}
+
+async fn stop_the_client(capture: bool) {
     let service = Upstream::new(|mut call| async move {
         call.head().await;
         std::future::pending::<()>().await;
     })
     .await;
-    let edge = before(&service).await;
+    let edge = before_capturing(&service, capture).await;
     let mut client = Raw::connect(&edge.public).await;
     client
         .send(&format!(

@@ -42,7 +42,7 @@ async fn send(client: &mut Raw, length: usize, piece: usize) {
     }
 }
 
-/// A service whose connections end when the edge ends them, however long that takes.
+/// An edge whose connections end when one of their ends does, however long that takes.
 async fn patient(service: &Upstream) -> Running {
     let base = service.base.as_str();
     let mut config = config(&[base], &[base], &[base]);
@@ -185,7 +185,8 @@ async fn promise_19_an_upload_ends_during_the_drain() {
         tokio::time::sleep(std::time::Duration::from_millis(30)).await;
         client.send_bytes(piece).await;
     }
-    assert_eq!(client.answer().await.status, 201);
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.headers("connection")), (201, vec!["close"]));
     assert!(service.last().body == body);
     edge.stop().await;
 }
