@@ -38,28 +38,6 @@ async fn promise_9_a_client_that_leaves_ends_the_call_and_what_it_sent_arrives()
     }
 }
 
-/// What is behind the last byte of a body, and be it the end of the connection, is looked at when the body has gone on.
-#[actix_web::test]
-async fn a_client_that_leaves_behind_its_last_byte_has_uploaded() {
-    let service = Upstream::new(|mut call: Call| async move {
-        call.head().await;
-        while call.take_some().await > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
-    let edge = patient(&service).await;
-    for round in 1..=5 {
-        let mut client = Raw::connect(&edge.public).await;
-        send(&mut client, 20_000_000, 1_000_000).await;
-        drop(client);
-        service.until_seen(round).await;
-        service.until_open(0).await;
-        assert_eq!(service.taken(), round * 20_000_000);
-    }
-    edge.stop().await;
-}
-
 #[actix_web::test]
 async fn promise_6_a_client_that_stalls_is_answered_408_and_a_slow_one_is_not() {
     let wait = Duration::from_millis(1_500);

@@ -111,3 +111,41 @@ async fn promise_8_a_refusal_is_read_also_when_the_service_closes_behind_it() {
     }
     edge.stop().await;
 }
+
+/// What is behind the last byte of a body, and be it the end of the connection, is looked at when the body has gone on. The queue of a Unix
+/// socket is bounded, so that the end of the body waits in the pipe.
+#[actix_web::test]
+async fn a_client_that_leaves_behind_its_last_byte_has_uploaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Upstream::new(answering).await;
+    let (edge, _file) = found(
+        &service,
+        &dir.path().display().to_string(),
+        |mut call: Call| async move {
+            let Some(seen) = call.head().await else { return };
+            if !seen.line().starts_with("PUT") {
+                return call.say("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+            }
+            while call.take_some().await > 0 {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        },
+    )
+    .await;
+    let before = service.count();
+    let mut all = 0;
+    // The last piece is accepted at once, or has to wait, by how much is in the queue before it.
+    for round in 1..=8 {
+        let length = 9_000_000 + round * 500_000;
+        let mut client = Raw::connect(&edge.public).await;
+        send(&mut client, length, 1_000_000).await;
+        drop(client);
+        all += length;
+        service.until_seen(before + round).await;
+        eventually("all has gone on", Duration::from_secs(10), || async {
+            (service.taken() == all).then_some(())
+        })
+        .await;
+    }
+    edge.stop().await;
+}
