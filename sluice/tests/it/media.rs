@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::testing::random::noise;
 use sha2::{Digest, Sha256};
 
 /// A video to upload.
@@ -40,9 +41,19 @@ pub fn clip(path: &str) -> Clip {
     }
 }
 
-/// Small clips of different sizes.
+/// [`clip`], filled up to `size` bytes by a box that players skip (ISO 14496-12 `free`).
+pub fn filled(path: &str, size: usize) -> Clip {
+    let mut bytes = clip(path).bytes;
+    let room = size.checked_sub(bytes.len() + 8).expect("the clip is smaller");
+    bytes.extend(u32::try_from(room + 8).unwrap().to_be_bytes());
+    bytes.extend(b"free");
+    bytes.extend(noise(room, 0));
+    Clip { bytes }
+}
+
+/// Small clips of different sizes, one of them so long that an edge does not copy it.
 pub fn small_clips() -> Vec<Clip> {
-    [
+    let mut clips = [
         "ordinary/testvid_1022ms.mp4",
         "ordinary/video-h264-001.mp4",
         "ordinary/midroll-5s.mp4",
@@ -50,7 +61,9 @@ pub fn small_clips() -> Vec<Clip> {
         "webm-mkv/small.webm",
     ]
     .map(clip)
-    .to_vec()
+    .to_vec();
+    clips.push(filled("ordinary/testvid_1022ms.mp4", 1_300_000));
+    clips
 }
 
 fn generated() -> Vec<u8> {

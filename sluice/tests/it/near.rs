@@ -17,6 +17,14 @@ fn sockets(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
 }
 
+/// Uploads that came through a socket.
+fn uploaded_near(site: &Site) -> usize {
+    let log = site.log();
+    log.lines()
+        .filter(|line| line.contains("PUT /uploads/") && line.contains("unix"))
+        .count()
+}
+
 /// Answers that were asked for through a socket.
 fn served_near(site: &Site) -> usize {
     let log = site.log();
@@ -42,6 +50,10 @@ async fn what_is_watched_comes_through_the_sockets_and_a_kill_costs_none_of_it()
             (served_near(&site) > before).then_some(())
         })
         .await;
+        let long = media::filled("ordinary/bear-1280x720.mp4", 3_000_000);
+        let uploaded = ann.publish("Long", &long).await;
+        assert_eq!(ann.download(&uploaded).await, long.bytes);
+        assert_eq!(uploaded_near(&site), killed + 1);
         assert_eq!(sockets(&folder), SERVICES, "after {killed} kills");
         home.kill_and_restart(&mut site.processes[1]);
     }

@@ -144,13 +144,27 @@ async fn promise_17_a_service_that_was_away_finds_its_work() {
     site.stop();
 }
 
+/// In chunks, and with a length, by which an edge passes it on in another way.
 async fn signing_out_ends_a_running_upload(home: &Home, site: Site) {
     let ann = Person::register(&site.base, "ann").await;
+    for length in [None, Some(5_000_000)] {
+        signing_out_ends_an_upload_of(length, &ann, home, &site).await;
+    }
+    site.stop();
+}
+
+async fn signing_out_ends_an_upload_of(length: Option<u64>, ann: &Person, home: &Home, site: &Site) {
+    let ann = &Person::sign_in(&ann.base, "ann", "a long enough passphrase").await;
     let again = Person::sign_in(&site.base, "ann", "a long enough passphrase").await;
     let clip = media::clip("ordinary/bear-1280x720.mp4");
     let (_, upload) = ann.create("Cut").await;
     let (sender, body) = slow_body();
-    let running = tokio::spawn(ann.put(&upload, body).send());
+    let put = ann.put(&upload, body);
+    let put = match length {
+        Some(length) => put.header("content-length", length),
+        None => put,
+    };
+    let running = tokio::spawn(put.send());
     sender.send(clip.bytes[..100_000].to_vec()).unwrap();
     let stored = || files(&home.data().join("media")).len();
     common::testing::eventually("the upload runs", Duration::from_secs(10), || async {
@@ -173,7 +187,6 @@ async fn signing_out_ends_a_running_upload(home: &Home, site: Site) {
     // The other device is still signed in.
     again.get("/api/v1/users/me").await.expect(200);
     drop(sender);
-    site.stop();
 }
 
 #[tokio::test]
@@ -185,7 +198,15 @@ async fn promise_13_signing_out_ends_a_running_upload_embedded() {
 
 #[tokio::test]
 async fn promise_13_signing_out_ends_a_running_upload_in_four_processes() {
-    let home = Home::new();
-    let site = home.roles(&[]);
-    signing_out_ends_a_running_upload(&home, site).await;
+    // By TCP, and by the service's Unix socket.
+    for near in [false, true] {
+        let home = Home::new();
+        let folder = if near {
+            home.dir.path().join("sockets").display().to_string()
+        } else {
+            String::new()
+        };
+        let site = home.roles(&[&format!("server.socket_dir={folder}")]);
+        signing_out_ends_a_running_upload(&home, site).await;
+    }
 }

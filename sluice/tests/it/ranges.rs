@@ -1,26 +1,16 @@
 //! The table of ranges (`common::testing::ranges`) through the real binary: embedded, and through the edge before a
 //! stream-service of its own.
 
-use common::testing::random::noise;
 use common::testing::ranges::{SIZE, Subject, Who, conforms};
 
-use crate::media::{self, Clip};
+use crate::media;
 use crate::person::Person;
 use crate::site::{Home, Site};
 
-/// A real clip, filled up by a box that players skip (ISO 14496-12 `free`), so that every byte of the table is there.
-fn clip_of_the_table() -> Clip {
-    let mut bytes = media::clip("ordinary/testvid_1022ms.mp4").bytes;
-    let room = SIZE.checked_sub(bytes.len() + 8).expect("the clip is smaller");
-    bytes.extend(u32::try_from(room + 8).unwrap().to_be_bytes());
-    bytes.extend(b"free");
-    bytes.extend(noise(room, 0));
-    Clip { bytes }
-}
-
 async fn conforms_on(site: &Site) {
     let ann = Person::register(&site.base, "ann").await;
-    let clip = clip_of_the_table();
+    // A real clip with every byte of the table.
+    let clip = media::filled("ordinary/testvid_1022ms.mp4", SIZE);
     let id = ann.publish("Ranges", &clip).await;
     let source = ann.source(&id).await;
     let subject = Subject {

@@ -86,9 +86,14 @@ async fn create_and_upload(
         tokio::time::sleep(pause).await;
         Some((Ok::<_, std::io::Error>(piece), pieces))
     });
-    let answer = person
-        .try_change(person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body)))
-        .await?;
+    let put = person.put(&answer.body["upload"], reqwest::Body::wrap_stream(body));
+    // In chunks, or with a length, which an edge passes on in another way.
+    let put = if dice.random() {
+        put.header("content-length", clip.bytes.len())
+    } else {
+        put
+    };
+    let answer = person.try_change(put).await?;
     match answer.status {
         201 => {
             assert_eq!(answer.body["sha256"], clip.sha256());

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::task::block_in_place;
 
 use super::fleet::{Fleet, Store};
-use crate::media::{Clip, clip};
+use crate::media::{Clip, clip, filled};
 use crate::person::{Person, client};
 
 /// As operations.md says it for several copies.
@@ -113,7 +113,9 @@ async fn promise_19_a_polite_stop_of_any_copy_fails_no_request() {
     let mut living = Vec::new();
     for n in 0..3 {
         let person = Person::register(&fleet.edges[n % 2], &format!("person{n}")).await;
-        let (load, clip) = (load.clone(), clip("ordinary/testvid_1022ms.mp4"));
+        // One of them so long that an edge does not copy it.
+        let name = "ordinary/testvid_1022ms.mp4";
+        let (load, clip) = (load.clone(), if n == 1 { filled(name, 1_300_000) } else { clip(name) });
         living.push(tokio::spawn(async move { load.live(person, clip).await }));
     }
     for (kind, which) in [("api", 0), ("stream", 1), ("scheduler", 0), ("proxy", 1)] {
