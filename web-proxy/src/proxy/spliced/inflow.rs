@@ -83,7 +83,7 @@ impl Inflow {
     }
 
     /// Moves the body into `to`, until it can't be moved on. A service that takes nothing for `wait` is late (504), a client that sends
-    /// nothing for its own time, too (408). Whatever a service says before the end of the body ends it, as RFC 9112 section 9.6 has
+    /// nothing for its own time, too (408). Whatever a service says before the end of the body ends it, as RFC 9112 section 9.5 has
     /// it for a refusal; the copying way goes on for a success, which none of our services says so early.
     pub fn poll_move(&mut self, cx: &mut Context<'_>, to: &mut Line, wait: Duration) -> Poll<Result<Stop, Failure>> {
         let Line { io, patience } = to;
