@@ -224,4 +224,21 @@ mod tests {
         );
         assert_eq!(connections.shelves.borrow().len(), 2, "and the last one");
     }
+
+    /// The runtime hears of an end only when it has its turn.
+    #[tokio::test(flavor = "local")]
+    async fn a_connection_that_has_just_ended_is_not_quiet() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (way, shelf) = (Way::Tcp, Rc::new(Shelf::new(1, IDLE)));
+        shelf.give_back(Line::new(near));
+        let line = shelf.take().expect("it is kept");
+        let connection = Connection { line, way, shelf };
+        assert!(connection.is_quiet());
+        drop(far);
+        assert!(!connection.is_quiet());
+    }
 }
