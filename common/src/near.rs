@@ -36,7 +36,7 @@ const FRESH: Duration = Duration::from_secs(60);
 
 /// Half of what may be under way in one direction (the kernel doubles it), as far as `net.core.wmem_max` allows: in all what a TCP
 /// connection gets at most. Of a file they are pages of the cache, which are not copied. Half as much costs whole files a tenth more; twice
-/// as much gains nothing. With what a socket has without asking, an edge takes twice as long for uploads.
+/// as much gains nothing. With what a socket has without asking, uploads cost an edge twice the CPU.
 const UNDER_WAY: usize = 2 << 20;
 
 /// The owner and its group.

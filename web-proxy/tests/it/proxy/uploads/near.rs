@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use common::testing::eventually;
+use tempfile::TempDir;
 
 use super::*;
+use crate::upstream::Seen;
 
 async fn answering(mut call: Call) {
     while let Some(mut seen) = call.head().await {
@@ -15,16 +17,27 @@ async fn answering(mut call: Call) {
     }
 }
 
-/// A service with a socket in `folder`, and an edge that has found it.
-async fn found<F, Fut>(service: &Upstream, folder: &str, serve: F) -> (Running, common::near::SocketFile)
+/// An edge that has found the socket in `folder` of `service`, where uploads are served by `put` and all else is answered.
+async fn found<F, Fut>(service: &Upstream, folder: &TempDir, put: F) -> (Running, common::near::SocketFile)
 where
-    F: Fn(Call) -> Fut + 'static,
+    F: Fn(Call, Seen) -> Fut + Clone + 'static,
     Fut: Future<Output = ()> + 'static,
 {
-    let file = service.listen_near(folder, serve);
+    let folder = folder.path().display().to_string();
+    let file = service.listen_near(&folder, move |mut call: Call| {
+        let put = put.clone();
+        async move {
+            while let Some(seen) = call.head().await {
+                if seen.line().starts_with("PUT") {
+                    return put(call, seen).await;
+                }
+                call.say(CREATED).await;
+            }
+        }
+    });
     let base = service.base.as_str();
     let mut config = config(&[base], &[base], &[base]);
-    config.server.socket_dir = folder.to_owned();
+    config.server.socket_dir = folder;
     let edge = start(config).await;
     until_used(service, &edge).await;
     (edge, file)
@@ -55,7 +68,12 @@ async fn uploads_go_by_the_socket() {
         }
     })
     .await;
-    let (edge, _file) = found(&service, &dir.path().display().to_string(), answering).await;
+    let (edge, _file) = found(&service, &dir, |mut call: Call, mut seen: Seen| async move {
+        call.body(&mut seen).await;
+        call.say(CREATED).await;
+        answering(call).await;
+    })
+    .await;
     let mut client = Raw::connect(&edge.public).await;
     for (length, piece) in [(LENGTH, LENGTH), (20_000_000, 1_000_000), (5_000_000, 70_001)] {
         send(&mut client, length, piece).await;
@@ -78,22 +96,11 @@ async fn uploads_go_by_the_socket() {
 async fn promise_8_a_refusal_is_read_also_when_the_service_closes_behind_it() {
     let dir = tempfile::tempdir().unwrap();
     let service = Upstream::new(answering).await;
-    let (edge, _file) = found(
-        &service,
-        &dir.path().display().to_string(),
-        |mut call: Call| async move {
-            let Some(seen) = call.head().await else { return };
-            if seen.line().starts_with("PUT") {
-                // Of the body nothing is read, and the connection closes with this.
-                let close =
-                    "Content-Type: application/problem+json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
-                call.say(&format!("HTTP/1.1 507 Full\r\n{close}")).await;
-            } else {
-                call.say("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
-                    .await;
-            }
-        },
-    )
+    let (edge, _file) = found(&service, &dir, |mut call: Call, _: Seen| async move {
+        // Of the body nothing is read, and the connection closes with this.
+        let close = "Content-Type: application/problem+json\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+        call.say(&format!("HTTP/1.1 507 Full\r\n{close}")).await;
+    })
     .await;
     for _ in 0..20 {
         let mut client = Raw::connect(&edge.public).await;
@@ -118,19 +125,11 @@ async fn promise_8_a_refusal_is_read_also_when_the_service_closes_behind_it() {
 async fn a_client_that_leaves_behind_its_last_byte_has_uploaded() {
     let dir = tempfile::tempdir().unwrap();
     let service = Upstream::new(answering).await;
-    let (edge, _file) = found(
-        &service,
-        &dir.path().display().to_string(),
-        |mut call: Call| async move {
-            let Some(seen) = call.head().await else { return };
-            if !seen.line().starts_with("PUT") {
-                return call.say("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
-            }
-            while call.take_some().await > 0 {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        },
-    )
+    let (edge, _file) = found(&service, &dir, |mut call: Call, _: Seen| async move {
+        while call.take_some().await > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
     .await;
     let before = service.count();
     let mut all = 0;
