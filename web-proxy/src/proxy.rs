@@ -143,7 +143,6 @@ impl Proxy {
                 self.opened.clone(),
                 self.relays.clone(),
             ),
-            relays: self.relays.clone(),
             upstreams: self.upstreams.clone(),
             settings: self.settings.clone(),
             calls: self.calls.clone(),
@@ -153,9 +152,8 @@ impl Proxy {
 
 /// What follows the head of a request.
 enum Incoming {
-    Nothing,
-    /// Through the framework, if it has anything.
-    Payload(web::Payload),
+    /// Through the framework; what it did not see has nothing.
+    Payload(Option<web::Payload>),
     /// Still in the socket.
     Held(Inflow),
 }
@@ -163,7 +161,6 @@ enum Incoming {
 pub struct Worker {
     client: Client,
     spliced: Spliced,
-    relays: Relays,
     upstreams: Arc<Upstreams>,
     settings: Settings,
     calls: Calls,
@@ -186,8 +183,8 @@ impl Worker {
             connection.outlast_half_close();
         }
         // Its answer may be moved, too.
-        let held = slot.and_then(|_| Inflow::of(request, length, self.settings.stall, &self.relays));
-        let body = held.map_or(Incoming::Payload(payload), Incoming::Held);
+        let held = slot.and_then(|_| self.spliced.hold(request, length, self.settings.stall));
+        let body = held.map_or(Incoming::Payload(Some(payload)), Incoming::Held);
         let answer = self.pass_on(target, &plain, slot.is_some(), body).await?;
         Ok(answer.map(|answer| {
             let unknown = matches!(answer.body, Body::Copied { length: None, .. });
@@ -224,8 +221,7 @@ impl Worker {
         let answer = match body {
             Incoming::Held(body) => self.spliced.run(&exchange, &head, Some(body)).await,
             _ if moves && Spliced::carries(&head) => self.spliced.run(&exchange, &head, None).await,
-            Incoming::Payload(payload) => streamed::run(&exchange, &self.client, &head, Some(payload)).await,
-            Incoming::Nothing => streamed::run(&exchange, &self.client, &head, None).await,
+            Incoming::Payload(payload) => streamed::run(&exchange, &self.client, &head, payload).await,
         };
         answer.map(Some)
     }

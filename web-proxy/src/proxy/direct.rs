@@ -46,7 +46,7 @@ impl PlainHandler for DirectReads {
         Box::pin(async move {
             let worker = worker.ok_or_else(|| ApiError::internal("this thread has no proxy"))?;
             let target = route(&request)?;
-            let answer = worker.pass_on(target, &request, moves, Incoming::Nothing).await?;
+            let answer = worker.pass_on(target, &request, moves, Incoming::Payload(None)).await?;
             answer.ok_or_else(|| ApiError::internal("no page begins like what is asked of a service"))
         })
     }

@@ -17,6 +17,7 @@ mod waiting;
 
 use std::time::Duration;
 
+use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::web::Bytes;
 use common::error::ApiError;
@@ -71,6 +72,11 @@ impl Spliced {
             connections: Connections::new(connector, neighbours, opened),
             relays,
         }
+    }
+
+    /// The body of `request`, to be carried with it, if it is still in the socket. The client may take `stall` for its next byte.
+    pub fn hold(&self, request: &HttpRequest, length: Length, stall: Duration) -> Option<Inflow> {
+        Inflow::of(request, length, stall, &self.relays)
     }
 
     /// Requests without a body that may be carried this way.
